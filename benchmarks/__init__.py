@@ -1,0 +1,1 @@
+"""Every performance figure of the project, each one a command: `python -m benchmarks.NAME [--quick]`."""

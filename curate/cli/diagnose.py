@@ -1,0 +1,55 @@
+"""The verbs that diagnose: `config` shows every setting with its source, `doctor` checks what curate stands on."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from curate.cli.checkup import Finding, check_installation, check_project, check_store
+from curate.cli.invocation import Invocation
+from curate.cli.output import emit_json, emit_lines
+from curate.cli.verb import pass_invocation, verb
+from curate.console import table_lines
+
+
+@verb("config", examples=["curate config", "CURATE_ALIGN__TARGET=other.txt curate config", "curate config --json"])
+@pass_invocation
+def config_verb(invocation: Invocation) -> None:
+    """Print every setting with where its value comes from.
+
+    A flag wins over a CURATE_… variable, which wins over curate.toml, which wins over the default.
+    """
+    from curate.cli.output import json_text
+
+    loaded, folder = invocation.load()
+    if invocation.as_json:
+        for value in loaded.values:
+            emit_json(value)
+        return
+    rows = [(value.key, json_text(value.value), value.source) for value in loaded.values]
+    emit_lines(table_lines(("setting", "value", "source"), rows, width=72))
+    invocation.narrate(f"project: {folder}")
+
+
+@verb("doctor", examples=["curate doctor", "curate doctor --json"], exits=(4,))
+@pass_invocation
+def doctor_verb(invocation: Invocation) -> int:
+    """Check installation, project and store.
+
+    Exit code 4 says that something is broken; what is only missing (an extra, a project) is not.
+    """
+    findings = [*check_installation(), *check_project(invocation)]
+    if invocation.store_folder:
+        findings += check_store(invocation.store_folder)
+    _show(invocation, findings)
+    broken = [finding for finding in findings if finding.state == "broken"]
+    for finding in broken:
+        invocation.narrate(f"broken: {finding.what}: {finding.detail}")
+    return 4 if broken else 0
+
+
+def _show(invocation: Invocation, findings: Iterable[Finding]) -> None:
+    if invocation.as_json:
+        for finding in findings:
+            emit_json(asdict(finding))
+    else:
+        rows = [(finding.what, finding.state, finding.detail) for finding in findings]
+        emit_lines(table_lines(("what", "state", "detail"), rows, width=100))

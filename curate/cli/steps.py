@@ -1,0 +1,185 @@
+"""The verbs that are one step of the walk each."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from curate.cli.invocation import Invocation
+from curate.cli.output import emit, emit_json
+from curate.cli.reports import exit_code, ingest_exit_code, report_line, show_plans
+from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
+from curate.errors import UsageError
+from curate.types import StepReport
+
+if TYPE_CHECKING:
+    from curate.settings import Settings, SourceSettings
+
+
+def run_step(
+    invocation: Invocation, name: str, *, dry_run: bool, settings: "Settings | None" = None
+) -> StepReport | None:
+    """Run one step, or print its plan; return what it did."""
+    from curate.console import close_progress
+    from curate.flows.steps import step_named
+
+    project, step, progress = invocation.project(settings), step_named(name), invocation.progress()
+    try:
+        if dry_run:
+            show_plans(invocation, [step.plan(project, progress)])
+            return None
+        report = step.run(project, progress)
+    finally:
+        close_progress(progress)
+    if invocation.as_json:
+        emit_json(report)
+    else:
+        emit(report_line(report))
+        for note in report.notes:
+            invocation.narrate(f"  {note}")
+    return report
+
+
+def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
+    report = run_step(invocation, name, dry_run=dry_run)
+    return exit_code([report]) if report else 0
+
+
+@verb(
+    "ingest",
+    examples=[
+        "curate ingest",
+        "curate ingest --dry-run",
+        "curate ingest posts.jsonl --text body --label category --id url --meta lang,year --licence CC-BY-4.0",
+        "curate ingest photos/ --modality image --label folder",
+    ],
+    exits=WRITES,
+)
+@click.argument("path", required=False)
+@click.option("--name", help="Name of the source; the path's own name by default.")
+@click.option("--modality", type=click.Choice(["text", "image", "events"]), help="text by default.")
+@click.option("--format", type=click.Choice(["auto", "text", "jsonl", "parquet", "images"]), help="auto by default.")
+@click.option("--text", metavar="COLUMN", help="Column that holds the text.")
+@click.option("--image", metavar="COLUMN", help="Column that holds the image.")
+@click.option("--events", metavar="COLUMN", help="Column that holds the events.")
+@click.option("--time-unit", metavar="UNIT", help="Unit of the events' times.")
+@click.option("--label", metavar="COLUMN", help="Column that holds a label, or: folder.")
+@click.option("--attribute", metavar="NAME", help="Attribute that the label is a value of.")
+@click.option("--id", metavar="COLUMN", help="Column that stays the same when an item changes.")
+@click.option("--meta", metavar="COLUMNS", help="Columns to keep beside the item, separated by commas.")
+@click.option("--licence", metavar="LICENCE", help="Licence of the items.")
+@dry_run_option()
+@pass_invocation
+def ingest_verb(invocation: Invocation, /, path: str | None, dry_run: bool, **options: str | None) -> int:
+    """Take in what is new in the sources, or a path as a source for this call.
+
+    Without PATH: every [[source]] of curate.toml. With PATH (a file, a folder or a glob): that alone, with the
+    options as the source's settings; the store records the source. Rejected rows and their reasons: table rejects.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if path is None and given:
+        raise UsageError(f"--{next(iter(given)).replace('_', '-')} describes a path, and there is none")
+    settings = _with_source(invocation, path, given) if path is not None else None
+    report = run_step(invocation, "ingest", dry_run=dry_run, settings=settings)
+    if report is None:
+        return 0
+    if report.rejected:
+        invocation.narrate("next: curate sql 'FROM rejects'")
+    return ingest_exit_code(report)
+
+
+def _with_source(invocation: Invocation, path: str, given: dict[str, str]) -> "Settings":
+    """Return the project's settings with `path` as the only source; the file's own sources wait for another call."""
+    loaded, folder = invocation.load()
+    source = _source(path, folder, given)
+    if any(source.name == known.name and source != known for known in loaded.settings.source):
+        raise UsageError(
+            f"{source.name!r} is the name of another source in curate.toml",
+            unchanged="nothing was read",
+            hint="choose another --name",
+        )
+    return loaded.settings.model_copy(update={"source": (source,)})
+
+
+def _source(path: str, folder: Path, given: dict[str, str]) -> "SourceSettings":
+    from pydantic import ValidationError
+
+    from curate.settings import SourceSettings, relative_to_project
+
+    fields: dict[str, Any] = {"name": _name(path), **given, "path": relative_to_project(path, folder)}
+    if "meta" in fields:
+        fields["meta"] = tuple(column.strip() for column in fields["meta"].split(",") if column.strip())
+    try:
+        return SourceSettings.model_validate(fields)
+    except ValidationError as problem:
+        finding = problem.errors(include_url=False)[0]
+        raise UsageError(f"--{finding['loc'][0]} {finding['input']!r} does not fit: {finding['msg']}") from None
+
+
+def _name(path: str) -> str:
+    """The default name of a path's source: its last part without ending, or that of a glob's folder."""
+    parts = [part for part in Path(path).resolve().parts if not set(part) & set("*?[")]
+    return Path(parts[-1]).stem.replace(" ", "-").strip("/") or "root"
+
+
+@verb("dedup", examples=["curate dedup", "curate dedup --dry-run"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def dedup_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Find texts that say the same and drop all but one."""
+    return _run(invocation, "dedup", dry_run)
+
+
+@verb("align", examples=["curate align", "curate align --target functions.py --dry-run"], exits=WRITES)
+@setting_option("--target", "align.target", metavar="PATH", help="File or folder with the texts to be like.")
+@setting_option("--compressor", "align.compressor", metavar="NAME", help="Compressor that measures likeness.")
+@dry_run_option()
+@pass_invocation
+def align_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Score every new text by its alignment to the target."""
+    return _run(invocation, "align", dry_run)
+
+
+@verb("annotate", examples=["curate annotate --dry-run", "curate annotate"], exits=(*WRITES, 6))
+@dry_run_option()
+@pass_invocation
+def annotate_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Let the annotators answer the protocol's questions about new items.
+
+    With --dry-run it prints the calls, tokens and cost to expect. An answer that was received is never paid for again.
+    """
+    return _run(invocation, "annotate", dry_run)
+
+
+@verb("snapshot", examples=["curate snapshot", "curate snapshot --dry-run"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def snapshot_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Freeze the training sets whose content has changed."""
+    return _run(invocation, "snapshot", dry_run)
+
+
+@verb("export", examples=["curate export", "curate export --folder sets"], exits=WRITES)
+@setting_option("--folder", "export.folder", metavar="FOLDER", help="Write the training sets there.")
+@dry_run_option()
+@pass_invocation
+def export_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Write the newest training sets as Parquet with a card."""
+    return _run(invocation, "export", dry_run)
+
+
+@verb("learn", examples=["curate learn", "curate learn --dry-run"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def learn_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Let the learners consume what is new in their snapshots."""
+    return _run(invocation, "learn", dry_run)
+
+
+@verb("report", examples=["curate report", "curate report --path today.html"], exits=WRITES)
+@setting_option("--path", "report.path", metavar="FILE", help="Write the report there.")
+@dry_run_option()
+@pass_invocation
+def report_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Write the report: one HTML file that needs no network."""
+    return _run(invocation, "report", dry_run)

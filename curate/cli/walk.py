@@ -1,0 +1,70 @@
+"""The verbs that walk all steps: `run` once, `serve` on a schedule."""
+
+from typing import TYPE_CHECKING
+
+from curate.cli.invocation import Invocation
+from curate.cli.reports import exit_code, narrate_report, show_plans, summarise
+from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
+from curate.errors import UsageError
+from curate.types import Progress, StepReport
+
+if TYPE_CHECKING:
+    from curate.flows.project import Project
+    from curate.flows.steps.base import Plan, Step
+
+
+class _Narrated:
+    """A step that tells a person what it did as soon as it has done it."""
+
+    def __init__(self, step: "Step", invocation: Invocation) -> None:
+        self.name = step.name
+        self._step = step
+        self._invocation = invocation
+
+    def plan(self, project: "Project", progress: Progress) -> "Plan":
+        return self._step.plan(project, progress)
+
+    def run(self, project: "Project", progress: Progress) -> StepReport:
+        report = self._step.run(project, progress)
+        narrate_report(self._invocation, report)
+        return report
+
+
+@verb("run", examples=["curate run", "curate run --dry-run", "curate run --json"], exits=(*WRITES, 6))
+@dry_run_option()
+@pass_invocation
+def run_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Walk all steps once over what is new.
+
+    A second run on the same input does nothing and says so. A run that was stopped goes on where it stood.
+    With --dry-run, each step's plan counts what is there now, without what the steps before it would bring.
+    """
+    from curate.console import close_progress
+    from curate.flows.sequence import run_sequence
+    from curate.flows.steps import STEPS
+
+    project, progress = invocation.project(), invocation.progress()
+    try:
+        if dry_run:
+            show_plans(invocation, [step.plan(project, progress) for step in STEPS])
+            return 0
+        reports = run_sequence(project, progress, [_Narrated(step, invocation) for step in STEPS])
+    finally:
+        close_progress(progress)
+    summarise(invocation, reports)
+    return exit_code(reports)
+
+
+@verb("serve", examples=["curate serve", "curate serve --cron '0 * * * *'"], exits=WRITES)
+@setting_option("--cron", "schedule.cron", metavar="EXPRESSION", help="When: minute, hour, day, month, weekday.")
+@pass_invocation
+def serve_verb(invocation: Invocation) -> None:
+    """Walk all steps on a schedule, in this process (needs Prefect)."""
+    from curate.flows.deployment import serve
+
+    file = invocation.find_project_file()
+    if file is None:
+        raise UsageError("a schedule needs a project, and --store alone is none", hint="curate init")
+    loaded, _ = invocation.load()
+    invocation.narrate(f"serving {file} at {loaded.settings.schedule.cron!r}; stop with Ctrl-C")
+    serve(file, loaded.settings.schedule.cron)

@@ -1,0 +1,235 @@
+"""The values that a report shows: plain and frozen, filled by whoever reads the store.
+
+Every part may be empty; the report then says so in a sentence. Counts are exact integers, seconds and scores floats,
+accuracies shares of counted items, so that the report can give each its interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One item as an example: its id, where it was met, the beginning of its content, and a score where one exists."""
+
+    item_id: str
+    locator: str = ""
+    excerpt: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """How many items left the funnel at one stage for one reason, with a few of them."""
+
+    reason: str
+    count: int
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the funnel: how many items are left after it, and why the others are not."""
+
+    name: str
+    count: int
+    drops: tuple[Drop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """The way of one snapshot's candidates, from everything that came in to what was picked."""
+
+    name: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What one source brought: `origins` counts arrivals, `items` different contents, `rejects` unusable rows."""
+
+    source: str
+    modality: str
+    origins: int
+    items: int
+    rejects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Unusable input of one reason; `samples` are pairs of locator and detail."""
+
+    reason: str
+    count: int
+    samples: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts between neighbouring `edges` (one more than counts), of all candidates and of the selected ones."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    selected: tuple[int, ...]
+
+    @classmethod
+    def of(cls, scores: Sequence[float], selected: Sequence[bool], bins: int = 40) -> Histogram:
+        """Count finite scores into equal bins; the last bin includes its upper edge.
+
+        >>> Histogram.of([0.0, 0.1, 1.0], [False, False, True], bins=2)
+        Histogram(edges=(0.0, 0.5, 1.0), counts=(2, 1), selected=(0, 1))
+        """
+        low, high = min(scores, default=0.0), max(scores, default=1.0)
+        width = (high - low) / bins or 1.0 / bins
+        counts, chosen = [0] * bins, [0] * bins
+        for score, is_selected in zip(scores, selected, strict=True):
+            place = min(int((score - low) / width), bins - 1)
+            counts[place] += 1
+            chosen[place] += is_selected
+        return cls(tuple(low + place * width for place in range(bins + 1)), tuple(counts), tuple(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The scores of one selector against one target.
+
+    `cut` is the lowest selected score; `spearman_length` the rank correlation of score and text length over the
+    candidates. `selected_share` and `random_share` say how much of the selection, and of as many candidates drawn at
+    random, bears the wanted label; `share_of` names that label.
+    """
+
+    selector: str
+    target: str
+    histogram: Histogram
+    cut: float | None = None
+    top: tuple[Sample, ...] = ()
+    bottom: tuple[Sample, ...] = ()
+    spearman_length: float | None = None
+    share_of: str = ""
+    selected_share: float | None = None
+    random_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """How often one annotator claimed one value of an attribute, and how sure it was on average."""
+
+    attribute: str
+    annotator: str
+    value: str
+    count: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How often two annotators claimed the same value, where both spoke about the same item and attribute."""
+
+    attribute: str
+    first: str
+    second: str
+    agreed: int
+    both: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTotal:
+    """What one model was asked and what it cost; `seconds` is the sum over the calls."""
+
+    model: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSummary:
+    """One snapshot, with what it added to and removed from its predecessor."""
+
+    name: str
+    number: int
+    size: int
+    content_hash: str
+    splits: tuple[tuple[str, int], ...] = ()
+    labels: tuple[tuple[str, int], ...] = ()
+    added: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One snapshot's export; `path` is shown as given, so give it relative to the project."""
+
+    snapshot: str
+    number: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """`value` of `total` items, as a share in [0, 1]."""
+
+    value: float
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """One step of a learner: what it took in, and how it did on the same test items before and after."""
+
+    number: int
+    items: int
+    before: Accuracy | None
+    after: Accuracy | None
+    new_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerSummary:
+    """One learner's history; `baselines` are trivial predictors on the same test items, `forgetting` in [-1, 1]."""
+
+    name: str
+    snapshot: str
+    encoder: str
+    checkpoint: str
+    increments: tuple[Increment, ...] = ()
+    classes: tuple[tuple[str, Accuracy], ...] = ()
+    baselines: tuple[tuple[str, Accuracy], ...] = ()
+    forgetting: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRow:
+    """One committed batch: which step wrote how many rows, and how long it took."""
+
+    number: int
+    step: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything a report shows, as of one commit; `committed_at` is that commit's date as a person should read it.
+
+    `commits` come in their order; the report shows the last forty.
+    """
+
+    project: str
+    commit_number: int
+    committed_at: str
+    version: str = ""
+    funnels: tuple[Funnel, ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    alignments: tuple[Alignment, ...] = ()
+    labels: tuple[LabelCount, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+    requests: tuple[RequestTotal, ...] = ()
+    snapshots: tuple[SnapshotSummary, ...] = ()
+    exports: tuple[Export, ...] = ()
+    learners: tuple[LearnerSummary, ...] = ()
+    commits: tuple[CommitRow, ...] = ()

@@ -1,0 +1,53 @@
+"""The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
+
+from curate.settings.load import (
+    PROJECT_FILE,
+    LoadedSettings,
+    SettingValue,
+    find_project_file,
+    load_settings,
+    relative_to_project,
+    trace_settings,
+)
+from curate.settings.models import (
+    AlignSettings,
+    AnnotatorSettings,
+    AttributeSettings,
+    DedupSettings,
+    ExportSettings,
+    LearnerSettings,
+    LLMAnnotatorSettings,
+    ProtocolSettings,
+    ReportSettings,
+    RuleAnnotatorSettings,
+    RuleSettings,
+    ScheduleSettings,
+    Settings,
+    SnapshotSettings,
+    SourceSettings,
+)
+
+__all__ = [
+    "PROJECT_FILE",
+    "AlignSettings",
+    "AnnotatorSettings",
+    "AttributeSettings",
+    "DedupSettings",
+    "ExportSettings",
+    "LLMAnnotatorSettings",
+    "LearnerSettings",
+    "LoadedSettings",
+    "ProtocolSettings",
+    "ReportSettings",
+    "RuleAnnotatorSettings",
+    "RuleSettings",
+    "ScheduleSettings",
+    "SettingValue",
+    "Settings",
+    "SnapshotSettings",
+    "SourceSettings",
+    "find_project_file",
+    "load_settings",
+    "relative_to_project",
+    "trace_settings",
+]

@@ -1,0 +1,128 @@
+"""What one section cannot know by itself: names that must be unique, and names that must exist elsewhere."""
+
+import math
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from curate.errors import ConfigurationError, UnknownNameError
+from curate.settings.models import (
+    AttributeSettings,
+    LearnerSettings,
+    LLMAnnotatorSettings,
+    RuleAnnotatorSettings,
+    Settings,
+    SnapshotSettings,
+)
+
+
+def check_settings(settings: Settings, place: str) -> None:
+    """Refuse settings that contradict each other; `place` names the file in messages.
+
+    Raises:
+        ConfigurationError: what contradicts what.
+    """
+    _check_names(settings, place)
+    attributes = {attribute.name: attribute for attribute in settings.protocol.attribute}
+    for attribute in attributes.values():
+        _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")
+    for annotator in settings.annotator:
+        where = f"{place}, annotator {annotator.name!r}"
+        _known("attribute", annotator.attributes, attributes, where)
+        if isinstance(annotator, RuleAnnotatorSettings):
+            _check_rules(annotator, attributes, where)
+        else:
+            _check_llm(annotator, attributes, where)
+    for snapshot in settings.snapshot:
+        _check_snapshot(settings, snapshot, f"{place}, snapshot {snapshot.name!r}")
+    for learner in settings.learner:
+        _check_learner(settings, learner, f"{place}, learner {learner.name!r}")
+
+
+def source_attributes(settings: Settings) -> set[str]:
+    """Return the attributes that labels of the sources bring."""
+    return {source.attribute for source in settings.source if source.label}
+
+
+def _check_names(settings: Settings, place: str) -> None:
+    _unique("source", settings.source, place)
+    _unique("annotator", settings.annotator, place)
+    _unique("snapshot", settings.snapshot, place)
+    _unique("learner", settings.learner, place)
+    _unique("attribute", settings.protocol.attribute, place)
+    for name in {source.name for source in settings.source if source.label} & {one.name for one in settings.annotator}:
+        raise ConfigurationError(
+            f"{place}: {name!r} is a source with labels and an annotator",
+            hint="rename one: a source's labels are the claims of an annotator of that name",
+        )
+
+
+def _check_rules(annotator: RuleAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:
+    for rule in annotator.rules:
+        _known("attribute", [rule.attribute], annotator.attributes or attributes, where)
+        _known("value", [rule.value], attributes[rule.attribute].values, f"{where}, attribute {rule.attribute!r}")
+        try:
+            re.compile(rule.pattern)
+        except re.error as error:
+            raise ConfigurationError(
+                f"{where}: the pattern {rule.pattern!r} is no regular expression: {error}",
+                hint="write patterns in single quotes, where TOML leaves backslashes alone",
+            ) from error
+
+
+def _check_llm(annotator: LLMAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:
+    if not attributes:
+        raise ConfigurationError(f"{where} has nothing to ask", hint="add a [[protocol.attribute]]")
+    if not annotator.attributes:
+        raise ConfigurationError(f"{where} names no attributes", hint=f"attributes = {sorted(attributes)}")
+    if not annotator.address:
+        return
+    parts = urlsplit(annotator.address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"{where}: address {annotator.address!r} does not begin with http:// or https://")
+    if parts.username or parts.password:
+        raise ConfigurationError(
+            f"{where}: the address holds a secret, and secrets come from the environment only",
+            hint=f"export {annotator.key_variable}",
+        )
+    if not annotator.model:
+        raise ConfigurationError(f"{where}: a model must be named for {annotator.address}", hint='model = "…"')
+
+
+def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) -> None:
+    _known("source", snapshot.sources, [source.name for source in settings.source], where)
+    labels = {attribute.name for attribute in settings.protocol.attribute} | source_attributes(settings)
+    _known("label", [snapshot.label] if snapshot.label else [], labels, where)
+    claimants = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
+    _known("annotator", snapshot.annotators, claimants, where)
+    if snapshot.order_by == "align" and not settings.align.target:
+        raise ConfigurationError(f'{where}: order_by = "align" needs a target', hint="set target in [align]")
+    total = math.fsum(snapshot.splits.values())
+    if not math.isclose(total, 1.0, abs_tol=1e-9):
+        raise ConfigurationError(f"{where}: the splits sum to {total:g}, not to 1")
+
+
+def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> None:
+    snapshots = {snapshot.name: snapshot for snapshot in settings.snapshot}
+    _known("snapshot", [learner.snapshot], snapshots, where)
+    if not snapshots[learner.snapshot].label:
+        raise ConfigurationError(
+            f"{where} needs labels, and snapshot {learner.snapshot!r} has none",
+            hint=f'set label = "…" in [[snapshot]] {learner.snapshot!r}',
+        )
+
+
+def _known(what: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
+    listed = list(known)
+    for name in names:
+        if name not in listed:
+            raise UnknownNameError(what, name, listed, where=where)
+
+
+def _unique(what: str, entries: Iterable[object], place: str) -> None:
+    seen: set[str] = set()
+    for entry in entries:
+        name = str(getattr(entry, "name"))  # noqa: B009 (every entry of these lists has one)
+        if name in seen:
+            raise ConfigurationError(f"{place}: two {what}s are named {name!r}", hint="rename one of them")
+        seen.add(name)

@@ -1,0 +1,194 @@
+"""The shape of `curate.toml`: one frozen model a section, unknown keys forbidden, every default in one place."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
+
+from curate.types import Modality
+
+Format = Literal["auto", "text", "jsonl", "parquet", "images"]
+Count = Annotated[StrictInt, Field(ge=0)]
+Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class PathMark:
+    """Marks the settings that are paths: one from a flag or the environment is relative to the working folder."""
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("an entry stands there twice")
+    return values
+
+
+Filled = Annotated[str, StringConstraints(min_length=1)]
+ProjectPath = Annotated[str, PathMark()]
+FilledPath = Annotated[ProjectPath, StringConstraints(min_length=1)]
+Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+
+
+class Section(BaseModel):
+    """The base of all sections: read once, never changed, no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(Section):
+    """Where items come from. `path` is a file, a folder or a glob; "" as a column name means that there is none.
+
+    `label` is a column, or "folder" for the name of the folder that a file lies in; such labels become annotations of
+    `attribute` by an annotator that has the source's name.
+    """
+
+    name: Name
+    path: FilledPath
+    modality: Modality = "text"
+    format: Format = "auto"
+    text: str = "text"
+    image: str = "image"
+    events: str = "events"
+    label: str = ""
+    attribute: Filled = "label"
+    id: str = ""
+    meta: Names = ()
+    licence: str = ""
+    time_unit: str = "days"
+
+
+class DedupSettings(Section):
+    """Exact duplicates among texts."""
+
+    enabled: StrictBool = True
+
+
+class AlignSettings(Section):
+    """Alignment to the texts of `target` (a file or a folder; "" switches the step off)."""
+
+    target: ProjectPath = ""
+    compressor: Filled = "lz4-block"
+
+
+class AttributeSettings(Section):
+    """One question of the protocol with its closed list of values; `descriptions` explains values to an LLM."""
+
+    name: Name
+    question: Filled
+    values: Names = Field(min_length=2)
+    descriptions: dict[str, str] = {}
+
+
+class ProtocolSettings(Section):
+    """What is asked about items; change `version` with the meaning of a question."""
+
+    name: str = "default"
+    version: str = "1"
+    attribute: tuple[AttributeSettings, ...] = ()
+
+
+class RuleSettings(Section):
+    """A text that matches the regular expression `pattern` has this value of this attribute."""
+
+    attribute: str
+    value: str
+    pattern: Filled
+
+
+class RuleAnnotatorSettings(Section):
+    """An annotator that answers by regular expressions; the first rule that matches decides each attribute."""
+
+    name: Name
+    kind: Literal["rule"] = "rule"
+    attributes: Names = ()
+    rules: tuple[RuleSettings, ...] = Field(min_length=1)
+
+
+class LLMAnnotatorSettings(Section):
+    """An annotator that asks a language model at an OpenAI-compatible `address`; "" means the embedded model.
+
+    `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan.
+    The key to the service is read from the environment variable `key_variable`, never from the file.
+    """
+
+    name: Name
+    kind: Literal["llm"] = "llm"
+    attributes: Names = ()
+    address: str = ""
+    model: str = ""
+    key_variable: str = "CURATE_LLM_KEY"
+    sample: Count = 0
+    concurrency: Annotated[StrictInt, Field(ge=1)] = 4
+    timeout: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] = 60.0
+    prompt_price: Amount = 0.0
+    completion_price: Amount = 0.0
+
+
+AnnotatorSettings = Annotated[RuleAnnotatorSettings | LLMAnnotatorSettings, Field(discriminator="kind")]
+Share = Annotated[StrictFloat, Field(ge=0, le=1)]
+Split = Literal["train", "validation", "test"]
+
+
+class SnapshotSettings(Section):
+    """A training set: which items, in which order, how many at most (0 = all), with which label, split how.
+
+    `annotators` is the order of trust: the first that has claimed a value decides. No `sources` means all.
+    """
+
+    name: Name
+    modality: Modality = "text"
+    sources: Names = ()
+    order_by: Literal["", "align"] = ""
+    limit: Count = 0
+    label: str = ""
+    annotators: Names = ()
+    splits: dict[Split, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+class ExportSettings(Section):
+    """Where training sets are written."""
+
+    folder: FilledPath = "exports"
+
+
+class LearnerSettings(Section):
+    """A continual learner that consumes one snapshot; `parameters` are the kind's own."""
+
+    name: Name
+    kind: str = "key-value-bottleneck"
+    snapshot: str
+    encoder: str = "pixels:8"
+    seed: Count = 0
+    parameters: dict[str, StrictBool | StrictInt | StrictFloat | str] = {}
+
+
+class ReportSettings(Section):
+    """Where the report is written."""
+
+    path: FilledPath = "report.html"
+
+
+class ScheduleSettings(Section):
+    """When `curate serve` runs the steps: minute, hour, day of month, month, day of week."""
+
+    cron: str = "*/10 * * * *"
+
+
+class Settings(Section):
+    """All settings of a project, named as in `curate.toml`; relative paths are relative to that file."""
+
+    store: FilledPath = "curate-store"
+    lease_timeout: Amount = 30.0
+    source: tuple[SourceSettings, ...] = ()
+    dedup: DedupSettings = DedupSettings()
+    align: AlignSettings = AlignSettings()
+    protocol: ProtocolSettings = ProtocolSettings()
+    annotator: tuple[AnnotatorSettings, ...] = ()
+    snapshot: tuple[SnapshotSettings, ...] = ()
+    export: ExportSettings = ExportSettings()
+    learner: tuple[LearnerSettings, ...] = ()
+    report: ReportSettings = ReportSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return all values as plain dictionaries and lists, for JSON."""
+        return self.model_dump(mode="json")

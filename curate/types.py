@@ -1,0 +1,187 @@
+"""The words that every room shares: value objects, and the protocols by which algorithms meet the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+Modality = Literal["text", "image", "events"]
+MODALITIES: tuple[Modality, ...] = ("text", "image", "events")
+Action = Literal["keep", "drop", "query", "skip"]
+SPLITS: tuple[str, ...] = ("train", "validation", "test")
+Element = TypeVar("Element")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One annotator's claim about one item; `confidence` lies in [0, 1], `value` is one of the attribute's values."""
+
+    item_id: str
+    attribute: str
+    value: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item that an algorithm could not handle, with the reason; it is never dropped in silence."""
+
+    item_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """What an annotator returns for a batch; an item in neither list is an abstention."""
+
+    claims: Sequence[Claim] = ()
+    failures: Sequence[Failure] = ()
+
+
+@runtime_checkable
+class Annotator(Protocol):
+    """Makes claims about items.
+
+    `version` changes whenever the prompt, the rules, the model or its weights do.
+    `annotate` takes a table with the columns `item_id`, `text`, `image`, `events` and returns claims in item order.
+    """
+
+    name: str
+    kind: str
+    version: str
+
+    def annotate(self, items: pa.Table) -> Annotated: ...
+
+
+@runtime_checkable
+class Selector(Protocol):
+    """Gives each item a number, higher is better; `version` names method, parameters and library versions.
+
+    `score` takes a table with the columns `item_id`, `text`, `image`, `events` and returns float64 of its length;
+    NaN says that the item has no score (wrong modality).
+    """
+
+    name: str
+    version: str
+    target: str
+
+    def score(self, items: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]: ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns items into frozen features: float32 of shape (items, `dimension`)."""
+
+    version: str
+    dimension: int
+
+    def encode(self, items: pa.Table) -> np.ndarray[Any, np.dtype[np.float32]]: ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Takes increments in order and needs no task boundary.
+
+    `labels` are names; a name never seen before widens the learner. `classes` is the versioned label map: its order
+    only ever grows at the end, and column k of `predict` belongs to `classes[k]`.
+    """
+
+    name: str
+    version: str
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def learn(self, features: np.ndarray[Any, np.dtype[np.float32]], labels: Sequence[str]) -> None: ...
+
+    def predict(self, features: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float64]]: ...
+
+    def state(self) -> bytes: ...
+
+    def load(self, state: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a service, as it is sent; the cache key is a hash over all of it."""
+
+    address: str
+    model: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One received answer: the body, what it cost, and how it came."""
+
+    body: Mapping[str, Any]
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    seconds: float = 0.0
+    attempts: int = 1
+
+
+class RequestCache(Protocol):
+    """Keeps every received answer for good; `put` returns only once the answer is on disk."""
+
+    def get(self, key: str) -> Response | None: ...
+
+    def put(self, key: str, request: Request, response: Response) -> None: ...
+
+
+class Progress(Protocol):
+    """Tells a person how far a long loop has come; every method is cheap and safe to ignore."""
+
+    def start(self, name: str, total: int | None = None) -> None: ...
+
+    def advance(self, count: int = 1) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+    def finish(self, name: str) -> None: ...
+
+
+class SilentProgress:
+    """The progress of a caller who does not want to hear about it."""
+
+    def start(self, name: str, total: int | None = None) -> None:
+        """Ignore the beginning."""
+
+    def advance(self, count: int = 1) -> None:
+        """Ignore the advance."""
+
+    def note(self, message: str) -> None:
+        """Ignore the note."""
+
+    def finish(self, name: str) -> None:
+        """Ignore the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one execution of one step did; `details` holds figures of its own for the summary and the report."""
+
+    step: str
+    done: int = 0
+    skipped: int = 0
+    rejected: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the step found nothing to do."""
+        return not (self.done or self.rejected or self.failed)
+
+
+def total(reports: Iterable[StepReport], figure: Literal["done", "skipped", "rejected", "failed"]) -> int:
+    """Sum one figure over several reports."""
+    return sum(int(getattr(report, figure)) for report in reports)

@@ -1,0 +1,72 @@
+"""The Prefect flow: the same list of steps as `curate run`, each a task. It passes handles, never data."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from curate.errors import PartlyDoneError
+from curate.flows.project import Project
+from curate.flows.steps import STEPS, step_named
+from curate.settings import load_settings
+from curate.types import Progress, StepReport, total
+
+
+class LoggedProgress:
+    """Progress for a run without a terminal: beginnings and notes become log lines of the task."""
+
+    def __init__(self) -> None:
+        self._log = get_run_logger()
+
+    def start(self, name: str, total: int | None = None) -> None:
+        """Log what begins."""
+        self._log.info("%s: %s to do", name, "unknown" if total is None else total)
+
+    def advance(self, count: int = 1) -> None:
+        """Say nothing: a log is no progress bar."""
+
+    def note(self, message: str) -> None:
+        """Log the note."""
+        self._log.info(message)
+
+    def finish(self, name: str) -> None:
+        """Log what ended."""
+        self._log.info("%s: done", name)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def run_step(project_file: str, name: str) -> StepReport:
+    """Run one step of the project; the ledger, not Prefect, knows what is done already."""
+    path = Path(project_file)
+    project = Project(path.resolve().parent, load_settings(path, {}), command=f"prefect flywheel {name}")
+    progress: Progress = LoggedProgress()
+    return step_named(name).run(project, progress)
+
+
+@flow(name="flywheel", persist_result=False, validate_parameters=False)
+def flywheel(project_file: str = "curate.toml") -> None:
+    """Walk the loop once over what is new, and publish what each step did as an artifact.
+
+    Raises:
+        PartlyDoneError: some items failed or were rejected; the rest is committed.
+    """
+    reports = [run_step.with_options(name=step.name)(project_file, step.name) for step in STEPS]
+    create_table_artifact([_row(report) for report in reports], key="flywheel", description="What each step did")
+    failed, rejected = total(reports, "failed"), total(reports, "rejected")
+    if failed or rejected:
+        raise PartlyDoneError(f"{failed} items failed and {rejected} rows were rejected; the rest is committed")
+
+
+def _row(report: StepReport) -> dict[str, Any]:
+    return {
+        "step": report.step,
+        "done": report.done,
+        "skipped": report.skipped,
+        "rejected": report.rejected,
+        "failed": report.failed,
+        "seconds": round(report.seconds, 2),
+        "notes": "; ".join(report.notes),
+    }

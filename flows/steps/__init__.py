@@ -1,0 +1,38 @@
+"""The steps of the walk: plain functions over a project that read the store, compute and write."""
+
+from curate.errors import UnknownNameError
+from curate.flows.steps.align import AlignStep
+from curate.flows.steps.annotate import AnnotateStep
+from curate.flows.steps.base import Plan, Step
+from curate.flows.steps.dedup import DedupStep
+from curate.flows.steps.export import ExportStep
+from curate.flows.steps.ingest import IngestStep
+from curate.flows.steps.learn import LearnStep
+from curate.flows.steps.report import ReportStep
+from curate.flows.steps.snapshot import SnapshotStep
+
+STEPS: tuple[Step, ...] = (
+    IngestStep(),
+    DedupStep(),
+    AlignStep(),
+    AnnotateStep(),
+    SnapshotStep(),
+    ExportStep(),
+    LearnStep(),
+    ReportStep(),
+)
+
+
+def step_named(name: str) -> Step:
+    """Return the step of this name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    for step in STEPS:
+        if step.name == name:
+            return step
+    raise UnknownNameError("step", name, [step.name for step in STEPS])
+
+
+__all__ = ["STEPS", "Plan", "Step", "step_named"]

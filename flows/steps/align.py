@@ -1,0 +1,84 @@
+"""The step `align`: score every text against the target, so that a snapshot can take the best."""
+
+import time
+
+import pyarrow as pa
+
+from curate.errors import BadDataError
+from curate.flows.project import Project, parameters_hash
+from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
+from curate.select.alignment import AlignmentSelector
+from curate.store.ingestion.files import list_files
+from curate.store.ingestion.mapping import Mapping
+from curate.store.ingestion.read import read_file
+from curate.store.write import LedgerKey, rows
+from curate.types import Progress, Selector, StepReport
+
+_OFF = "no [align] target"
+
+
+class AlignStep:
+    """ZIP-FIT's alignment of texts to the target of `[align]`."""
+
+    name = "align"
+
+    def plan(self, project: Project, progress: Progress) -> Plan:
+        """Count the texts that have no score under the present target and compressor."""
+        if not project.settings.align.target:
+            return Plan(self.name, 0, 0, notes=(_OFF,))
+        with project.reader() as reader:
+            texts = reader.manifest.figures.get("items:text", 0)
+        to_do = count_pending(project, _ledger(_selector(project)), ["text"])
+        return Plan(self.name, to_do, texts - to_do)
+
+    def run(self, project: Project, progress: Progress) -> StepReport:
+        """Score the new texts batch by batch."""
+        began = time.perf_counter()
+        if not project.settings.align.target:
+            return step_report(self.name, began, notes=(_OFF,))
+        selector = _selector(project)
+        work = ItemWork(_ledger(selector), ["text"], lambda items: _score(selector, items), rows=2_000)
+        done, failed = run_over_items(project, progress, work)
+        return step_report(self.name, began, done=done, failed=failed, details={"selector": selector.version})
+
+
+def read_targets(project: Project) -> list[str]:
+    """Return the texts of the target file or folder.
+
+    Raises:
+        BadDataError: it is missing or holds no text.
+    """
+    address = project.settings.align.target
+    mapping = Mapping(source="target", modality="text", format="auto")
+    path = str(project.path(address))
+    texts = [
+        text for file in list_files(path, mapping) for part in read_file(file, mapping)
+        for text in part.records["text"].to_pylist()
+    ]  # fmt: skip
+    if not texts:
+        raise BadDataError(
+            f"the target {address!r} holds no text",
+            unchanged="no score was written",
+            hint="put at least one text into it, or change target in [align]",
+        )
+    return texts
+
+
+def _selector(project: Project) -> AlignmentSelector:
+    settings = project.settings.align
+    return AlignmentSelector(read_targets(project), target=settings.target, compressor=settings.compressor)
+
+
+def _ledger(selector: Selector) -> LedgerKey:
+    return LedgerKey("align", "1", parameters_hash([selector.name, selector.version]))
+
+
+def _score(selector: Selector, items: pa.Table) -> Outcome:
+    columns = {
+        "item_id": items["item_id"],
+        "selector": selector.name,
+        "selector_version": selector.version,
+        "target": selector.target,
+        "score": selector.score(items),
+    }
+    return Outcome({"scores": rows("scores", columns, len(items))})

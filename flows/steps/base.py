@@ -1,0 +1,115 @@
+"""What all steps share: the step's face, its plan, and the loop over pending items."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from curate.flows.project import Project
+from curate.store.work import cursor, pending_items, pending_spans
+from curate.store.write import CursorMove, LedgerKey, Write
+from curate.types import Progress, StepReport
+
+BATCH_ROWS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a step would do now; it writes nothing to find out."""
+
+    step: str
+    to_do: int
+    already_done: int
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+class Step(Protocol):
+    """One stage of the walk: reads the store, computes, writes."""
+
+    name: str
+
+    def plan(self, project: Project, progress: Progress) -> Plan:
+        """Say what `run` would do now."""
+        ...
+
+    def run(self, project: Project, progress: Progress) -> StepReport:
+        """Do what is new, batch by batch, and say what was done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step computed for a batch: rows per table, and how many items failed."""
+
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWork:
+    """A computation over pending items: its ledger key, the modalities it takes, and the function from batch to rows."""
+
+    ledger: LedgerKey
+    modalities: Sequence[str]
+    compute: Callable[[pa.Table], Outcome]
+    rows: int = BATCH_ROWS
+    finish: Callable[[], None] | None = None
+
+
+def count_pending(project: Project, ledger: LedgerKey, modalities: Sequence[str]) -> int:
+    """Return how many items a step has left to do."""
+    with project.reader() as reader:
+        after = int(cursor(reader, ledger.consumer) or 0)
+        return sum(span.items for span in pending_spans(reader, ledger, modalities, after, BATCH_ROWS))
+
+
+def run_over_items(project: Project, progress: Progress, work: ItemWork) -> tuple[int, int]:
+    """Compute and commit batch after batch until nothing is pending; return how many items were done and failed.
+
+    Each batch's rows, ledger entries and cursor commit together. When another process moved the cursor meanwhile, the
+    batch is void and the loop goes on from where that process stands. Memory: one batch.
+    """
+    done = failed = 0
+    started = False
+    while (batch := _next_batch(project, work)) is not None:
+        items, move, left = batch
+        if not started:
+            progress.start(work.ledger.step, left)
+            started = True
+        began = time.perf_counter()
+        outcome = work.compute(items)
+        ids = items["item_id"].to_pylist()
+        seconds = time.perf_counter() - began
+        write = Write(work.ledger.step, outcome.tables, [move], work.ledger, ids, seconds)
+        commit = project.store.commit(write)
+        if not commit.stale:
+            done += len(items) - outcome.failed
+            failed += outcome.failed
+            if work.finish:
+                work.finish()
+        progress.advance(len(items))
+    if started:
+        progress.finish(work.ledger.step)
+    return done, failed
+
+
+def _next_batch(project: Project, work: ItemWork) -> tuple[pa.Table, CursorMove, int] | None:
+    with project.reader() as reader:
+        position = cursor(reader, work.ledger.consumer)
+        after = int(position or 0)
+        spans = pending_spans(reader, work.ledger, work.modalities, after, work.rows)
+        if not spans:
+            return None
+        items = pending_items(reader, work.ledger, work.modalities, after, spans[0])
+        move = CursorMove(work.ledger.consumer, "", position, str(spans[0].last))
+        return items, move, sum(span.items for span in spans)
+
+
+def step_report(step: str, began: float, **figures: Any) -> StepReport:
+    """Build a step's report with its seconds since `began` (of `time.perf_counter`)."""
+    return StepReport(step, seconds=time.perf_counter() - began, **figures)

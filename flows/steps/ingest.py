@@ -1,0 +1,209 @@
+"""The step `ingest`: take in what is new in every source, and say what was refused and why."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from curate.errors import BadDataError
+from curate.flows.project import Project
+from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.arrivals import Arrivals, arrival_tables
+from curate.settings import SourceSettings
+from curate.store.ingestion.files import EmptySourceError, SourceFile, list_files
+from curate.store.ingestion.mapping import Mapping
+from curate.store.ingestion.read import Parsed, read_file
+from curate.store.work import cursors
+from curate.store.write import CursorMove, Write
+from curate.types import Progress, StepReport
+
+BATCH_ROWS = 20_000
+BATCH_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a file was read: its fingerprint then, the next row, and whether that was the end."""
+
+    fingerprint: str
+    row: int
+    complete: bool
+
+    def encode(self) -> str:
+        """Return the position as a cursor keeps it."""
+        return json.dumps([self.fingerprint, self.row, self.complete])
+
+    @classmethod
+    def decode(cls, text: str) -> "Position":
+        """Read a cursor; "" is the beginning of a file never met."""
+        return cls(*json.loads(text)) if text else cls("", 0, False)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Parsed parts of consecutive files that make one commit, with the cursors that move with them."""
+
+    parts: list[tuple[SourceFile, Parsed]] = field(default_factory=list)
+    moves: dict[str, CursorMove] = field(default_factory=dict)
+    rows: int = 0
+    bytes: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the batch is large enough to be committed."""
+        return self.rows >= BATCH_ROWS or self.bytes >= BATCH_BYTES
+
+
+class IngestStep:
+    """Reads every `[[source]]` of the project; what a cursor has passed is not read again."""
+
+    name = "ingest"
+
+    def plan(self, project: Project, progress: Progress) -> Plan:
+        """Count the files that are new or changed; reads no content."""
+        new = known = 0
+        notes: list[str] = []
+        with project.reader() as reader:
+            for source in project.settings.source:
+                files, note = _files(project, source)
+                notes += note
+                positions = cursors(reader, _consumer(source))
+                done = sum(_is_done(file, positions) for file in files)
+                new, known = new + len(files) - done, known + done
+        return Plan(self.name, new, known, notes=(*notes, "counted in files"))
+
+    def run(self, project: Project, progress: Progress) -> StepReport:
+        """Ingest the sources in their order, batch by batch."""
+        began = time.perf_counter()
+        arrivals = Arrivals()
+        notes: list[str] = []
+        for source in project.settings.source:
+            files, note = _files(project, source)
+            notes += note
+            _ingest_source(project, progress, source, files, arrivals)
+        return step_report(
+            self.name,
+            began,
+            done=arrivals.added,
+            skipped=arrivals.repeated,
+            rejected=arrivals.rejected,
+            notes=tuple(notes),
+            details={"files": arrivals.files, **arrivals.reasons},
+        )
+
+
+def _files(project: Project, source: SourceSettings) -> tuple[list[SourceFile], list[str]]:
+    """List a source's files; an empty folder is a note, for data may still come, a missing one an error."""
+    try:
+        return list_files(str(project.path(source.path)), _mapping(source)), []
+    except EmptySourceError as error:
+        return [], [f"source {source.name!r}: {error.message}"]
+    except BadDataError as error:
+        hint = error.hint or f"make the path or change it in [[source]] {source.name!r}"
+        raise BadDataError(f"source {source.name!r}: {error.message}", unchanged=error.unchanged, hint=hint) from error
+
+
+def _mapping(source: SourceSettings) -> Mapping:
+    return Mapping(
+        source=source.name,
+        modality=source.modality,
+        format=source.format,
+        text=source.text,
+        image=source.image,
+        events=source.events,
+        label=source.label,
+        identifier=source.id,
+        metadata=tuple(source.meta),
+        licence=source.licence,
+        time_unit=source.time_unit,
+        batch_rows=5_000,
+    )
+
+
+def _consumer(source: SourceSettings) -> str:
+    return f"ingest/{source.name}"
+
+
+def _is_done(file: SourceFile, positions: dict[str, str]) -> bool:
+    position = Position.decode(positions.get(file.locator, ""))
+    return position.complete and position.fingerprint == file.fingerprint
+
+
+def _ingest_source(
+    project: Project, progress: Progress, source: SourceSettings, files: list[SourceFile], arrivals: Arrivals
+) -> None:
+    if not files:
+        return
+    waiting = len(files)
+    progress.start(f"ingest {source.name}", len(files))
+    while waiting:
+        with project.store.reader() as reader:
+            positions = cursors(reader, _consumer(source))
+        left = [file for file in files if not _is_done(file, positions)]
+        waiting = _ingest_files(project, progress, source, left, positions, arrivals)
+    progress.finish(f"ingest {source.name}")
+
+
+def _ingest_files(
+    project: Project,
+    progress: Progress,
+    source: SourceSettings,
+    files: list[SourceFile],
+    positions: dict[str, str],
+    arrivals: Arrivals,
+) -> int:
+    """Commit batch after batch; return how many files are left because another process moved their cursors."""
+    finished = 0
+    for batch in _batches(source, files, positions):
+        if not _commit(project, source, batch, arrivals):
+            return len(files) - finished
+        complete = sum(parsed.complete for _, parsed in batch.parts)
+        finished += complete
+        progress.advance(complete)
+    arrivals.files += finished
+    return 0
+
+
+def _batches(source: SourceSettings, files: Iterable[SourceFile], positions: dict[str, str]) -> Iterator[Batch]:
+    """Group parsed parts greedily; borders depend on the files and where the cursors stand, not on this process."""
+    mapping = _mapping(source)
+    batch = Batch()
+    for file in files:
+        before = positions.get(file.locator, "")
+        start = Position.decode(before)
+        row = start.row if start.fingerprint == file.fingerprint else 0
+        for parsed in read_file(file, mapping, row):
+            after = Position(file.fingerprint, parsed.next_row, parsed.complete).encode()
+            _put(batch, source, file, parsed, before, after)
+            if batch.full:
+                yield batch
+                batch, before = Batch(), after
+    if batch.parts:
+        yield batch
+
+
+def _put(batch: Batch, source: SourceSettings, file: SourceFile, parsed: Parsed, before: str, after: str) -> None:
+    batch.parts.append((file, parsed))
+    first = batch.moves[file.locator].before if file.locator in batch.moves else before
+    batch.moves[file.locator] = CursorMove(_consumer(source), file.locator, first, after)
+    batch.rows += len(parsed.records) + len(parsed.rejects)
+    batch.bytes += parsed.records.nbytes
+
+
+def _commit(project: Project, source: SourceSettings, batch: Batch, arrivals: Arrivals) -> bool:
+    began = time.perf_counter()
+    records = pa.concat_tables([parsed.records for _, parsed in batch.parts])
+    rejects = pa.concat_tables([_with_fingerprint(parsed.rejects, file) for file, parsed in batch.parts])
+    with project.reader() as reader:
+        tables = arrival_tables(reader, project.settings, source, records, rejects)
+    moves = [move for move in batch.moves.values() if move.before != move.after]
+    commit = project.store.commit(Write("ingest", tables, moves, seconds=time.perf_counter() - began))
+    if not commit.stale:
+        arrivals.count(commit, records, rejects)
+    return not commit.stale
+
+
+def _with_fingerprint(rejects: pa.Table, file: SourceFile) -> pa.Table:
+    return rejects.append_column("fingerprint", pa.array([file.fingerprint] * len(rejects), pa.string()))

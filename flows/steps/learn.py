@@ -1,0 +1,88 @@
+"""The step `learn`: every `[[learner]]` consumes the increments of its snapshot, each exactly once."""
+
+import time
+from collections.abc import Iterator
+
+from curate.errors import BadDataError
+from curate.flows.project import Project
+from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.increments import Increment, Pupil, checkpoint_write, evaluate, learn_increment, load_pupil
+from curate.settings import LearnerSettings
+from curate.store.snapshots import list_snapshots
+from curate.store.work import cursor
+from curate.types import Progress, StepReport
+
+BASELINES = ("majority", "nearest-class-mean")
+
+
+class LearnStep:
+    """Beside each learner the trivial baselines learn the same increments, so that nobody is impressed too early."""
+
+    name = "learn"
+
+    def plan(self, project: Project, progress: Progress) -> Plan:
+        """Count the snapshot numbers that learners have not consumed."""
+        waiting = sum(len(_increments(project, pupil)) for pupil in _pupils(project))
+        return Plan(self.name, waiting, 0, notes=("counted in learner and increment pairs",))
+
+    def run(self, project: Project, progress: Progress) -> StepReport:
+        """Learn increment by increment; each checkpoint, its metrics and the cursor commit together."""
+        began = time.perf_counter()
+        details: dict[str, dict[str, float]] = {}
+        for pupil in _pupils(project):
+            increments = _increments(project, pupil)
+            if increments:
+                progress.start(f"learn {pupil.name}", len(increments))
+            for increment in increments:
+                measured = _consume(project, pupil, increment)
+                details[f"{pupil.name} {increment.snapshot} {increment.number}"] = measured
+                progress.advance()
+            if increments:
+                progress.finish(f"learn {pupil.name}")
+        return step_report(self.name, began, done=len(details), details=details)
+
+
+def _pupils(project: Project) -> Iterator[Pupil]:
+    for settings in project.settings.learner:
+        for kind in dict.fromkeys((settings.kind, *BASELINES)):
+            yield _pupil(settings, kind)
+
+
+def _pupil(settings: LearnerSettings, kind: str) -> Pupil:
+    own = kind == settings.kind
+    return Pupil(
+        name=settings.name if own else f"{settings.name}/{kind}",
+        kind=kind,
+        snapshot=settings.snapshot,
+        encoder=settings.encoder,
+        seed=settings.seed,
+        parameters=settings.parameters if own else {},
+    )
+
+
+def _increments(project: Project, pupil: Pupil) -> list[Increment]:
+    """The snapshot numbers after the learner's cursor, in order."""
+    with project.reader() as reader:
+        position = int(cursor(reader, pupil.consumer()) or 0)
+        numbered = list_snapshots(reader, pupil.snapshot, position)
+    before = [position, *(snapshot.number for snapshot in numbered)]
+    return [Increment(s.snapshot, s.number, previous, s.content_hash) for s, previous in zip(numbered, before, strict=False)]
+
+
+def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, float]:
+    """Learn one increment and commit it, or find that another process has done so."""
+    began = time.perf_counter()
+    with project.reader() as reader:
+        learner, parent = load_pupil(reader, project.store_folder, pupil)
+        before = evaluate(reader, pupil, learner, increment)
+        learned = learn_increment(reader, pupil, learner, increment)
+        if not learner.classes:
+            raise BadDataError(
+                f"snapshot {increment.snapshot!r} {increment.number} holds no labelled training item for {pupil.name!r}",
+                unchanged="the learner and its cursor stayed where they were",
+                hint="set label in [[snapshot]] to an attribute that somebody has labelled",
+            )
+        after = evaluate(reader, pupil, learner, increment)
+    write = checkpoint_write(project.store_folder, pupil, learner, increment, parent, learned, before, after)
+    project.store.commit(write(time.perf_counter() - began))
+    return {"before": before.accuracy, "after": after.accuracy, "test_items": float(after.items), "learned": float(learned)}

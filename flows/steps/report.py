@@ -1,0 +1,116 @@
+"""The step `report`: one offline HTML file about the store as of its last commit."""
+
+import json
+import time
+from pathlib import Path
+
+from curate.flows.project import Project, installed_version
+from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.report_learners import learner_summaries
+from curate.flows.steps.report_selection import alignments, funnels, snapshot_summaries
+from curate.report.data import (
+    Agreement,
+    Arrival,
+    CommitRow,
+    Export,
+    LabelCount,
+    Reject,
+    ReportData,
+    RequestTotal,
+    SnapshotSummary,
+)
+from curate.report.render import render
+from curate.store import summaries
+from curate.store.manifest import replace_file
+from curate.store.reader import Reader
+from curate.types import Progress, StepReport
+
+
+class ReportStep:
+    """Equal stores give equal reports, so an unchanged one is not written again."""
+
+    name = "report"
+
+    def plan(self, project: Project, progress: Progress) -> Plan:
+        """Say whether the report would change."""
+        changed = _content(project) != _present(report_path(project))
+        return Plan(self.name, int(changed), int(not changed))
+
+    def run(self, project: Project, progress: Progress) -> StepReport:
+        """Collect, render and replace the file."""
+        began = time.perf_counter()
+        path = report_path(project)
+        content = _content(project)
+        if content == _present(path):
+            return step_report(self.name, began, skipped=1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+        return step_report(self.name, began, done=1, details={"path": project.settings.report.path})
+
+
+def report_path(project: Project) -> Path:
+    """Where the project's report lies."""
+    return project.path(project.settings.report.path)
+
+
+def collect(project: Project, reader: Reader) -> ReportData:
+    """Read everything that the report shows. Memory: one row for each scored item of a ranked snapshot."""
+    listed = snapshot_summaries(reader)
+    return ReportData(
+        project=project.folder.resolve().name,
+        commit_number=reader.commit_number,
+        committed_at=reader.committed_at,
+        version=installed_version(),
+        funnels=funnels(reader, listed),
+        arrivals=_arrivals(reader),
+        rejects=tuple(
+            Reject(row["reason"], row["rejects"], tuple(zip(row["locators"], row["details"], strict=True)))
+            for row in summaries.rejects(reader)
+        ),
+        alignments=alignments(reader, listed),
+        labels=tuple(
+            LabelCount(row["attribute"], row["annotator"], row["value"], row["items"], row["confidence"])
+            for row in summaries.labels(reader)
+        ),
+        agreements=tuple(Agreement(**row) for row in summaries.agreements(reader)),
+        requests=tuple(RequestTotal(**row) for row in summaries.requests(reader)),
+        snapshots=listed,
+        exports=_exports(project, listed),
+        learners=learner_summaries(reader),
+        commits=_commits(reader),
+    )
+
+
+def _content(project: Project) -> bytes:
+    with project.reader() as reader:
+        return render(collect(project, reader)).encode()
+
+
+def _present(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _arrivals(reader: Reader) -> tuple[Arrival, ...]:
+    rejected = {row["source"]: row["rejects"] for row in summaries.rejects_by_source(reader)}
+    arrived = [Arrival(**row, rejects=rejected.pop(row["source"], 0)) for row in summaries.arrivals(reader)]
+    return (*arrived, *(Arrival(source, "", 0, 0, count) for source, count in sorted(rejected.items())))
+
+
+def _exports(project: Project, listed: tuple[SnapshotSummary, ...]) -> tuple[Export, ...]:
+    folder = Path(project.settings.export.folder)
+    newest = {snapshot.name: snapshot.number for snapshot in listed}
+    candidates = [(name, number, folder / f"{name}-{number:05d}") for name, number in newest.items()]
+    return tuple(
+        Export(name, number, path.as_posix())
+        for name, number, path in candidates
+        if (project.path(str(path)) / "manifest.json").is_file()
+    )
+
+
+def _commits(reader: Reader) -> tuple[CommitRow, ...]:
+
+
+    return tuple(
+        CommitRow(row["commit_number"], row["step"], sum(json.loads(row["rows"]).values()), row["seconds"])
+        for row in summaries.commits(reader)
+    )

@@ -1,0 +1,132 @@
+"""What the report shows of choosing: funnels, scores and snapshots."""
+
+from collections import Counter, defaultdict
+from hashlib import sha256
+
+import numpy as np
+
+from curate.report.data import Alignment, Drop, Funnel, Histogram, Sample, SnapshotSummary, Stage
+from curate.statistics import spearman
+from curate.store import summaries
+from curate.store.reader import Reader
+from curate.store.snapshots import SnapshotRow, latest_snapshot, snapshot_row
+
+_EXAMPLES = 5
+
+
+def snapshot_summaries(reader: Reader) -> tuple[SnapshotSummary, ...]:
+    """Return every snapshot with its splits and labels."""
+    splits: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    labels: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    for row in summaries.snapshot_counts(reader):
+        key = (row["snapshot"], row["number"])
+        splits[key][row["split"]] += row["items"]
+        if row["label"] is not None:
+            labels[key][row["label"]] += row["items"]
+    return tuple(
+        SnapshotSummary(
+            name=row["snapshot"],
+            number=row["number"],
+            size=row["size"],
+            content_hash=row["content_hash"],
+            splits=tuple(sorted(splits[row["snapshot"], row["number"]].items())),
+            labels=tuple(sorted(labels[row["snapshot"], row["number"]].items())),
+            added=row["added"],
+            removed=row["removed"],
+        )
+        for row in summaries.snapshots(reader)
+    )
+
+
+def funnels(reader: Reader, listed: tuple[SnapshotSummary, ...]) -> tuple[Funnel, ...]:
+    """Return the newest funnel of each snapshot."""
+    return tuple(_funnel(reader, name, row) for name, row in _newest_rows(reader, listed))
+
+
+def alignments(reader: Reader, listed: tuple[SnapshotSummary, ...]) -> tuple[Alignment, ...]:
+    """Return the scores behind each snapshot that is ranked by a selector."""
+    found = []
+    for name, row in _newest_rows(reader, listed):
+        selector = str(row.spec["order_by"])
+        if selector and (alignment := _alignment(reader, selector, name, row)) is not None:
+            found.append(alignment)
+    return tuple(found)
+
+
+def _newest_rows(reader: Reader, listed: tuple[SnapshotSummary, ...]) -> list[tuple[str, SnapshotRow]]:
+    names = dict.fromkeys(snapshot.name for snapshot in listed)
+    found = [(name, latest_snapshot(reader, name)) for name in names]
+    return [(name, snapshot_row(reader, snapshot)) for name, snapshot in found if snapshot is not None]
+
+
+def _funnel(reader: Reader, name: str, row: SnapshotRow) -> Funnel:
+    counts = dict(row.funnel)
+    arrived = counts.pop("arrived")
+    samples = {drop["reason"]: drop["samples"] for drop in summaries.dropped(reader, row.modality)}
+    stages = [Stage("arrived", arrived)]
+    groups = (
+        ("kept by every decision", [reason for reason in counts if reason.startswith("dropped: ")]),
+        ("labelled and scored", [reason for reason in counts if reason in ("no label", "no score")]),
+        ("selected", [reason for reason in counts if reason == "below the cut"]),
+    )
+    left = arrived
+    for stage, reasons in groups:
+        drops = tuple(_drop(reason, counts[reason], samples.get(reason.removeprefix("dropped: "), [])) for reason in reasons)
+        left -= sum(drop.count for drop in drops)
+        stages.append(Stage(stage, left, drops))
+    return Funnel(name, tuple(stages))
+
+
+def _drop(reason: str, count: int, samples: list[dict[str, str | None]]) -> Drop:
+    shown = tuple(Sample(s["item_id"] or "", s["locator"] or "", s["excerpt"] or "") for s in samples)
+    return Drop(reason.removeprefix("dropped: "), count, shown)
+
+
+def _alignment(reader: Reader, selector: str, name: str, row: SnapshotRow) -> Alignment | None:
+    newest = latest_snapshot(reader, name)
+    scored = summaries.scores(reader, selector, name, newest.number if newest else 0)
+    if not scored:
+        return None
+    values = [entry["score"] for entry in scored]
+    chosen = [entry["selected"] for entry in scored]
+    best, worst = scored[:_EXAMPLES], scored[-_EXAMPLES:]
+    texts = summaries.excerpts(reader, [entry["item_id"] for entry in (*best, *worst)])
+    share_of, selected_share, random_share = _shares(reader, row, scored)
+    return Alignment(
+        selector=selector,
+        target=scored[0]["target"],
+        histogram=Histogram.of(values, chosen),
+        cut=min((value for value, is_chosen in zip(values, chosen, strict=True) if is_chosen), default=None),
+        top=tuple(_sample(entry, texts) for entry in best),
+        bottom=tuple(_sample(entry, texts) for entry in worst),
+        spearman_length=spearman(np.array(values), np.array([entry["length"] for entry in scored], float)),
+        share_of=share_of,
+        selected_share=selected_share,
+        random_share=random_share,
+    )
+
+
+def _sample(entry: dict[str, object], texts: dict[str, dict[str, str]]) -> Sample:
+    item_id = str(entry["item_id"])
+    text = texts.get(item_id, {})
+    return Sample(item_id, text.get("locator") or "", text.get("excerpt") or "", float(str(entry["score"])))
+
+
+def _shares(
+    reader: Reader, row: SnapshotRow, scored: list[dict[str, object]]
+) -> tuple[str, float | None, float | None]:
+    """How much of the selection bears its most frequent label, and of as many candidates drawn by a hash of their ids."""
+    if not row.spec["label"]:
+        return "", None, None
+    labels = summaries.labels_of(reader, str(row.spec["label"]))
+    chosen = [str(entry["item_id"]) for entry in scored if entry["selected"]]
+    counts = Counter(labels[item] for item in chosen if item in labels)
+    if not counts:
+        return "", None, None
+    wanted = counts.most_common(1)[0][0]
+    drawn = sorted((str(entry["item_id"]) for entry in scored), key=_draw)[: len(chosen)]
+    return wanted, counts[wanted] / len(chosen), sum(labels.get(item) == wanted for item in drawn) / len(drawn)
+
+
+def _draw(item_id: str) -> str:
+    return sha256(f"random:{item_id}".encode()).hexdigest()

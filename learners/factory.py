@@ -1,0 +1,46 @@
+"""Making a learner from the names in a project's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from curate.errors import UnknownNameError
+from curate.learners.base import BaseLearner
+from curate.learners.baselines import DiscriminantParameters, MajorityClass, NearestClassMean, StreamingDiscriminant
+from curate.learners.bottleneck.learner import KeyValueBottleneck
+from curate.learners.bottleneck.parameters import BottleneckParameters
+from curate.learners.linear import LinearParameters, SequentialLinear
+from curate.learners.parameters import Parameters
+
+BASELINES: tuple[str, ...] = ("majority", "nearest-class-mean", "streaming-discriminant")
+"""The kinds that are cheap and closed-form, to be shown beside every learner."""
+
+_Maker = Callable[[Mapping[str, Any], int], BaseLearner]
+_MAKERS: dict[str, _Maker] = {
+    "key-value-bottleneck": lambda given, seed: KeyValueBottleneck(
+        BottleneckParameters.from_settings(given, seed=seed)
+    ),
+    "majority": lambda given, seed: MajorityClass(Parameters.from_settings(given, seed=seed)),
+    "nearest-class-mean": lambda given, seed: NearestClassMean(Parameters.from_settings(given, seed=seed)),
+    "sequential-linear": lambda given, seed: SequentialLinear(LinearParameters.from_settings(given, seed=seed)),
+    "streaming-discriminant": lambda given, seed: StreamingDiscriminant(
+        DiscriminantParameters.from_settings(given, seed=seed)
+    ),
+}
+KINDS: tuple[str, ...] = tuple(_MAKERS)
+
+
+def learner_named(kind: str, parameters: Mapping[str, Any] | None = None, seed: int = 0) -> BaseLearner:
+    """Return a new learner of this kind; parameters that are not given have their defaults.
+
+    Raises:
+        UnknownNameError: no such kind, or a parameter that this kind does not have.
+        ConfigurationError: a parameter's value does not fit.
+
+    >>> learner_named("nearest-class-mean").classes
+    ()
+    """
+    if kind not in _MAKERS:
+        raise UnknownNameError("learner", kind, KINDS)
+    return _MAKERS[kind](parameters or {}, seed)

@@ -1,0 +1,238 @@
+"""Alignment: how much of a target a text shares, measured by compression (ZIP-FIT, arXiv 2410.18194).
+
+With C(s) the compressed size of s in bytes and x + t the plain concatenation, source first, without separator:
+
+    NCD(x, t) = (C(x + t) - min(C(x), C(t))) / max(C(x), C(t))        score(x) = 1 - mean over targets t of NCD(x, t)
+
+Scores mostly lie in [0, 1]; compressors are not perfect distances, so a little outside is possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+from curate.errors import BadDataError, UnknownNameError
+from curate.select import compressors
+from curate.select.compressors import Compressor
+from curate.select.concatenations import PairSizes, over_threads, pair_sizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+METHOD = "zip-fit:1"
+"""Name and version of the method; the number grows whenever the same input would get another score."""
+
+Reduction = Literal["mean", "max"]
+_PAIRS_AT_ONCE = 1 << 19
+_BYTES_AT_ONCE = 1 << 24
+"""What bounds a batch: pairs whose sizes (with temporaries about 30 MB) and bytes of text that are held at once."""
+
+
+def score(
+    texts: Sequence[str | None],
+    targets: Sequence[str],
+    compressor: str | Compressor = compressors.DEFAULT,
+    reduce: Reduction = "mean",
+    *,
+    threads: int | None = None,
+) -> NDArray[np.float64]:
+    """Return the alignment of each text to the targets: float64 of shape (texts,), higher is better.
+
+    Args:
+        texts: null and empty texts get NaN, which is to say no score: there is nothing in them to select.
+            A text with lone surrogates is measured over their three-byte UTF-8 forms.
+        targets: at least one document, none of them empty.
+        compressor: a name (see `curate.select.compressors`) or a compressor.
+        reduce: `mean` over the targets is ZIP-FIT; `max`, the nearest target, suits targets with several modes.
+        threads: default: every core that the process may use. The scores do not depend on it.
+
+    Long documents: a compressor that looks back 64 KiB cannot see the start of a longer text when it reaches the target,
+    so texts over half the window are cut into the fewest pieces of equal length that fit, and score the mean of their
+    pieces: how well the average byte of the text is aligned. The best piece instead would favour long texts, which
+    have more tries. Targets over half the window are cut likewise, and each piece counts as a target.
+
+    Cost: texts x targets compressions of one text with one target. Memory: bounded, whatever the number of texts.
+
+    Raises:
+        BadDataError: there is no target, or one is empty.
+        UnknownNameError: the compressor or the reduction does not exist.
+        ConfigurationError: the compressor cannot see the target (gzip level 0).
+
+    >>> function = 'def area(width, height):\\n    return width * height\\n'
+    >>> close, far = score(['def perimeter(width, height):\\n    return 2 * (width + height)\\n', 'Rain fell.'], [function])
+    >>> bool(close > far)
+    True
+    """
+    return Aligner(targets, compressor, reduce).score(texts, threads=threads)
+
+
+class Aligner:
+    """Scores texts against targets that are prepared once; see `score` for the meaning and the errors."""
+
+    def __init__(
+        self,
+        targets: Sequence[str],
+        compressor: str | Compressor = compressors.DEFAULT,
+        reduce: Reduction = "mean",
+    ) -> None:
+        import numpy as np
+
+        if reduce not in _REDUCTIONS:
+            raise UnknownNameError("reduction", reduce, _REDUCTIONS)
+        self.compressor = compressors.compressor(compressor) if isinstance(compressor, str) else compressor
+        self.reduce = reduce
+        encoded = _encoded_targets(targets)
+        self.fingerprint = _fingerprint(encoded)
+        self._targets = [piece for target in encoded for piece in pieces(target, self.compressor.window // 2)]
+        self._target_sizes = np.array([self.compressor.size(target) for target in self._targets])
+
+    @property
+    def version(self) -> str:
+        """What the scores depend on besides the text: method, compressor with library version, reduction, targets."""
+        return f"{METHOD} {self.compressor.version} {self.reduce} target-{self.fingerprint[:16]}"
+
+    def score(self, texts: Sequence[str | None], *, threads: int | None = None) -> NDArray[np.float64]:
+        """Return the alignment of each text: float64 of shape (texts,); NaN where a text is null or empty."""
+        import numpy as np
+
+        totals = np.zeros(len(texts), dtype=np.float64)
+        counts = np.zeros(len(texts), dtype=np.int64)
+        for batch in self._batches(texts):
+            owners = np.array(batch.owners)
+            np.add.at(totals, owners, self._score_pieces(batch.pieces, threads))
+            np.add.at(counts, owners, 1)
+        return np.divide(totals, counts, out=np.full(len(texts), np.nan), where=counts > 0)
+
+    def _score_pieces(self, sources: Sequence[bytes], threads: int | None) -> NDArray[np.float64]:
+        import numpy as np
+
+        sizes = pair_sizer(self.compressor, self._targets, len(sources) * len(self._targets))
+        scores = np.empty(len(sources), dtype=np.float64)
+
+        def work(rows: slice) -> None:
+            scores[rows] = _REDUCTIONS[self.reduce](similarities(sizes(sources[rows]), self._target_sizes))
+
+        over_threads(work, len(sources), threads)
+        return scores
+
+    def _batches(self, texts: Sequence[str | None]) -> Iterator[_Batch]:
+        limit, rows = self.compressor.window // 2, max(1, _PAIRS_AT_ONCE // len(self._targets))
+        batch, size = _Batch([], []), 0
+        for owner, text in enumerate(texts):
+            for piece in pieces(_encode(text or ""), limit):
+                batch.owners.append(owner)
+                batch.pieces.append(piece)
+                size += len(piece)
+                if len(batch.pieces) == rows or size >= _BYTES_AT_ONCE:
+                    yield batch
+                    batch, size = _Batch([], []), 0
+        if batch.pieces:
+            yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Pieces that are scored together; `owners[i]` is the position of the text that `pieces[i]` was cut from."""
+
+    owners: list[int]
+    pieces: list[bytes]
+
+
+class AlignmentSelector:
+    """Scores the items of a table by their alignment to a target: a `curate.types.Selector`.
+
+    `version` changes with the method, the compressor (its level and library version too), the reduction and the
+    content of the target.
+    """
+
+    name = "align"
+
+    def __init__(
+        self,
+        targets: Sequence[str],
+        compressor: str | Compressor = compressors.DEFAULT,
+        reduce: Reduction = "mean",
+        *,
+        target: str = "target",
+    ) -> None:
+        self._aligner = Aligner(targets, compressor, reduce)
+        self.target = target
+        self.version = self._aligner.version
+
+    def score(self, items: pa.Table) -> NDArray[np.float64]:
+        """Return one score for each row of the column `text`; NaN where it is null or empty, or where there is none."""
+        import numpy as np
+
+        if "text" not in items.column_names:
+            return np.full(items.num_rows, np.nan)
+        return self._aligner.score(items.column("text").to_pylist())
+
+
+def similarities(sizes: PairSizes, target_sizes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return 1 - NCD for every pair: float64 of shape (sources, targets).
+
+    >>> import numpy as np
+    >>> similarities(PairSizes(np.array([10, 20]), np.array([[18], [24]])), np.array([16])).tolist()
+    [[0.5], [0.6]]
+    """
+    import numpy as np
+
+    alone = sizes.alone[:, None]
+    smaller, larger = np.minimum(alone, target_sizes), np.maximum(alone, target_sizes)
+    result: NDArray[np.float64] = 1.0 - (sizes.joint - smaller) / larger
+    return result
+
+
+def pieces(document: bytes, limit: int) -> list[bytes]:
+    """Cut a document into the fewest pieces of (nearly) equal length that are at most `limit` bytes long.
+
+    Nothing is lost: the pieces joined are the document; a document within the limit is its own piece, an empty one
+    has none. A cut may fall inside a character, which no byte compressor minds.
+
+    >>> pieces(b"abcdefg", 3)
+    [b'ab', b'cd', b'efg']
+    """
+    count = -(-len(document) // limit)
+    edges = [len(document) * number // max(count, 1) for number in range(count + 1)]
+    return [document[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = values.mean(axis=1)
+    return result
+
+
+def _max(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = values.max(axis=1)
+    return result
+
+
+_REDUCTIONS: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {"mean": _mean, "max": _max}
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _encoded_targets(targets: Sequence[str]) -> list[bytes]:
+    if isinstance(targets, str):
+        targets = [targets]
+    encoded = [_encode(target) for target in targets]
+    if not encoded:
+        raise BadDataError("alignment has no target", hint="give at least one document of the kind you want more of")
+    for position, target in enumerate(encoded):
+        if not target.strip():
+            raise BadDataError(f"target document {position + 1} of {len(encoded)} has no text", hint="remove it")
+    return encoded
+
+
+def _fingerprint(targets: Sequence[bytes]) -> str:
+    digest = sha256()
+    for target in targets:
+        digest.update(len(target).to_bytes(8, "little") + target)
+    return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""Checkpoints are files named by their content: written, flushed, renamed; only then does a commit name them."""
+
+import hashlib
+from pathlib import Path
+
+from curate.errors import StoreError
+from curate.store.manifest import replace_file
+from curate.store.reader import Reader
+
+CHECKPOINT_FOLDER = "checkpoints"
+
+
+def save_checkpoint(store_folder: Path, state: bytes) -> str:
+    """Keep a state and return its SHA-256; a state that is there already is not written again."""
+    name = hashlib.sha256(state).hexdigest()
+    path = _path(store_folder, name)
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        replace_file(path, state)
+    return name
+
+
+def load_checkpoint(store_folder: Path, name: str) -> bytes:
+    """Return the state of this name.
+
+    Raises:
+        StoreError: the file is missing or its content is not what its name says.
+    """
+    try:
+        state = _path(store_folder, name).read_bytes()
+    except OSError as error:
+        raise StoreError(f"checkpoint {name[:12]} cannot be read: {error}", hint="restore it from a backup") from error
+    if hashlib.sha256(state).hexdigest() != name:
+        raise StoreError(
+            f"checkpoint {name[:12]} is damaged: its content does not match its name",
+            unchanged="the store's rows were not touched",
+            hint="restore the file from a backup",
+        )
+    return state
+
+
+def latest_checkpoint(reader: Reader, learner: str, version: str, encoder_version: str, snapshot: str) -> str:
+    """Return the hash of a learner's newest checkpoint over a snapshot, "" before its first."""
+    found = reader.query(
+        "SELECT checkpoint FROM checkpoints WHERE learner = ? AND learner_version = ? AND encoder_version = ?"
+        " AND snapshot = ? ORDER BY number DESC LIMIT 1",
+        [learner, version, encoder_version, snapshot],
+    )
+    return str(found["checkpoint"][0]) if len(found) else ""
+
+
+def _path(store_folder: Path, name: str) -> Path:
+    return store_folder / CHECKPOINT_FOLDER / f"{name}.safetensors"

@@ -1,0 +1,48 @@
+"""Entities: what stays the same while its content changes; a newer item of an entity supersedes the older one."""
+
+import pyarrow as pa
+
+from curate.store.reader import Reader
+from curate.store.write import rows
+
+STEP = "ingest"
+_ARRIVALS = """
+    WITH arriving AS (
+        SELECT a.entity, a.item_id, a.position FROM arrivals a
+        LEFT JOIN (SELECT item_id, source, locator, true AS known FROM origins SEMI JOIN arrivals USING (item_id)) o
+            USING (item_id, source, locator)
+        WHERE a.entity <> '' AND (a.whole OR o.known IS NULL)
+    ), newest AS (
+        SELECT entity, arg_max(item_id, position) AS item_id FROM arriving GROUP BY entity
+    ), members AS (
+        SELECT entity, item_id FROM origins SEMI JOIN newest USING (entity)
+        UNION SELECT entity, item_id FROM arriving
+    ), out AS (
+        SELECT item_id, reason FROM latest_decisions WHERE step = 'ingest' AND action = 'drop'
+    ), alive_elsewhere AS (
+        SELECT DISTINCT o.item_id FROM origins o SEMI JOIN members USING (item_id)
+        WHERE o.entity NOT IN (SELECT entity FROM newest)
+    )"""
+_SUPERSEDED = _ARRIVALS + """
+    SELECT m.item_id, 'drop' AS action, 'superseded by ' || left(min(n.item_id), 16) AS reason
+    FROM members m JOIN newest n ON n.entity = m.entity LEFT JOIN out ON out.item_id = m.item_id
+    WHERE m.item_id <> n.item_id AND out.item_id IS NULL
+      AND m.item_id NOT IN (FROM alive_elsewhere) AND m.item_id NOT IN (SELECT item_id FROM newest)
+    GROUP BY m.item_id ORDER BY m.item_id"""
+_REVIVED = _ARRIVALS + """
+    SELECT DISTINCT n.item_id, 'keep' AS action, 'arrived again' AS reason
+    FROM newest n JOIN out ON out.item_id = n.item_id ORDER BY n.item_id"""
+
+
+def entity_decisions(reader: Reader, arrivals: pa.Table) -> pa.Table:
+    """Return the decisions that a batch of arrivals causes: older items of its entities drop, returned ones are kept.
+
+    `arrivals` holds item_id, source, locator, entity, `whole` (the item is a whole file, whose return counts as an
+    arrival) and `position` (order of arrival). An item that another entity or no entity still holds stays.
+    """
+    reader.register("arrivals", arrivals)
+    superseded = reader.query(_SUPERSEDED)
+    revived = reader.query(_REVIVED)
+    decisions = pa.concat_tables([superseded, revived])
+    columns = {name: decisions[name] for name in ("item_id", "action", "reason")}
+    return rows("decisions", {"step": STEP, **columns}, len(decisions))

@@ -1,0 +1,141 @@
+"""From a file's rows to batches with deterministic borders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.store.ingestion.content import CONTENT_OF
+from curate.store.ingestion.files import SourceFile
+from curate.store.ingestion.mapping import FOLDER_LABEL, Mapping
+from curate.store.ingestion.shapes import RECORDS, REJECTS, ROWS, Parsed, Refusal, Refusals
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Consecutive rows of a file as a reader found them; arrays of one length, None for a column that is not mapped.
+
+    `rows` are 0-based row numbers (rising; blank lines leave gaps), `refusals` the positions that are refused already.
+    """
+
+    rows: np.ndarray[Any, np.dtype[np.int64]]
+    locator: pa.Array
+    content: pa.Array
+    identifier: pa.Array | None = None
+    label: pa.Array | None = None
+    metadata: pa.Array | None = None
+    refusals: Refusals = field(default_factory=dict)
+
+
+def row_locators(file: SourceFile, rows: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
+    """Return `path#number` for every row, counted from 1."""
+    return pc.binary_join_element_wise(f"{file.locator}#", pa.array(rows + 1).cast(pa.string()), "")
+
+
+def assemble(chunk: Chunk, file: SourceFile, mapping: Mapping) -> pa.Table:
+    """Turn a chunk into a table of the schema `ROWS`: each row either a record or, with a reason, a refusal."""
+    length = len(chunk.rows)
+    item_id, stored, size = CONTENT_OF[mapping.modality](chunk.content, mapping, chunk.refusals)
+    columns = {
+        "item_id": item_id,
+        "modality": pa.repeat(mapping.modality, length),
+        mapping.modality: stored,
+        "size": size,
+        "locator": chunk.locator,
+        "entity": _entities(chunk.identifier, mapping.source, length),
+        "licence": pa.repeat(mapping.licence, length),
+        "metadata": pa.repeat("", length) if chunk.metadata is None else chunk.metadata,
+        "label": _labels(chunk.label, file, mapping, length),
+        "row": pa.array(chunk.rows),
+    }
+    if mapping.modality == "events":
+        columns["time_unit"] = pa.repeat(mapping.time_unit, length)
+    if chunk.refusals:
+        columns["reason"], columns["detail"] = _refusal_columns(chunk.refusals, length)
+    arrays = [columns.get(entry.name) for entry in ROWS]
+    filled = [
+        pa.nulls(length, entry.type) if array is None else array for array, entry in zip(arrays, ROWS, strict=True)
+    ]
+    return pa.Table.from_arrays(filled, schema=ROWS)
+
+
+def refused_file(file: SourceFile, row: int, refusal: Refusal) -> pa.Table:
+    """Return the one row that says why a file, or its rest from `row` on, cannot be read."""
+    return pa.Table.from_pylist(
+        [{"locator": file.locator, "row": row, "reason": refusal.reason, "detail": refusal.detail}], ROWS
+    )
+
+
+def group(tables: Iterable[pa.Table], mapping: Mapping, start_row: int) -> Iterator[Parsed]:
+    """Cut rows into batches; a batch is the longest run that keeps the limits, so a border depends on its start only.
+
+    Memory: one batch, one table and what they are cut from.
+    """
+    held = None
+    for rows in _runs(tables, mapping):
+        if held is not None:
+            yield held
+        held = _parsed(rows)
+    held = held or Parsed(RECORDS.empty_table(), REJECTS.empty_table(), start_row, True)
+    yield replace(held, complete=True)
+
+
+def _runs(tables: Iterable[pa.Table], mapping: Mapping) -> Iterator[pa.Table]:
+    rest = ROWS.empty_table()
+    for table in tables:
+        rest = pa.concat_tables([rest, table]) if rest.num_rows else table
+        start = 0
+        for end in _borders(rest, mapping)[:-1]:
+            yield rest.slice(start, end - start)
+            start = end
+        rest = rest.slice(start)
+    if rest.num_rows:
+        yield rest
+
+
+def _borders(rows: pa.Table, mapping: Mapping) -> list[int]:
+    """Where the runs end; the last one may go on in the next table."""
+    sizes = pc.if_else(rows["reason"].is_null(), rows["size"], 0).to_numpy()
+    total = np.concatenate(([0], np.cumsum(sizes)))
+    ends: list[int] = []
+    start = 0
+    while start < len(sizes):
+        by_bytes = int(np.searchsorted(total, total[start] + mapping.batch_bytes, side="right")) - 1
+        start = min(max(by_bytes, start + 1), start + mapping.batch_rows)
+        ends.append(start)
+    return ends
+
+
+def _parsed(rows: pa.Table) -> Parsed:
+    next_row = rows["row"][-1].as_py() + 1
+    fine = rows["reason"].is_null()
+    if rows["reason"].null_count == rows.num_rows:
+        return Parsed(rows.select(RECORDS.names), REJECTS.empty_table(), next_row, False)
+    records, rejects = rows.filter(fine).select(RECORDS.names), rows.filter(pc.invert(fine)).select(REJECTS.names)
+    return Parsed(records, rejects, next_row, False)
+
+
+def _entities(identifiers: pa.Array | None, source: str, length: int) -> pa.Array:
+    if identifiers is None:
+        return pa.repeat("", length)
+    return pc.fill_null(
+        pc.binary_join_element_wise(f"{source}:", pc.if_else(pc.equal(identifiers, ""), None, identifiers), ""), ""
+    )
+
+
+def _labels(labels: pa.Array | None, file: SourceFile, mapping: Mapping, length: int) -> pa.Array | None:
+    if mapping.label == FOLDER_LABEL:
+        return pa.repeat(file.folder, length) if file.folder else None
+    return labels if labels is None else pc.if_else(pc.equal(labels, ""), None, labels)
+
+
+def _refusal_columns(refusals: Refusals, length: int) -> tuple[pa.Array, pa.Array]:
+    entries = [refusals.get(position, Refusal(None, None)) for position in range(length)]  # type: ignore[arg-type]
+    return pa.array([entry.reason for entry in entries], pa.string()), pa.array(
+        [entry.detail for entry in entries], pa.string()
+    )

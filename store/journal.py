@@ -1,0 +1,155 @@
+"""The request journal: every answer that a service gave is on disk before anyone uses it.
+
+Answers are appended as JSON lines, flushed to disk one by one, drained into the table `requests` with the batch that
+used them, and replayed before any call: an answer that was received is never paid for again.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curate.store.manifest import replace_file
+from curate.store.write import rows
+from curate.types import Request, Response
+
+JOURNAL_FOLDER = "journals"
+_JOURNAL, _LOCK = "requests.jsonl", "requests.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One received answer with its request."""
+
+    key: str
+    request: Request
+    response: Response
+    received_at: str
+
+
+class Journal:
+    """The journal of one store; several processes may append at once."""
+
+    def __init__(self, store_folder: Path) -> None:
+        self._folder = store_folder / JOURNAL_FOLDER
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._entries = {entry.key: entry for entry in self._read()}
+
+    def get(self, key: str) -> Response | None:
+        """Return the answer under this key if the journal holds it."""
+        entry = self._entries.get(key)
+        return entry.response if entry else None
+
+    def put(self, key: str, request: Request, response: Response) -> None:
+        """Append an answer and return once it is on disk. Cost: one fsync."""
+        entry = Entry(key, request, response, datetime.now(UTC).isoformat())
+        line = json.dumps(_to_mapping(entry), ensure_ascii=True).encode()
+        with self._locked(), (self._folder / _JOURNAL).open("ab") as stream:
+            # The leading newline ends a line that a killed process may have left torn.
+            stream.write(b"\n" + line + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        self._entries[key] = entry
+
+    def drained(self, keys: Collection[str]) -> pa.Table:
+        """Return the entries under `keys` as rows of the table `requests`, ready for a commit."""
+        return _to_rows([self._entries[key] for key in sorted(set(keys) & self._entries.keys())])
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Take entries that a commit holds now out of the journal, atomically."""
+        gone = set(keys)
+        with self._locked():
+            kept = [entry for entry in self._read() if entry.key not in gone]
+            _replace(self._folder / _JOURNAL, kept)
+        self._entries = {entry.key: entry for entry in kept}
+
+    def _read(self) -> Iterator[Entry]:
+        try:
+            lines = (self._folder / _JOURNAL).read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return
+        for line in lines:
+            # A torn line belongs to an answer whose `put` never returned.
+            if line.startswith(b"{") and line.endswith(b"}") and (entry := _parse(line)) is not None:
+                yield entry
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._folder / _LOCK).open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class StoredRequests:
+    """A request cache over a store: the journal first, then what earlier commits drained from it."""
+
+    def __init__(self, journal: Journal, find: Callable[[str], Response | None]) -> None:
+        self._journal = journal
+        self._find = find
+        self.used: set[str] = set()
+        self.calls = 0
+
+    def get(self, key: str) -> Response | None:
+        """Return the received answer under this key, or None; remembers that the batch used it."""
+        response = self._journal.get(key)
+        if response is not None:
+            self.used.add(key)
+            return response
+        return self._find(key)
+
+    def put(self, key: str, request: Request, response: Response) -> None:
+        """Keep an answer that has just been received."""
+        self._journal.put(key, request, response)
+        self.used.add(key)
+        self.calls += 1
+
+
+def response_from_row(row: Mapping[str, Any]) -> Response:
+    """Rebuild an answer from a row of the table `requests`."""
+    figures = ("prompt_tokens", "completion_tokens", "cached_tokens", "seconds", "attempts")
+    return Response(json.loads(row["body"]), **{name: row[name] for name in figures})
+
+
+def _to_mapping(entry: Entry) -> dict[str, Any]:
+    response = {name: getattr(entry.response, name) for name in Response.__dataclass_fields__}
+    request = {name: getattr(entry.request, name) for name in Request.__dataclass_fields__}
+    return {"key": entry.key, "request": request, "response": response, "received_at": entry.received_at}
+
+
+def _parse(line: bytes) -> Entry | None:
+    try:
+        content = json.loads(line)
+        request, response = Request(**content["request"]), Response(**content["response"])
+        return Entry(content["key"], request, response, content["received_at"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _replace(path: Path, entries: list[Entry]) -> None:
+    replace_file(path, b"".join(json.dumps(_to_mapping(entry)).encode() + b"\n" for entry in entries))
+
+
+def _to_rows(entries: list[Entry]) -> pa.Table:
+    return rows(
+        "requests",
+        {
+            "request_key": [entry.key for entry in entries],
+            "address": [entry.request.address for entry in entries],
+            "model": [entry.request.model for entry in entries],
+            "payload": [json.dumps(entry.request.payload, sort_keys=True) for entry in entries],
+            "body": [json.dumps(entry.response.body, sort_keys=True) for entry in entries],
+            "prompt_tokens": [entry.response.prompt_tokens for entry in entries],
+            "completion_tokens": [entry.response.completion_tokens for entry in entries],
+            "cached_tokens": [entry.response.cached_tokens for entry in entries],
+            "seconds": [entry.response.seconds for entry in entries],
+            "attempts": [entry.response.attempts for entry in entries],
+            "received_at": [datetime.fromisoformat(entry.received_at) for entry in entries],
+        },
+    )

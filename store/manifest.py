@@ -1,0 +1,116 @@
+"""The manifest of the published snapshot: which immutable Parquet segments make up each table at which commit.
+
+Reading it needs neither DuckDB nor PyArrow, so that `curate status` answers at once, whoever writes.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curate.errors import StoreError
+
+PUBLISHED_FOLDER = "published"
+MANIFEST_FILE = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One immutable Parquet file; `level` counts how often its rows were merged into larger files."""
+
+    file: str
+    rows: int
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a reader sees: the commit, when and by which step it was made, and each table's segments in commit order.
+
+    `figures` are the running sums that `status` shows (items by modality); `retired` are replaced files with the time
+    at which they were replaced, kept for readers that still use them.
+    """
+
+    commit_number: int = 0
+    committed_at: str = ""
+    step: str = ""
+    tables: dict[str, tuple[Segment, ...]] = field(default_factory=dict)
+    figures: dict[str, int] = field(default_factory=dict)
+    retired: tuple[tuple[str, float], ...] = ()
+
+    def rows(self, name: str) -> int:
+        """Return the number of rows of the table `name`."""
+        return sum(segment.rows for segment in self.tables.get(name, ()))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of the store in `folder`; an empty one where nothing has been published yet.
+
+    Raises:
+        StoreError: the file is not a manifest.
+    """
+    path = folder / PUBLISHED_FOLDER / MANIFEST_FILE
+    try:
+        content = json.loads(path.read_bytes())
+        return _parse(content)
+    except FileNotFoundError:
+        return Manifest()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreError(
+            f"the published snapshot's {MANIFEST_FILE} in {folder.name!r} is damaged: {error}",
+            unchanged="the ledger itself is a different file and was not touched",
+            hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
+        ) from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Swap the manifest for a new one, atomically and durably."""
+    tables = {
+        name: [[segment.file, segment.rows, segment.level] for segment in segments]
+        for name, segments in manifest.tables.items()
+    }
+    content = {
+        "format": FORMAT,
+        "commit_number": manifest.commit_number,
+        "committed_at": manifest.committed_at,
+        "step": manifest.step,
+        "figures": manifest.figures,
+        "tables": tables,
+        "retired": manifest.retired,
+    }
+    replace_file(folder / PUBLISHED_FOLDER / MANIFEST_FILE, json.dumps(content).encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, flush it to disk and rename it into place, so that no reader sees a part of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, so that a rename survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _parse(content: dict[str, Any]) -> Manifest:
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']} is not {FORMAT}")
+    return Manifest(
+        commit_number=int(content["commit_number"]),
+        committed_at=str(content["committed_at"]),
+        step=str(content["step"]),
+        tables={name: tuple(Segment(*entry) for entry in entries) for name, entries in content["tables"].items()},
+        figures={name: int(value) for name, value in content["figures"].items()},
+        retired=tuple((str(file), float(moment)) for file, moment in content["retired"]),
+    )

@@ -1,0 +1,52 @@
+"""Schema changes, each a plain function applied once; their names stand in the table `migrations`."""
+
+from collections.abc import Callable
+
+import duckdb
+
+from curate.errors import StoreError
+from curate.store.schema import TABLES
+
+Migration = Callable[[duckdb.DuckDBPyConnection], None]
+MIGRATIONS: list[Migration] = []
+
+
+def migration(function: Migration) -> Migration:
+    """Append a function to the list of migrations; its name is its identity and must never change."""
+    MIGRATIONS.append(function)
+    return function
+
+
+def apply_migrations(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Apply what is missing, in order and in one transaction each, and return the names applied.
+
+    Raises:
+        StoreError: the store was written by a newer curate.
+    """
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (name VARCHAR, applied_at TIMESTAMPTZ)")
+    applied = {name for (name,) in connection.execute("SELECT name FROM migrations").fetchall()}
+    _refuse_newer(applied)
+    missing = [function for function in MIGRATIONS if function.__name__ not in applied]
+    for function in missing:
+        connection.execute("BEGIN")
+        function(connection)
+        connection.execute("INSERT INTO migrations VALUES (?, now())", [function.__name__])
+        connection.execute("COMMIT")
+    return [function.__name__ for function in missing]
+
+
+def _refuse_newer(applied: set[str]) -> None:
+    unknown = sorted(applied - {function.__name__ for function in MIGRATIONS})
+    if unknown:
+        raise StoreError(
+            f"the store was written by a newer curate (unknown migrations: {', '.join(unknown)})",
+            unchanged="nothing was changed",
+            hint="pip install --upgrade curate",
+        )
+
+
+@migration
+def first_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables of the first version."""
+    for table in TABLES:
+        connection.execute(table.create_statement())

@@ -1,0 +1,128 @@
+"""Reading the published snapshot: an in-memory DuckDB over immutable Parquet segments, which never waits for a writer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from curate.errors import StoreError, UsageError
+from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
+from curate.store.schema import TABLES, Table
+
+_VIEWS = (
+    """
+    CREATE VIEW latest_decisions AS
+    SELECT item_id, step, action, reason, commit_number FROM decisions
+    QUALIFY row_number() OVER (PARTITION BY item_id, step ORDER BY commit_number DESC) = 1""",
+    """
+    CREATE VIEW dropped AS
+    SELECT item_id, arg_min(reason, commit_number) AS reason, arg_min(step, commit_number) AS step
+    FROM latest_decisions WHERE action = 'drop' GROUP BY item_id""",
+    """
+    CREATE VIEW cursor_positions AS
+    SELECT consumer, key, arg_max(position, commit_number) AS position FROM cursors GROUP BY ALL""",
+)
+
+
+class Reader:
+    """One consistent view of a store at one commit; the tables of the schema are its views.
+
+    Use it as a context manager. Memory: DuckDB's default limit (80 % of the machine) for sorts and joins, nothing else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.manifest: Manifest = read_manifest(folder)
+        self._folder = folder / PUBLISHED_FOLDER
+        self._confined = False
+        self._connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+        self._connection.execute("SET TimeZone = 'UTC'")
+        for table in TABLES:
+            self._connection.execute(self._view(table))
+        for statement in _VIEWS:
+            self._connection.execute(statement)
+
+    def __enter__(self) -> Self:
+        """Return the reader itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the in-memory database."""
+        self._connection.close()
+
+    @property
+    def commit_number(self) -> int:
+        """The commit that this view shows."""
+        return self.manifest.commit_number
+
+    @property
+    def committed_at(self) -> str:
+        """When that commit was made (ISO 8601)."""
+        return self.manifest.committed_at
+
+    def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pa.Table:
+        """Return the whole answer to one of curate's own questions."""
+        return self.stream(sql, parameters).read_all()
+
+    def stream(
+        self, sql: str, parameters: Sequence[Any] | dict[str, Any] = (), rows: int = 10_000
+    ) -> pa.RecordBatchReader:
+        """Return the answer as batches of at most `rows` rows; valid until the next question to this reader."""
+        try:
+            return self._connection.execute(sql, parameters).to_arrow_reader(rows)
+        except duckdb.IOException as error:
+            raise StoreError(
+                f"a published segment cannot be read: {_first_line(error)}",
+                unchanged="the ledger itself was not touched",
+                hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
+            ) from error
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make an Arrow table visible to the next questions under `name`, beside the store's tables."""
+        self._connection.register(name, table)
+
+    def ask(self, sql: str) -> pa.RecordBatchReader:
+        """Answer a user's question: exactly one SELECT, over the published tables only.
+
+        Raises:
+            UsageError: it is not one SELECT, or DuckDB refuses it.
+        """
+        try:
+            statements = self._connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise UsageError("only one SELECT can be asked; the published snapshot is read-only")
+            self._confine()
+            return self._connection.execute(statements[0]).to_arrow_reader(10_000)
+        except duckdb.Error as error:
+            raise UsageError(
+                f"the query cannot be answered: {error}", hint="`curate sql 'SHOW TABLES'` lists the tables"
+            ) from error
+
+    def _confine(self) -> None:
+        """Let a user's query reach the published folder and no other file."""
+        if self._confined:
+            return
+        self._connection.execute(f"SET allowed_directories = [{_quoted(str(self._folder))}]")
+        self._connection.execute("SET enable_external_access = false")
+        self._confined = True
+
+    def _view(self, table: Table) -> str:
+        columns = ", ".join(f'"{name}"' for name in table.schema.names)
+        segments = self.manifest.tables.get(table.name, ())
+        if not segments:
+            empty = table.create_statement().replace("CREATE TABLE IF NOT EXISTS", "CREATE TABLE")
+            return empty
+        files = ", ".join(_quoted(str(self._folder / segment.file)) for segment in segments)
+        return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet([{files}])'
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,152 @@
+"""Questions about a whole store, for the report: each returns plain rows in a fixed order."""
+
+from typing import Any
+
+from curate.store.reader import Reader
+
+Rows = list[dict[str, Any]]
+
+_ARRIVALS = """
+    SELECT o.source, i.modality, count(*) AS origins, count(DISTINCT o.item_id) AS items
+    FROM origins o JOIN items i USING (item_id) GROUP BY ALL ORDER BY ALL"""
+_REJECTS = """
+    SELECT reason, count(*) AS rejects, list(source || ': ' || locator ORDER BY source, locator)[:3] AS locators,
+        list(detail ORDER BY source, locator)[:3] AS details
+    FROM rejects GROUP BY reason ORDER BY rejects DESC, reason"""
+_REJECTS_BY_SOURCE = "SELECT source, count(*) AS rejects FROM rejects GROUP BY source ORDER BY source"
+_DROPPED = """
+    SELECT d.reason, count(*) AS items, list({
+        'item_id': i.item_id, 'locator': o.locator, 'excerpt': left(i.text, 240)} ORDER BY i.item_id)[:3] AS samples
+    FROM dropped d JOIN items i USING (item_id)
+    LEFT JOIN (SELECT item_id, min(locator) AS locator FROM origins GROUP BY item_id) o USING (item_id)
+    WHERE i.modality = ? GROUP BY d.reason ORDER BY items DESC, d.reason"""
+_LABELS = """
+    SELECT attribute, annotator, value, count(*) AS items, avg(confidence) AS confidence
+    FROM annotations GROUP BY ALL ORDER BY ALL"""
+_AGREEMENTS = """
+    WITH one AS (
+        SELECT item_id, attribute, annotator, value FROM annotations
+        QUALIFY row_number() OVER (
+            PARTITION BY item_id, attribute, annotator ORDER BY commit_number DESC, confidence DESC, value) = 1)
+    SELECT a.attribute, a.annotator AS first, b.annotator AS second,
+        count(*) FILTER (a.value = b.value) AS agreed, count(*) AS both
+    FROM one a JOIN one b ON a.item_id = b.item_id AND a.attribute = b.attribute AND a.annotator < b.annotator
+    GROUP BY ALL ORDER BY ALL"""
+_REQUESTS = """
+    SELECT model, count(*) AS calls, sum(prompt_tokens)::BIGINT AS prompt_tokens,
+        sum(completion_tokens)::BIGINT AS completion_tokens, sum(seconds) AS seconds
+    FROM requests GROUP BY model ORDER BY model"""
+_SNAPSHOTS = """
+    SELECT s.snapshot, s.number, s.size, s.content_hash,
+        (SELECT count(*) FROM snapshot_items n WHERE n.snapshot = s.snapshot AND n.number = s.number AND n.item_id NOT IN
+            (SELECT item_id FROM snapshot_items p WHERE p.snapshot = s.snapshot AND p.number = s.number - 1)) AS added,
+        (SELECT count(*) FROM snapshot_items p WHERE p.snapshot = s.snapshot AND p.number = s.number - 1
+            AND p.item_id NOT IN (SELECT item_id FROM snapshot_items n
+                WHERE n.snapshot = s.snapshot AND n.number = s.number)) AS removed
+    FROM snapshots s ORDER BY s.snapshot, s.number"""
+_SNAPSHOT_COUNTS = """
+    SELECT snapshot, number, split, label, count(*) AS items FROM snapshot_items GROUP BY ALL ORDER BY ALL"""
+_SCORES = """
+    WITH newest AS (
+        SELECT item_id, selector, target, score FROM scores WHERE selector = $selector AND NOT isnan(score)
+        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY commit_number DESC, selector_version) = 1
+    )
+    SELECT n.item_id, n.target, n.score, length(i.text) AS length, x.item_id IS NOT NULL AS selected
+    FROM newest n JOIN items i USING (item_id) ANTI JOIN dropped d USING (item_id)
+    LEFT JOIN (SELECT item_id FROM snapshot_items WHERE snapshot = $snapshot AND number = $number) x USING (item_id)
+    ORDER BY n.score DESC, n.item_id"""
+_EXCERPTS = """
+    SELECT i.item_id, min(o.locator) AS locator, any_value(left(i.text, 240)) AS excerpt
+    FROM items i LEFT JOIN origins o USING (item_id) WHERE list_contains($items, i.item_id) GROUP BY i.item_id"""
+_LABELS_OF = """
+    SELECT item_id, value FROM annotations WHERE attribute = ?
+    QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY
+        CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, confidence DESC, commit_number DESC,
+        annotator, value) = 1"""
+_CHECKPOINTS = """
+    SELECT learner, snapshot, number, checkpoint, encoder_version, classes, items FROM checkpoints
+    QUALIFY row_number() OVER (PARTITION BY learner, snapshot, number ORDER BY commit_number DESC) = 1
+    ORDER BY learner, number"""
+_METRICS = """
+    SELECT subject, checkpoint, number, name, slice, value FROM metrics ORDER BY subject, number, name, slice"""
+_COMMITS = 'SELECT commit_number, step, "rows", seconds FROM commits ORDER BY commit_number'
+
+
+def arrivals(reader: Reader) -> Rows:
+    """Return source, modality, origins and items of everything that arrived."""
+    return _ask(reader, _ARRIVALS)
+
+
+def rejects(reader: Reader) -> Rows:
+    """Return reason, rejects, locators and details, the most frequent reason first."""
+    return _ask(reader, _REJECTS)
+
+
+def rejects_by_source(reader: Reader) -> Rows:
+    """Return source and rejects."""
+    return _ask(reader, _REJECTS_BY_SOURCE)
+
+
+def dropped(reader: Reader, modality: str) -> Rows:
+    """Return reason, items and up to three samples of what decisions dropped."""
+    return _ask(reader, _DROPPED, [modality])
+
+
+def labels(reader: Reader) -> Rows:
+    """Return attribute, annotator, value, items and mean confidence."""
+    return _ask(reader, _LABELS)
+
+
+def agreements(reader: Reader) -> Rows:
+    """Return how often two annotators agreed where both spoke."""
+    return _ask(reader, _AGREEMENTS)
+
+
+def requests(reader: Reader) -> Rows:
+    """Return calls, tokens and seconds by model."""
+    return _ask(reader, _REQUESTS)
+
+
+def snapshots(reader: Reader) -> Rows:
+    """Return every snapshot with what it added to and removed from the number before it."""
+    return _ask(reader, _SNAPSHOTS)
+
+
+def snapshot_counts(reader: Reader) -> Rows:
+    """Return items by snapshot, number, split and label."""
+    return _ask(reader, _SNAPSHOT_COUNTS)
+
+
+def scores(reader: Reader, selector: str, snapshot: str, number: int) -> Rows:
+    """Return item, target, score, length and whether the snapshot holds it, the best first; one row a scored item."""
+    return _ask(reader, _SCORES, {"selector": selector, "snapshot": snapshot, "number": number})
+
+
+def excerpts(reader: Reader, items: list[str]) -> dict[str, dict[str, Any]]:
+    """Return locator and excerpt of these items by id."""
+    return {row["item_id"]: row for row in _ask(reader, _EXCERPTS, {"items": items})}
+
+
+def labels_of(reader: Reader, attribute: str) -> dict[str, str]:
+    """Return one value per item: people before sources before the most confident."""
+    return {row["item_id"]: row["value"] for row in _ask(reader, _LABELS_OF, [attribute])}
+
+
+def checkpoints(reader: Reader) -> Rows:
+    """Return the checkpoints of every learner in the order of their increments."""
+    return _ask(reader, _CHECKPOINTS)
+
+
+def metrics(reader: Reader) -> Rows:
+    """Return every metric of every checkpoint."""
+    return _ask(reader, _METRICS)
+
+
+def commits(reader: Reader) -> Rows:
+    """Return number, step, rows (JSON: table to count) and seconds of every commit."""
+    return _ask(reader, _COMMITS)
+
+
+def _ask(reader: Reader, query: str, parameters: Any = ()) -> Rows:
+    rows: Rows = reader.query(query, parameters).to_pylist()
+    return rows

@@ -1,0 +1,218 @@
+"""One prepared batch, and the single transaction that adds it to the ledger."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.store.schema import CURSORS, LEDGER, Table, table
+
+
+@dataclass(frozen=True, slots=True)
+class CursorMove:
+    """A consumer's step forward; it holds only if the cursor still stands at `before` ("" where it never moved)."""
+
+    consumer: str
+    key: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerKey:
+    """What was done, by which version, with which parameters: the ledger's key without the item."""
+
+    step: str
+    step_version: str
+    parameters: str
+
+    @property
+    def consumer(self) -> str:
+        """The name of the cursor that belongs to this key."""
+        return f"{self.step}/{self.step_version}/{self.parameters}"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A prepared batch: rows per table, the items that it settles, and the cursors that move with it.
+
+    All of it is committed or nothing. Rows whose natural key exists are not added again. With `ledger`, rows about an
+    item that the ledger already holds under that key are left out, so that two runs cannot do the same work twice.
+    """
+
+    step: str
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    cursors: Sequence[CursorMove] = ()
+    ledger: LedgerKey | None = None
+    items: Sequence[str] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a transaction added; `stale` says that a cursor had moved meanwhile and nothing was written.
+
+    `number` is None where everything was there already.
+    """
+
+    number: int | None
+    added: Mapping[str, int]
+    stale: bool = False
+
+
+def rows(name: str, columns: Mapping[str, Any], length: int | None = None) -> pa.Table:
+    """Build rows of the table `name` from arrays or lists; a plain string, number or None fills its whole column.
+
+    Raises:
+        ValueError: a column is missing or unknown.
+    """
+    entry = table(name)
+    if set(columns) != set(entry.names):
+        raise ValueError(f"columns of {name}: {sorted(set(columns) ^ set(entry.names))} missing or unknown")
+    count = length if length is not None else _length(columns)
+    arrays = [_column(columns[field_name], kind, count) for field_name, kind in entry.columns]
+    return pa.Table.from_arrays(arrays, names=list(entry.names))
+
+
+def _length(columns: Mapping[str, Any]) -> int:
+    sizes = {len(value) for value in columns.values() if not isinstance(value, str | int | float | None)}
+    return sizes.pop() if sizes else 1
+
+
+def _column(value: Any, kind: pa.DataType, count: int) -> pa.Array | pa.ChunkedArray:
+    if isinstance(value, pa.Array | pa.ChunkedArray):
+        return value if value.type == kind else value.cast(kind)
+    if isinstance(value, str | int | float | None):
+        return pa.array([value] * count, kind)
+    return pa.array(value, kind)
+
+
+def apply_write(connection: duckdb.DuckDBPyConnection, write: Write, run: pa.Table, run_id: str) -> Commit:
+    """Add a batch in one transaction and return what came of it; the connection's caller holds the lease.
+
+    Cost: proportional to the batch, plus one scan of the key columns of each table touched.
+    """
+    connection.execute("BEGIN")
+    try:
+        commit = _Transaction(connection, run_id).apply(write, run)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT" if commit.number is not None else "ROLLBACK")
+    return commit
+
+
+class _Transaction:
+    """The steps of one open transaction."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+        self.connection = connection
+        self.run_id = run_id
+        [(last,)] = connection.execute("SELECT coalesce(max(commit_number), 0) FROM commits").fetchall()
+        self.number = int(last) + 1
+
+    def apply(self, write: Write, run: pa.Table) -> Commit:
+        if self._has_moved(write.cursors):
+            return Commit(None, {}, stale=True)
+        settled = self._settled(write)
+        added = {
+            name: self._add(table(name), _without(batch, settled)) for name, batch in write.tables.items() if len(batch)
+        }
+        added |= self._add_ledger(write, settled) | self._add_cursors(write.cursors)
+        added = {name: count for name, count in added.items() if count}
+        if not added:
+            return Commit(None, {})
+        self._add_commit(write, run, added)
+        return Commit(self.number, added)
+
+    def _has_moved(self, moves: Sequence[CursorMove]) -> bool:
+        if not moves:
+            return False
+        expected = pa.table(
+            {"consumer": [m.consumer for m in moves], "key": [m.key for m in moves], "before": [m.before for m in moves]}
+        )
+        self.connection.register("expected", expected)
+        query = """
+            SELECT count(*) FROM expected e LEFT JOIN (
+                SELECT consumer, key, arg_max(position, commit_number) AS position
+                FROM cursors SEMI JOIN expected USING (consumer, key) GROUP BY ALL
+            ) c USING (consumer, key)
+            WHERE coalesce(c.position, '') <> e.before"""
+        [(moved,)] = self.connection.execute(query).fetchall()
+        self.connection.unregister("expected")
+        return bool(moved)
+
+    def _settled(self, write: Write) -> pa.Table:
+        """The batch's items that the ledger already holds under the batch's key."""
+        ids = pa.table({"item_id": pa.array(write.items, pa.string())})
+        if write.ledger is None or not write.items:
+            return ids.slice(0, 0)
+        self.connection.register("wanted", ids)
+        query = """
+            SELECT item_id FROM ledger SEMI JOIN wanted USING (item_id)
+            WHERE step = ? AND step_version = ? AND parameters = ?"""
+        key = [write.ledger.step, write.ledger.step_version, write.ledger.parameters]
+        found = self.connection.execute(query, key).to_arrow_table()
+        self.connection.unregister("wanted")
+        return found
+
+    def _add(self, entry: Table, batch: pa.Table) -> int:
+        """Insert the rows whose natural key is new, in their order, the first of each key."""
+        batch = batch.append_column("row_position", pa.array(range(len(batch)), pa.int64()))
+        self.connection.register("batch", batch)
+        columns = ", ".join(f'"{name}"' for name in entry.names)
+        source = "batch"
+        if entry.key:
+            key = ", ".join(f'"{name}"' for name in entry.key)
+            source = f"""
+                (FROM batch ANTI JOIN (SELECT {key} FROM "{entry.name}" SEMI JOIN batch USING ({key})) USING ({key})
+                 QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY row_position) = 1)"""
+        statement = f"""
+            INSERT INTO "{entry.name}" SELECT {columns}, ?, ? FROM {source} ORDER BY row_position"""
+        [(count,)] = self.connection.execute(statement, [self.run_id, self.number]).fetchall()
+        self.connection.unregister("batch")
+        return int(count)
+
+    def _add_ledger(self, write: Write, settled: pa.Table) -> dict[str, int]:
+        if write.ledger is None or not write.items:
+            return {}
+        fresh = _without(pa.table({"item_id": pa.array(write.items, pa.string())}), settled)
+        if not len(fresh):
+            return {}
+        columns = {
+            "step": write.ledger.step,
+            "step_version": write.ledger.step_version,
+            "parameters": write.ledger.parameters,
+            "item_id": fresh["item_id"],
+        }
+        return {LEDGER.name: self._add(LEDGER, rows(LEDGER.name, columns, len(fresh)))}
+
+    def _add_cursors(self, moves: Sequence[CursorMove]) -> dict[str, int]:
+        changed = [move for move in moves if move.before != move.after]
+        if not changed:
+            return {}
+        columns = {
+            "consumer": [m.consumer for m in changed],
+            "key": [m.key for m in changed],
+            "position": [m.after for m in changed],
+        }
+        return {CURSORS.name: self._add(CURSORS, rows(CURSORS.name, columns))}
+
+    def _add_commit(self, write: Write, run: pa.Table, added: Mapping[str, int]) -> None:
+        [(known,)] = self.connection.execute("SELECT count(*) FROM runs WHERE run_id = ?", [self.run_id]).fetchall()
+        if not known:
+            self._add(table("runs"), run)
+        self.connection.execute(
+            "INSERT INTO commits VALUES (?, ?, ?, now(), ?, ?)",
+            [write.step, json.dumps(added, sort_keys=True), write.seconds, self.run_id, self.number],
+        )
+
+
+def _without(batch: pa.Table, settled: pa.Table) -> pa.Table:
+    if not len(settled) or "item_id" not in batch.column_names:
+        return batch
+    return batch.filter(pc.invert(pc.is_in(batch["item_id"], value_set=settled["item_id"].combine_chunks())))

@@ -1,0 +1,101 @@
+"""What `pyproject.toml` and `requirements.lock` declare is what is there, no more and no less."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
+# What a person may choose to install; the other extras are for who works on curate.
+FEATURES = ("datasets", "learners", "llm", "prefect")
+# Declared for the sake of another package, and so imported nowhere.
+COMPANIONS = {"fastapi", "torchvision"}
+
+
+def test_every_folder_with_code_is_a_listed_package(shipped: tuple[Path, ...], project: dict[str, Any]) -> None:
+    folders = {".".join(path.parent.parts) for path in shipped if path.suffix == ".py"}
+    packages = {folder if folder.startswith("curate") else f"curate.{folder}" for folder in folders}
+    assert set(project["tool"]["setuptools"]["packages"]) == packages
+
+
+def test_every_room_is_mapped(rooms: tuple[str, ...], project: dict[str, Any]) -> None:
+    mapped = {f"curate.{room}": room for room in rooms}
+    assert project["tool"]["setuptools"]["package-dir"] == {"curate": "curate", **mapped}
+
+
+def test_the_lock_holds_names_and_versions_only(repository: Path) -> None:
+    pins = [line for line in lock_lines(repository) if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][A-Za-z0-9.!]*", pin) for pin in pins)
+    assert pins == sorted(pins, key=lambda pin: pin.split("==")[0])
+    assert {"torch==2.14.1", "torchvision==0.29.1", "duckdb==1.5.5"} <= set(pins)
+
+
+def test_the_lock_pins_every_declared_dependency(repository: Path, project: dict[str, Any]) -> None:
+    pinned = {line.split("==")[0] for line in lock_lines(repository)}
+    assert declared(project) - {"curate"} <= pinned
+
+
+def test_every_extra_is_part_of_all(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"]
+    (everything,) = extras["all"]
+    assert set(everything.removeprefix("curate[").removesuffix("]").split(",")) == set(extras) - {"all"}
+
+
+def lock_lines(repository: Path) -> list[str]:
+    return (repository / "requirements.lock").read_text(encoding="utf-8").splitlines()
+
+
+def test_what_curate_imports_is_declared(syntax: dict[Path, ast.Module], project: dict[str, Any], rooms: tuple[str, ...]) -> None:
+    known = declared(project, extras=FEATURES)
+    assert not undeclared(syntax, ("curate", *rooms), known)
+
+
+def test_what_benchmarks_and_tests_import_is_declared(syntax: dict[Path, ast.Module], project: dict[str, Any]) -> None:
+    assert not undeclared(syntax, ("benchmarks", "tests", ".ci"), declared(project))
+
+
+def test_what_is_declared_is_imported(
+    syntax: dict[Path, ast.Module], project: dict[str, Any], rooms: tuple[str, ...]
+) -> None:
+    trees = [tree for path, tree in syntax.items() if path.parts[0] in {"curate", "tests", *rooms}]
+    used = {name for tree in trees for name in distributions(ast.walk(tree))}
+    assert declared(project, extras=FEATURES) - COMPANIONS <= used
+
+
+def undeclared(syntax: dict[Path, ast.Module], places: Iterable[str], known: set[str]) -> dict[str, set[str]]:
+    """Return, for each file of `places`, the imported distributions that are not among the `known` ones."""
+    trees = {path: tree for path, tree in syntax.items() if path.parts[0] in places}
+    found = {str(path): distributions(ast.walk(tree)) - known for path, tree in trees.items()}
+    return {path: names for path, names in found.items() if names}
+
+
+def distributions(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the distributions that import statements reach; a package that is not installed keeps its import name."""
+    outside = {name for name in top_level(nodes) if name not in sys.stdlib_module_names | {"benchmarks", "curate"}}
+    owners = packages_distributions()
+    return {normalised(owner) for name in outside for owner in owners.get(name, [name])}
+
+
+def top_level(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the first part of every absolutely imported module's name."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def declared(project: dict[str, Any], *, extras: Iterable[str] | None = None) -> set[str]:
+    """Return the names of the core's dependencies and of those of `extras` (None: of all)."""
+    optional = project["project"]["optional-dependencies"]
+    lists = [project["project"]["dependencies"], *(optional[extra] for extra in (optional if extras is None else extras))]
+    names = [NAME.match(requirement) for requirements in lists for requirement in requirements]
+    return {normalised(name.group()) for name in names if name}
+
+
+def normalised(name: str) -> str:
+    """Write a distribution's name the way package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

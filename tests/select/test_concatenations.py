@@ -1,0 +1,120 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from curate.select import concatenations
+from curate.select.compressors import Compressor, compressor
+from curate.select.alignment import score
+from curate.select.concatenations import PairSizes, over_threads, pair_sizer, trusted_kernel
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+LZ4 = compressor("lz4-block")
+BLOCKS = [b"def ", b"return ", b"\n    ", b"self", b"x", b"\xff", b"0123456789abcdef", b"a" * 40, b"lorem ipsum dolor sit"]
+repetitive = st.lists(st.sampled_from(BLOCKS), max_size=120).map(b"".join)
+noise = st.integers(0, 2**32 - 1).flatmap(
+    lambda seed: st.integers(0, 3_000).map(lambda size: np.random.default_rng(seed).bytes(size))
+)
+texts = st.lists(st.binary(max_size=40) | repetitive | noise | st.integers(0, 5_000).map(bytes), min_size=1, max_size=4)
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(concatenations, "_PAIRS_WORTH_THE_KERNEL", 0)
+    assert trusted_kernel(LZ4) is not None
+    yield
+
+
+def measured(sources: list[bytes], targets: list[bytes]) -> PairSizes:
+    return pair_sizer(LZ4, targets, len(sources) * len(targets))(sources)
+
+
+def library(sources: list[bytes], targets: list[bytes]) -> tuple[list[int], list[list[int]]]:
+    return (
+        [LZ4.size(source) for source in sources],
+        [[LZ4.size(source + target) for target in targets] for source in sources],
+    )
+
+
+@pytest.mark.usefixtures("kernel")
+@settings(max_examples=400, deadline=None)
+@given(sources=texts, targets=texts)
+@example(sources=[b"", b"a", b"abcd" * 3, b"abcd" * 3 + b"a", b"a" * 13, b"a" * 17], targets=[b"a", b"a" * 12, b"abcd" * 9])
+@example(sources=[b"a" * (15 + 255 + 4 + extra) for extra in range(20)], targets=[b"", b"a" * 250, b"b" * 300])
+def test_kernel_sizes_equal_the_library(sources: list[bytes], targets: list[bytes]) -> None:
+    sizes = measured(sources, targets)
+    assert (sizes.alone.tolist(), sizes.joint.tolist()) == library(sources, targets)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_kernel_sizes_equal_the_library_up_to_its_longest_texts() -> None:
+    source = Path(concatenations.__file__).read_bytes()
+    halves = [(source * 20)[:32_767], np.random.default_rng(0).bytes(32_767), bytes(32_767)]
+    sizes = measured(halves, halves)
+    assert (sizes.alone.tolist(), sizes.joint.tolist()) == library(halves, halves)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_longer_texts_go_to_the_library() -> None:
+    long = [bytes(70_000), b"abc" * 30_000]
+    sizes = measured(long, [b"abc" * 9])
+    assert sizes.joint.tolist() == library(long, [b"abc" * 9])[1]
+
+
+def test_without_numba_the_sizes_are_the_same() -> None:
+    """A real interpreter in which numba cannot be imported scores like this one."""
+    program = (
+        "import sys; sys.modules['numba'] = None\n"
+        "from curate.select import concatenations as c, compressors\n"
+        "c._PAIRS_WORTH_THE_KERNEL = 0\n"
+        "lz4 = compressors.compressor('lz4-block')\n"
+        "assert c.trusted_kernel(lz4) is None\n"
+        "print(c.pair_sizer(lz4, [b'abcabd' * 20], 9)([b'abc' * 50, b'x']).joint.tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(library([b"abc" * 50, b"x"], [b"abcabd" * 20])[1])
+
+
+def test_a_kernel_that_differs_from_the_library_is_not_trusted() -> None:
+    other = Compressor("lz4-block", "a later library", LZ4.window, lambda data: LZ4.size(data) + (len(data) > 900))
+    assert trusted_kernel(other) is None
+
+
+def test_small_work_does_not_load_the_kernel() -> None:
+    program = (
+        "import sys; from curate.select.alignment import score; score(['a', 'b'], ['c'])\n"
+        "print('numba' in sys.modules, 'torch' in sys.modules, 'duckdb' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"] * 3
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5, None])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 100])
+def test_slices_cover_everything_once(threads: int | None, count: int) -> None:
+    seen = np.zeros(count, dtype=int)
+
+    def work(rows: slice) -> None:
+        seen[rows] += 1
+
+    over_threads(work, count, threads)
+    assert (seen == 1).all()
+
+
+def test_an_error_in_a_thread_reaches_the_caller() -> None:
+    def broken(data: bytes) -> int:
+        if data.startswith(b"bad"):
+            raise RuntimeError("this compressor is a fake that fails")
+        return LZ4.size(data)
+
+    with pytest.raises(RuntimeError, match="fake that fails"):
+        score(["good", "bad"] * 9, ["x"], Compressor("fake", "fake", 100, broken), threads=2)
+
+
+@pytest.mark.parametrize("pairs", [0, 10**9])
+def test_no_sources_and_no_targets(pairs: int) -> None:
+    assert pair_sizer(LZ4, [b"x"], pairs)([]).joint.shape == (0, 1)
+    assert pair_sizer(LZ4, [], pairs)([b"x"]).joint.shape == (1, 0)
