@@ -36,7 +36,7 @@ lint: $(INSTALLED) ## check style, format, types and who imports whom
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@$(PYTHON) .ci/lint_tree.py $(LINT_TREE)
-	@cd $(LINT_TREE) && ../.venv/bin/mypy --config-file ../pyproject.toml -p curate \
+	@cd $(LINT_TREE) && ../.venv/bin/mypy --config-file ../pyproject.toml -p curate -p benchmarks \
 		| sed -E 's,^curate/(annotate|flows|learners|select|store)/,\1/,'
 	@cd $(LINT_TREE) && ../.venv/bin/lint-imports --config ../pyproject.toml --no-cache --no-logo
 

@@ -1,7 +1,7 @@
 """Lay the rooms out as a wheel does, so that mypy and import-linter see them: `lint_tree.py TARGET [--root ROOT]`.
 
 Neither tool follows the package mapping of a checkout, and import-linter cannot see a namespace folder. So TARGET gets
-a package `curate/` with a copy of every room inside it, and an `__init__.py` in every folder that lacks one.
+a package `curate/` with a copy of every room inside it, `benchmarks/` beside it, and an `__init__.py` in every folder.
 """
 
 import argparse
@@ -19,7 +19,8 @@ def build(root: Path, target: Path) -> None:
     shutil.copytree(root / "curate", package, ignore=_SKIPPED)
     for room in ROOMS:
         shutil.copytree(root / room, package / room, ignore=_SKIPPED)
-    for folder in (path for path in package.rglob("*") if path.is_dir()):
+    shutil.copytree(root / "benchmarks", target / "benchmarks", ignore=_SKIPPED)
+    for folder in (path for path in target.rglob("*") if path.is_dir()):
         (folder / "__init__.py").touch()
 
 

@@ -9,18 +9,26 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 LEFT_OUT = {"curate", "pip"}
-HEADER = "# What was installed and tested together, on Linux with Python 3.11. Written by `make lock`; names and versions only.\n"
+HEADER = "# Installed and tested together on Linux with Python 3.11; names and versions only. Written by `make lock`.\n"
 
 
-def pins() -> list[str]:
-    """Return one `name==version` for each installed distribution, by normalised name, without local version labels."""
+def installed() -> dict[str, str]:
+    """Return the version of each installed distribution by normalised name, without local version labels."""
     found = {re.sub(r"[-_.]+", "-", each.name).lower(): each.version.split("+")[0] for each in distributions()}
-    return [f"{name}=={version}" for name, version in sorted(found.items()) if name not in LEFT_OUT]
+    return {name: version for name, version in found.items() if name not in LEFT_OUT}
+
+
+def pinned(file: Path) -> dict[str, str]:
+    """Return what a lock pins so far."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return dict(line.split("==") for line in lines if "==" in line)
 
 
 def main() -> None:
-    """Write the file that the command line names."""
-    Path(sys.argv[1]).write_text(HEADER + "\n".join(pins()) + "\n", encoding="utf-8")
+    """Bring the file that the command line names up to date; a pin of what is not installed here stays."""
+    file = Path(sys.argv[1])
+    pins = sorted({**pinned(file), **installed()}.items())
+    file.write_text(HEADER + "".join(f"{name}=={version}\n" for name, version in pins), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class _Loop:
         else:
             reached = min(3, 4 * self.count // self.total) if self.total else 0
         spoken, self._spoken = self._spoken, max(reached, self._spoken)
-        return reached > spoken
+        return reached > spoken and self.count != self.total
 
     def line(self) -> str:
         of_total = f" of {self.total:,}" if self.total is not None else ""

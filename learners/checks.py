@@ -164,10 +164,10 @@ def check_predicting_before_learning(factory: Factory, features: Features, label
 
 
 def check_label_order(factory: Factory, features: Features, labels: Sequence[str]) -> None:
-    """The order in which names are met or sorted decides the columns and nothing else; no column ever changes its class.
+    """The order in which names are met or sorted decides the columns and nothing else; a column keeps its class.
 
-    One learner meets the alphabetically first class last and is reloaded in between; another gets the same classes under
-    names that sort the other way round. By name, both are about as accurate as one that is taught in the usual order.
+    One learner meets the alphabetically first class last and is reloaded in between; another gets the same classes
+    under names that sort the other way round. By name, both are about as accurate as one taught in the usual order.
     """
     expected = _accuracy(_taught(factory, features, labels), features, labels) - _TOLERANCE
     names = sorted(set(labels))

@@ -24,7 +24,7 @@ class LinearParameters(Parameters):
 
 
 class SequentialLinear(BaseLearner):
-    """Softmax regression by plain stochastic gradient descent on each increment in turn; it forgets, and is meant to."""
+    """Softmax regression by plain gradient descent on each increment in turn; it forgets, and is meant to."""
 
     name = "sequential-linear"
 

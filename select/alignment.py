@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.errors import BadDataError, UnknownNameError
@@ -41,7 +42,7 @@ def score(
     *,
     threads: int | None = None,
 ) -> NDArray[np.float64]:
-    """Return the alignment of each text to the targets: float64 of shape (texts,), higher is better.
+    r"""Return the alignment of each text to the targets: float64 of shape (texts,), higher is better.
 
     Args:
         texts: null and empty texts get NaN, which is to say no score: there is nothing in them to select.
@@ -51,10 +52,10 @@ def score(
         reduce: `mean` over the targets is ZIP-FIT; `max`, the nearest target, suits targets with several modes.
         threads: default: every core that the process may use. The scores do not depend on it.
 
-    Long documents: a compressor that looks back 64 KiB cannot see the start of a longer text when it reaches the target,
-    so texts over half the window are cut into the fewest pieces of equal length that fit, and score the mean of their
-    pieces: how well the average byte of the text is aligned. The best piece instead would favour long texts, which
-    have more tries. Targets over half the window are cut likewise, and each piece counts as a target.
+    Long documents: a compressor that looks back 64 KiB no longer sees the start of a longer text when it reaches the
+    target, so texts over half the window are cut into the fewest pieces of equal length that fit, and score the mean of
+    their pieces: how well the average byte of the text is aligned. The best piece instead would favour long texts,
+    which have more tries. Targets over half the window are cut likewise, and each piece counts as a target.
 
     Cost: texts x targets compressions of one text with one target. Memory: bounded, whatever the number of texts.
 
@@ -63,10 +64,10 @@ def score(
         UnknownNameError: the compressor or the reduction does not exist.
         ConfigurationError: the compressor cannot see the target (gzip level 0).
 
-    >>> function = 'def area(width, height):\\n    return width * height\\n'
-    >>> close, far = score(['def perimeter(width, height):\\n    return 2 * (width + height)\\n', 'Rain fell.'], [function])
-    >>> bool(close > far)
-    True
+    >>> target = 'def area(width, height):\n    return width * height\n'
+    >>> texts = ['def perimeter(width, height):\n    return 2 * (width + height)\n', 'Rain fell on the harbour.']
+    >>> score(texts, [target]).round(3).tolist()
+    [0.475, 0.039]
     """
     return Aligner(targets, compressor, reduce).score(texts, threads=threads)
 
@@ -106,7 +107,8 @@ class Aligner:
             owners = np.array(batch.owners)
             np.add.at(totals, owners, self._score_pieces(batch.pieces, threads))
             np.add.at(counts, owners, 1)
-        return np.divide(totals, counts, out=np.full(len(texts), np.nan), where=counts > 0)
+        scores: NDArray[np.float64] = np.divide(totals, counts, out=np.full(len(texts), np.nan), where=counts > 0)
+        return scores
 
     def _score_pieces(self, sources: Sequence[bytes], threads: int | None) -> NDArray[np.float64]:
         import numpy as np
@@ -199,7 +201,7 @@ def pieces(document: bytes, limit: int) -> list[bytes]:
     """
     count = -(-len(document) // limit)
     edges = [len(document) * number // max(count, 1) for number in range(count + 1)]
-    return [document[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    return [document[start:stop] for start, stop in pairwise(edges)]
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

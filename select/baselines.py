@@ -24,8 +24,7 @@ def random_scores(item_ids: Sequence[str], seed: int = 0) -> NDArray[np.float64]
 
     key = seed.to_bytes(16, "little", signed=True)
     digests = b"".join(blake2b(item_id.encode(), digest_size=8, key=key).digest() for item_id in item_ids)
-    result: NDArray[np.float64] = (np.frombuffer(digests, dtype="<u8") >> np.uint64(11)) * 2.0**-53
-    return result
+    return np.ldexp((np.frombuffer(digests, dtype="<u8") >> np.uint64(11)).astype(np.float64), -53)
 
 
 def length_scores(texts: Sequence[str | None]) -> NDArray[np.float64]:

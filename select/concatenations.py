@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -72,16 +72,18 @@ def trusted_kernel(compressor: Compressor) -> ModuleType | None:
     It may not run for want of numba, and may differ on another architecture or from a later library.
     """
     try:
-        from numba import config
+        import numba
 
         from curate.select import lz4_kernel
     except ImportError:
         return None
-    if config.DISABLE_JIT:
+    settings: Any = numba.config
+    if settings.DISABLE_JIT:
         return None
     prose = (lz4_kernel.__doc__ or "").encode()
     sample = [prose[start : start + start // 4] for start in range(0, len(prose), 97)] + [b"a" * 700, bytes(range(256))]
-    found, expected = lz4_kernel.pair_sizes(*[lz4_kernel.packed(sample)] * 2), _library_sizes(compressor, sample, sample)
+    packed = lz4_kernel.packed(sample)
+    found, expected = lz4_kernel.pair_sizes(packed, packed), _library_sizes(compressor, sample, sample)
     same = all((one == other).all() for one, other in zip(found, expected, strict=True))
     return lz4_kernel if same else None
 

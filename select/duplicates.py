@@ -18,11 +18,11 @@ METHOD = "normalized-text:1"
 
 
 def normalized(text: str) -> str:
-    """Return the text in NFKC, case-folded, with every run of white space as one space and none at the ends.
+    r"""Return the text in NFKC, case-folded, with every run of white space as one space and none at the ends.
 
     Applying it again changes nothing. Characters that are newer than this Python's Unicode tables are kept as they are.
 
-    >>> normalized("  Straße\\n\\tﬁn ")
+    >>> normalized("  Straße\n\tﬁn ")
     'strasse fin'
     """
     # Folding can undo the normal form and the normal form can undo folding, so both are applied until they agree:

@@ -48,7 +48,7 @@ class State(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """Many byte strings in one array: the i-th is `data[starts[i] : starts[i + 1]]`, with a word of padding behind all."""
+    """Many byte strings in one array: the i-th is `data[starts[i] : starts[i + 1]]`; a word of padding follows all."""
 
     data: NDArray[np.uint8]
     starts: NDArray[np.int64]
@@ -78,9 +78,14 @@ def pair_sizes(sources: Texts, targets: Texts) -> tuple[NDArray[np.int32], NDArr
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile to machine code, kept on disk for the next process where there is a place to keep it."""
     try:
-        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+        return njit(nogil=True, cache=True)(function)
     except RuntimeError:
-        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+        return njit(nogil=True)(function)
+
+
+def _emitted(generator: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function of kernels from one that emits its machine instructions."""
+    return intrinsic(generator)
 
 
 def _address(context: Any, builder: Any, signature: Any, arguments: Any, bits: int) -> Any:
@@ -89,7 +94,7 @@ def _address(context: Any, builder: Any, signature: Any, arguments: Any, bits: i
     return builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(bits).as_pointer())
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_emitted
 def _load_word(typing_context: Any, array: Any, position: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(_address(context, builder, signature, arguments, 64), align=1)
@@ -97,7 +102,7 @@ def _load_word(typing_context: Any, array: Any, position: Any) -> Any:
     return types.uint64(array, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_emitted
 def _load_half(typing_context: Any, array: Any, position: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(_address(context, builder, signature, arguments, 32), align=1)
@@ -105,7 +110,7 @@ def _load_half(typing_context: Any, array: Any, position: Any) -> Any:
     return types.uint32(array, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_emitted
 def _store_word(typing_context: Any, array: Any, position: Any, word: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], _address(context, builder, signature, arguments, 64), align=1)
@@ -114,7 +119,7 @@ def _store_word(typing_context: Any, array: Any, position: Any, word: Any) -> An
     return types.void(array, types.int64, types.uint64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_emitted
 def _trailing_zeros(typing_context: Any, word: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.IntType(1)(1))

@@ -10,22 +10,29 @@ from curate.store.schema import TABLES, Table
 TOLERANCE = 1e-9
 
 
-def differences(first: Reader, second: Reader, *, most: int = 10) -> list[str]:
+def differences(first: Reader, second: Reader, *, commits: bool = True, most: int = 10) -> list[str]:
     """Return up to `most` sentences about rows that the two stores do not share; empty says that they are the same.
 
+    `commits` says whether rows must also have come with the same commit, which they do unless two processes took turns.
     Floats are compared to `TOLERANCE`, everything else exactly. Memory: both stores; meant for tests and small copies.
     """
     found: list[str] = []
     for table in TABLES:
         if not table.volatile_table:
-            found += _compare(table, _rows(first, table), _rows(second, table))
+            names = _compared_columns(table, commits)
+            found += _compare(table, _rows(first, table, names), _rows(second, table, names))
     return found[:most]
 
 
-def _rows(reader: Reader, table: Table) -> list[tuple[Any, ...]]:
-    names = [name for name in table.schema.names if name not in {*table.volatile, "run_id"}]
+def _compared_columns(table: Table, commits: bool) -> list[str]:
+    left_out = {*table.volatile, "run_id"} | (set() if commits else {"commit_number"})
+    return [name for name in table.schema.names if name not in left_out]
+
+
+def _rows(reader: Reader, table: Table, names: list[str]) -> list[tuple[Any, ...]]:
     columns = ", ".join(f'"{name}"' for name in names)
-    return sorted((tuple(row.values()) for row in reader.query(f'SELECT {columns} FROM "{table.name}"').to_pylist()), key=repr)
+    found = reader.query(f'SELECT {columns} FROM "{table.name}"').to_pylist()
+    return sorted((tuple(row.values()) for row in found), key=repr)
 
 
 def _compare(table: Table, first: list[tuple[Any, ...]], second: list[tuple[Any, ...]]) -> Iterable[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from curate.errors import StoreBusyError, StoreError
+from curate.store.manifest import sync_folder
 
 LEDGER_FILE = "ledger.duckdb"
 _RETRY_PAUSE = 0.02
@@ -27,11 +28,23 @@ def open_ledger(folder: Path, *, timeout: float) -> Iterator[duckdb.DuckDBPyConn
         StoreBusyError: a program other than curate keeps the file open for longer than `timeout` seconds.
         StoreError: the file is not a ledger that DuckDB can read.
     """
-    connection = _connect(folder / LEDGER_FILE, timeout)
+    path = folder / LEDGER_FILE
+    if not path.exists():
+        _create(path)
+    connection = _connect(path, timeout)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def _create(path: Path) -> None:
+    """Make an empty ledger under another name first: a process killed meanwhile leaves no torn file under this one."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.unlink(missing_ok=True)
+    _connect(temporary, 0.0).close()
+    temporary.rename(path)
+    sync_folder(path.parent)
 
 
 def _connect(path: Path, timeout: float) -> duckdb.DuckDBPyConnection:
@@ -40,7 +53,7 @@ def _connect(path: Path, timeout: float) -> duckdb.DuckDBPyConnection:
         try:
             return duckdb.connect(str(path), config=_CONFIG)
         except duckdb.IOException as error:
-            if "lock" not in str(error):
+            if "Could not set lock" not in str(error):
                 raise _damaged(path, error) from error
             if time.monotonic() >= deadline:
                 raise _busy(path, error) from error

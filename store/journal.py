@@ -16,7 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.store.manifest import replace_file
+from curate.store.manifest import replace_file, sync_folder
+from curate.store.reader import Reader
 from curate.store.write import rows
 from curate.types import Request, Response
 
@@ -51,12 +52,20 @@ class Journal:
         """Append an answer and return once it is on disk. Cost: one fsync."""
         entry = Entry(key, request, response, datetime.now(UTC).isoformat())
         line = json.dumps(_to_mapping(entry), ensure_ascii=True).encode()
-        with self._locked(), (self._folder / _JOURNAL).open("ab") as stream:
-            # The leading newline ends a line that a killed process may have left torn.
-            stream.write(b"\n" + line + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        self._entries[key] = entry
+        with self._locked():
+            with (self._folder / _JOURNAL).open("ab") as stream:
+                is_new = not stream.tell()
+                # The leading newline ends a line that a killed process may have left torn.
+                stream.write(b"\n" + line + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            if is_new:
+                sync_folder(self._folder)
+            self._entries[key] = entry
+
+    def keys(self) -> frozenset[str]:
+        """Return the keys of all entries."""
+        return frozenset(self._entries)
 
     def drained(self, keys: Collection[str]) -> pa.Table:
         """Return the entries under `keys` as rows of the table `requests`, ready for a commit."""
@@ -68,7 +77,7 @@ class Journal:
         with self._locked():
             kept = [entry for entry in self._read() if entry.key not in gone]
             _replace(self._folder / _JOURNAL, kept)
-        self._entries = {entry.key: entry for entry in kept}
+            self._entries = {entry.key: entry for entry in kept}
 
     def _read(self) -> Iterator[Entry]:
         try:
@@ -88,7 +97,10 @@ class Journal:
 
 
 class StoredRequests:
-    """A request cache over a store: the journal first, then what earlier commits drained from it."""
+    """A request cache over a store: the journal first, then what earlier commits drained from it.
+
+    Not for two threads at once: `find` asks the store.
+    """
 
     def __init__(self, journal: Journal, find: Callable[[str], Response | None]) -> None:
         self._journal = journal
@@ -111,8 +123,13 @@ class StoredRequests:
         self.calls += 1
 
 
-def response_from_row(row: Mapping[str, Any]) -> Response:
-    """Rebuild an answer from a row of the table `requests`."""
+def stored_response(reader: Reader, key: str) -> Response | None:
+    """Return the answer that a commit holds under this key."""
+    found = reader.query("SELECT * FROM requests WHERE request_key = ? LIMIT 1", [key]).to_pylist()
+    return _from_row(found[0]) if found else None
+
+
+def _from_row(row: Mapping[str, Any]) -> Response:
     figures = ("prompt_tokens", "completion_tokens", "cached_tokens", "seconds", "attempts")
     return Response(json.loads(row["body"]), **{name: row[name] for name in figures})
 

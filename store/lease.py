@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curate.errors import StoreBusyError
+from curate.errors import ConfigurationError, StoreBusyError
 
 LEASE_FILE = "lease"
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
@@ -58,14 +58,28 @@ def hold_lease(folder: Path, *, timeout: float, command: str) -> Iterator[None]:
 
     Raises:
         StoreBusyError: someone else held it for the whole time; the message names the holder.
+        ConfigurationError: the folder is gone or may not be written to.
     """
-    descriptor = os.open(folder / LEASE_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _open(folder)
     try:
         _acquire(descriptor, folder, timeout)
         _write_holder(descriptor, command)
         yield
     finally:
+        # Closing alone would not do: a child forked meanwhile shares the lock.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+def _open(folder: Path) -> int:
+    try:
+        return os.open(folder / LEASE_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the store {folder.name!r} cannot be written: {error.strerror}",
+            unchanged="nothing of this batch was written",
+            hint="check that the folder exists and that you may write to it (`curate doctor`)",
+        ) from error
 
 
 def _acquire(descriptor: int, folder: Path, timeout: float) -> None:

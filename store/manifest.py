@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of the store in `folder`; an empty one where nothing has been published yet.
 
     Raises:
-        StoreError: the file is not a manifest.
+        StoreError: the file is not a manifest, or cannot be read.
     """
     path = folder / PUBLISHED_FOLDER / MANIFEST_FILE
     try:
@@ -57,7 +57,7 @@ def read_manifest(folder: Path) -> Manifest:
         return _parse(content)
     except FileNotFoundError:
         return Manifest()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise StoreError(
             f"the published snapshot's {MANIFEST_FILE} in {folder.name!r} is damaged: {error}",
             unchanged="the ledger itself is a different file and was not touched",

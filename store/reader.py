@@ -1,6 +1,7 @@
 """Reading the published snapshot: an in-memory DuckDB over immutable Parquet segments, which never waits for a writer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,10 +40,9 @@ class Reader:
         self._confined = False
         self._connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
         self._connection.execute("SET TimeZone = 'UTC'")
-        for table in TABLES:
-            self._connection.execute(self._view(table))
-        for statement in _VIEWS:
-            self._connection.execute(statement)
+        with _sound_segments():
+            for statement in (*map(self._view, TABLES), *_VIEWS):
+                self._connection.execute(statement)
 
     def __enter__(self) -> Self:
         """Return the reader itself."""
@@ -65,21 +65,24 @@ class Reader:
         return self.manifest.committed_at
 
     def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pa.Table:
-        """Return the whole answer to one of curate's own questions."""
+        """Return the whole answer to one of curate's own questions.
+
+        Raises:
+            StoreError: a published segment is missing or damaged.
+        """
         return self.stream(sql, parameters).read_all()
 
     def stream(
         self, sql: str, parameters: Sequence[Any] | dict[str, Any] = (), rows: int = 10_000
     ) -> pa.RecordBatchReader:
-        """Return the answer as batches of at most `rows` rows; valid until the next question to this reader."""
-        try:
-            return self._connection.execute(sql, parameters).to_arrow_reader(rows)
-        except duckdb.IOException as error:
-            raise StoreError(
-                f"a published segment cannot be read: {_first_line(error)}",
-                unchanged="the ledger itself was not touched",
-                hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
-            ) from error
+        """Return the answer as batches of at most `rows` rows; valid until the next question to this reader.
+
+        Raises:
+            StoreError: a published segment is missing or damaged; this may show only while the batches are read.
+        """
+        with _sound_segments():
+            answer = self._connection.execute(sql, parameters).to_arrow_reader(rows)
+        return pa.RecordBatchReader.from_batches(answer.schema, _checked(answer))
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table visible to the next questions under `name`, beside the store's tables."""
@@ -89,18 +92,20 @@ class Reader:
         """Answer a user's question: exactly one SELECT, over the published tables only.
 
         Raises:
-            UsageError: it is not one SELECT, or DuckDB refuses it.
+            UsageError: it is not one SELECT, or DuckDB refuses it; a value that cannot be computed may show only while
+                the batches are read.
         """
         try:
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise UsageError("only one SELECT can be asked; the published snapshot is read-only")
             self._confine()
-            return self._connection.execute(statements[0]).to_arrow_reader(10_000)
+            answer = self._connection.execute(statements[0]).to_arrow_reader(10_000)
+        except duckdb.IOException as error:
+            raise _damaged(error) from error
         except duckdb.Error as error:
-            raise UsageError(
-                f"the query cannot be answered: {error}", hint="`curate sql 'SHOW TABLES'` lists the tables"
-            ) from error
+            raise _refused(error) from error
+        return pa.RecordBatchReader.from_batches(answer.schema, _asked(answer))
 
     def _confine(self) -> None:
         """Let a user's query reach the published folder and no other file."""
@@ -117,12 +122,41 @@ class Reader:
             empty = table.create_statement().replace("CREATE TABLE IF NOT EXISTS", "CREATE TABLE")
             return empty
         files = ", ".join(_quoted(str(self._folder / segment.file)) for segment in segments)
-        return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet([{files}])'
+        # A folder named like a column (source=web) above the store must not become that column's value.
+        return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false)'
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+@contextmanager
+def _sound_segments() -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError) as error:
+        raise _damaged(error) from error
+
+
+def _checked(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    with _sound_segments():
+        yield from batches
+
+
+def _asked(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except OSError as error:
+        raise _refused(error) from error
+
+
+def _damaged(error: Exception) -> StoreError:
+    return StoreError(
+        f"a published segment cannot be read: {str(error).splitlines()[0]}",
+        unchanged="the ledger itself was not touched",
+        hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
+    )
+
+
+def _refused(error: Exception) -> UsageError:
+    return UsageError(f"the query cannot be answered: {error}", hint="`curate sql 'SHOW TABLES'` lists the tables")

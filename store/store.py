@@ -76,8 +76,8 @@ class Store:
             try:
                 with open_ledger(self.folder, timeout=self._lease_timeout) as connection:
                     commit = apply_write(connection, write, self._run(), self.run_id)
-                    if commit.number is not None:
-                        publish(connection, self.folder, only=(*commit.added,))
+                    # Also where nothing was added: an earlier commit may have failed to publish.
+                    publish(connection, self.folder, only=commit.added if commit.number is not None else None)
             except (duckdb.Error, OSError) as error:
                 raise self._write_failed(error, time.perf_counter() - began) from error
         return commit
@@ -87,13 +87,11 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"cannot make the store's folder: {error}") from error
-        with (
-            hold_lease(self.folder, timeout=self._lease_timeout, command=self._command),
-            open_ledger(self.folder, timeout=self._lease_timeout) as connection,
-        ):
+        with hold_lease(self.folder, timeout=self._lease_timeout, command=self._command):
             try:
-                apply_migrations(connection)
-                publish(connection, self.folder)
+                with open_ledger(self.folder, timeout=self._lease_timeout) as connection:
+                    apply_migrations(connection)
+                    publish(connection, self.folder)
             except (duckdb.Error, OSError) as error:
                 raise self._write_failed(error, 0.0) from error
 

@@ -41,6 +41,8 @@ def find_item(reader: Reader, prefix: str) -> str:
         UsageError: the prefix is empty or fits several items; the message lists some.
         BadDataError: no item has such an id.
     """
+    if not prefix:
+        raise UsageError("an item is named by its id or the first digits of it", hint="curate why 3f2a")
     found = reader.query("SELECT item_id FROM items WHERE starts_with(item_id, ?) ORDER BY 1 LIMIT 6", [prefix.lower()])
     names = found["item_id"].to_pylist()
     if len(names) == 1:

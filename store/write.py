@@ -119,9 +119,8 @@ class _Transaction:
         if self._has_moved(write.cursors):
             return Commit(None, {}, stale=True)
         settled = self._settled(write)
-        added = {
-            name: self._add(table(name), _without(batch, settled)) for name, batch in write.tables.items() if len(batch)
-        }
+        fresh = {name: _without(batch, settled) for name, batch in write.tables.items()}
+        added = {name: self._add(table(name), batch) for name, batch in fresh.items() if len(batch)}
         added |= self._add_ledger(write, settled) | self._add_cursors(write.cursors)
         added = {name: count for name, count in added.items() if count}
         if not added:
@@ -132,9 +131,8 @@ class _Transaction:
     def _has_moved(self, moves: Sequence[CursorMove]) -> bool:
         if not moves:
             return False
-        expected = pa.table(
-            {"consumer": [m.consumer for m in moves], "key": [m.key for m in moves], "before": [m.before for m in moves]}
-        )
+        names = ("consumer", "key", "before")
+        expected = pa.table({name: [getattr(move, name) for move in moves] for name in names})
         self.connection.register("expected", expected)
         query = """
             SELECT count(*) FROM expected e LEFT JOIN (
@@ -162,15 +160,12 @@ class _Transaction:
 
     def _add(self, entry: Table, batch: pa.Table) -> int:
         """Insert the rows whose natural key is new, in their order, the first of each key."""
+        return self._insert(entry, batch, _new_rows(entry) if entry.key else "batch")
+
+    def _insert(self, entry: Table, batch: pa.Table, source: str) -> int:
         batch = batch.append_column("row_position", pa.array(range(len(batch)), pa.int64()))
         self.connection.register("batch", batch)
         columns = ", ".join(f'"{name}"' for name in entry.names)
-        source = "batch"
-        if entry.key:
-            key = ", ".join(f'"{name}"' for name in entry.key)
-            source = f"""
-                (FROM batch ANTI JOIN (SELECT {key} FROM "{entry.name}" SEMI JOIN batch USING ({key})) USING ({key})
-                 QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY row_position) = 1)"""
         statement = f"""
             INSERT INTO "{entry.name}" SELECT {columns}, ?, ? FROM {source} ORDER BY row_position"""
         [(count,)] = self.connection.execute(statement, [self.run_id, self.number]).fetchall()
@@ -180,7 +175,8 @@ class _Transaction:
     def _add_ledger(self, write: Write, settled: pa.Table) -> dict[str, int]:
         if write.ledger is None or not write.items:
             return {}
-        fresh = _without(pa.table({"item_id": pa.array(write.items, pa.string())}), settled)
+        items = pc.unique(pa.array(write.items, pa.string()))
+        fresh = _without(pa.table({"item_id": items}), settled)
         if not len(fresh):
             return {}
         columns = {
@@ -189,7 +185,8 @@ class _Transaction:
             "parameters": write.ledger.parameters,
             "item_id": fresh["item_id"],
         }
-        return {LEDGER.name: self._add(LEDGER, rows(LEDGER.name, columns, len(fresh)))}
+        # What is settled has just been taken out: a second look at the whole ledger would find nothing.
+        return {LEDGER.name: self._insert(LEDGER, rows(LEDGER.name, columns, len(fresh)), "batch")}
 
     def _add_cursors(self, moves: Sequence[CursorMove]) -> dict[str, int]:
         changed = [move for move in moves if move.before != move.after]
@@ -210,6 +207,15 @@ class _Transaction:
             "INSERT INTO commits VALUES (?, ?, ?, now(), ?, ?)",
             [write.step, json.dumps(added, sort_keys=True), write.seconds, self.run_id, self.number],
         )
+
+
+def _new_rows(entry: Table) -> str:
+    """The query for the rows of `batch` whose key `entry` does not hold, the first of each key; nulls equal nulls."""
+    key = ", ".join(f'"{name}"' for name in entry.key)
+    same = " AND ".join(f'known."{name}" IS NOT DISTINCT FROM batch."{name}"' for name in entry.key)
+    return f"""
+        (FROM batch ANTI JOIN (SELECT {key} FROM "{entry.name}" known SEMI JOIN batch ON ({same})) known ON ({same})
+         QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY row_position) = 1)"""
 
 
 def _without(batch: pa.Table, settled: pa.Table) -> pa.Table:

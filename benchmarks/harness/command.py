@@ -66,7 +66,8 @@ def main(name: str, run: Callable[[Options], Result], arguments: Sequence[str] |
     results.mkdir(parents=True, exist_ok=True)
     file = results / (f"{name}.quick.json" if options.quick else f"{name}.json")
     file.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    print(table(result.rows), table([_bar_row(bar) for bar in result.bars]), json.dumps(summary), sep="\n\n", flush=True)
+    tables = table(result.rows), table([_bar_row(bar) for bar in result.bars])
+    print(*tables, json.dumps(summary), sep="\n\n", flush=True)
     missed = [bar for bar in result.bars if not bar.holds]
     for bar in missed:
         print(f"BAR MISSED: {name}: {bar.name} is {bar.value:.6g}, not {bar.comparison} {bar.bar:g}", file=sys.stderr)
@@ -86,12 +87,11 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
     names = list(rows[0])
     cells = [names, *([_cell(row.get(name, "")) for name in names] for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
-    right = [isinstance(rows[0][name], (int, float)) for name in names]
-    lines = (
-        "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in zip(line, widths, right, strict=True))
-        for line in cells
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    sides = [">" if isinstance(rows[0][name], (int, float)) else "<" for name in names]
+    aligned = [
+        [f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)] for line in cells
+    ]
+    return "\n".join("  ".join(line).rstrip() for line in aligned)
 
 
 def _cell(value: object) -> str:
@@ -110,13 +110,11 @@ def _bar_row(bar: Bar) -> dict[str, object]:
     }
 
 
-def _parsed(
-    name: str, run: Callable[[Options], Result], arguments: Sequence[str] | None
-) -> tuple[Options, bool, Path]:
+def _parsed(name: str, run: Callable[[Options], Result], arguments: Sequence[str] | None) -> tuple[Options, bool, Path]:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=run.__doc__)
     parser.add_argument("--quick", action="store_true", help="rough figures within a minute")
     parser.add_argument("--seed", type=int, default=0, help="for every random choice (default: 0)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a bar is missed")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the record (default: benchmarks/results)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the record (default: %(default)s)")
     given = parser.parse_args(arguments)
     return Options(given.quick, given.seed), given.strict, given.results

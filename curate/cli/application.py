@@ -76,15 +76,14 @@ class Application(click.Group):
 
     def invoke(self, ctx: click.Context) -> int:
         """Call the verb and return the exit code; whatever goes wrong becomes a message."""
+        invocation = ctx.ensure_object(Invocation)
         try:
             code = super().invoke(ctx) or 0
             flush_output()
-        except click.exceptions.Exit:
+        except (click.exceptions.Exit, click.ClickException, SystemExit):
             raise
         except BaseException as error:
-            if isinstance(error, SystemExit):
-                raise
-            return end_with(error, ctx.ensure_object(Invocation))
+            return end_with(error, invocation)
         return int(code)
 
 
@@ -110,8 +109,8 @@ application = Application(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit with its code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run the command and exit with its code; without arguments, show the help."""
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     listen_for_signals()
     try:
         code = application.main(given, prog_name="curate", standalone_mode=False)

@@ -25,7 +25,7 @@ def config_verb(invocation: Invocation) -> None:
             emit_json(value)
         return
     rows = [(value.key, json_text(value.value), value.source) for value in loaded.values]
-    emit_lines(table_lines(("setting", "value", "source"), rows, width=72))
+    emit_lines(table_lines(("setting", "value", "source"), rows, width=200))
     invocation.narrate(f"project: {folder}")
 
 
@@ -52,4 +52,4 @@ def _show(invocation: Invocation, findings: Iterable[Finding]) -> None:
             emit_json(asdict(finding))
     else:
         rows = [(finding.what, finding.state, finding.detail) for finding in findings]
-        emit_lines(table_lines(("what", "state", "detail"), rows, width=100))
+        emit_lines(table_lines(("what", "state", "detail"), rows, width=300))

@@ -37,7 +37,7 @@ def write_project(folder: Path, language_model: LanguageModel) -> bool:
             raise UsageError(
                 f"{folder} holds a project that the demo did not write",
                 unchanged="nothing in it was touched",
-                hint="curate demo NEW_FOLDER",
+                hint="curate demo --folder ANOTHER-FOLDER",
             )
         return False
     folder.mkdir(parents=True, exist_ok=True)

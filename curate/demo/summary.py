@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,10 +70,10 @@ def format_summary(summary: Summary) -> str:
         _section("What the learner can do", _learned(summary.data.learners)),
         _section("The walks of this run", _walked(summary.walks)),
         _section(f"Where it lies, in {summary.folder}", _places(summary)),
-        _section(f"Try next: cd {summary.folder}, then", _next_commands(summary.data)),
+        _section(f"Try next: cd {summary.folder}, then", _next_commands(summary)),
     )
-    notes = "".join(f"\nNote: {note}" for note in summary.notes)
-    return "\n".join(part for part in parts if part) + f"{notes}\n\n{_last_line(summary)}\n"
+    notes = [f"Note: {note}" for note in summary.notes]
+    return "\n".join([*(part for part in parts if part), *notes, _last_line(summary)])
 
 
 def _section(heading: str, lines: Iterator[str]) -> str:
@@ -91,8 +94,8 @@ def _arrived(data: ReportData) -> Iterator[str]:
     ]
     yield from _columns(rows)
     yield "by kind: " + ", ".join(f"{name} {text.count(count)}" for name, count in _known_kinds(data).items())
-    for drop in _drops(data):
-        yield f"dropped: {text.count(drop[1])} for {drop[0]} (the same text but for white space and the like)"
+    for reason, count in _drops(data):
+        yield f"dropped: {text.count(count)} texts, {reason} (they differ in case, white space or Unicode form only)"
 
 
 def _known_kinds(data: ReportData) -> dict[str, int]:
@@ -106,7 +109,7 @@ def _known_kinds(data: ReportData) -> dict[str, int]:
 
 def _drops(data: ReportData) -> list[tuple[str, int]]:
     stages = [stage for funnel in data.funnels for stage in funnel.stages]
-    return [(drop.reason, drop.count) for stage in stages for drop in stage.drops if "duplicate" in drop.reason]
+    return [(drop.reason, drop.count) for stage in stages for drop in stage.drops if drop.reason == "duplicate"]
 
 
 def _refused(data: ReportData) -> Iterator[str]:
@@ -160,18 +163,27 @@ def _agreement(agreements: Sequence[Agreement], annotator: str, sources: set[str
 
 def _learned(learners: Sequence[LearnerSummary]) -> Iterator[str]:
     for learner in learners:
-        rows = [("increment", "new digits", "learned", "accuracy before", "and after (95 % interval)")]
+        rows = [("increment", "new digits", "learned", "accuracy before", "and after (95% interval)")]
         for increment in learner.increments:
             before = text.percent(increment.before.value) if increment.before else "-"
             after = f"{text.percent(increment.after.value)} ({interval(increment.after)})" if increment.after else "-"
             classes = ", ".join(increment.new_classes)
             rows.append((str(increment.number), classes, text.count(increment.items), before, after))
         yield from _columns(rows)
-        baselines = [f"{name} {text.percent(accuracy.value)}" for name, accuracy in learner.baselines]
-        if baselines:
-            yield f"trivial baselines after the last increment: {', '.join(baselines)}"
+        yield from _beside(learner)
         if learner.forgetting is not None:
             yield f"forgetting: the earlier digits lost {text.percent(learner.forgetting)} since their best, on average"
+
+
+def _beside(learner: LearnerSummary) -> Iterator[str]:
+    """Name the trivial baselines, and admit it when one of them is better."""
+    if not learner.baselines:
+        return
+    named = ", ".join(f"{name} {text.percent(accuracy.value)}" for name, accuracy in learner.baselines)
+    reached = learner.increments[-1].after if learner.increments else None
+    best = max(accuracy.value for _, accuracy in learner.baselines)
+    verdict = "; the better one beats the learner here" if reached and best > reached.value else ""
+    yield f"trivial baselines after the last increment: {named}{verdict}"
 
 
 def _walked(walks: Sequence[Walk]) -> Iterator[str]:
@@ -187,11 +199,20 @@ def _places(summary: Summary) -> Iterator[str]:
     return _columns([*rows, ("report", "report.html (open it in a browser)"), ("store", "curate-store")])
 
 
-def _next_commands(data: ReportData) -> Iterator[str]:
-    best = [sample.item_id[:12] for alignment in data.alignments for sample in alignment.top[:1]]
-    why = [(f"curate why {item}", "everything about the text that came closest") for item in best]
-    query = "curate sql 'SELECT reason, count(*) FROM rejects GROUP BY ALL'"
-    return _columns([*why, (query, "any question to the tables"), ("curate status", "what is there, what is waiting")])
+def _next_commands(summary: Summary) -> Iterator[str]:
+    curate = _command(summary.folder)
+    best = [sample.item_id[:12] for alignment in summary.data.alignments for sample in alignment.top[:1]]
+    yield from (f"{curate} why {item}    # everything about the text that came closest" for item in best)
+    yield f"{curate} sql 'SELECT source, reason, count(*) FROM rejects GROUP BY ALL'"
+    yield f"{curate} status"
+
+
+def _command(folder: Path) -> str:
+    """How to call curate from the demo's folder: by its name where the shell finds it, else by its path."""
+    own = Path(sys.executable).with_name("curate")
+    if shutil.which("curate") or not own.is_file():
+        return "curate"
+    return min(os.path.relpath(own, folder), str(own), key=len)
 
 
 def _last_line(summary: Summary) -> str:

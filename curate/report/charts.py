@@ -12,7 +12,7 @@ from html import escape
 from curate.report.text import clean
 
 _WIDTH, _HEIGHT = 400, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 12, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 22, 12, 42
 _PLOT_WIDTH = _WIDTH - _LEFT - _RIGHT
 _PLOT_HEIGHT = _HEIGHT - _TOP - _BOTTOM
 

@@ -51,11 +51,11 @@ def interval(counted: Accuracy | Agreement) -> str:
     """Write the 95 % Wilson interval of a counted share, with the number of items behind it.
 
     >>> interval(Accuracy(0.5, 40))
-    '35.2 to 64.8 %, n = 40'
+    '35.2 to 64.8%, n = 40'
     """
     hits, trials = _counts(counted)
     found = wilson_interval(hits, trials)
-    return f"{100 * found.low:.1f} to {100 * found.high:.1f} %, n = {text.count(trials)}"
+    return f"{100 * found.low:.1f} to {100 * found.high:.1f}%, n = {text.count(trials)}"
 
 
 def _counts(counted: Accuracy | Agreement) -> tuple[int, int]:

@@ -29,9 +29,9 @@ def percent(share: float) -> str:
     """Write a share in [0, 1] as a percentage.
 
     >>> percent(0.4312)
-    '43.1 %'
+    '43.1%'
     """
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}%"
 
 
 def score(number: float) -> str:

@@ -100,9 +100,10 @@ def _given(overrides: Mapping[str, str], environment: Mapping[str, str]) -> Iter
             continue
         if name in lists:
             raise file_only(name, lists[name])
-        if name not in variables:
-            raise unknown_variable(name)
-        yield variables[name], environment[name], f"environment {name}"
+        if name in variables:
+            yield variables[name], environment[name], f"environment {name}"
+        elif problem := unknown_variable(name):
+            raise problem
     for key, text in overrides.items():
         yield key, text, f"flag --{key.rsplit('.', 1)[-1]}"
 

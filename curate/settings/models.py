@@ -95,12 +95,16 @@ class RuleSettings(Section):
 
 
 class RuleAnnotatorSettings(Section):
-    """An annotator that answers by regular expressions; the first rule that matches decides each attribute."""
+    """An annotator that answers by regular expressions.
+
+    Where rules of one attribute disagree about an item, `conflicts` decides: the first that matches, or the majority.
+    """
 
     name: Name
     kind: Literal["rule"] = "rule"
     attributes: Names = ()
     rules: tuple[RuleSettings, ...] = Field(min_length=1)
+    conflicts: Literal["first", "majority"] = "first"
 
 
 class LLMAnnotatorSettings(Section):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ _EXPECTED = {
     "model_type": "a table",
     "finite_number": "a finite number",
 }
+_MEANT = 0.85
 _UNCHANGED = "nothing was read or written"
 
 
@@ -71,11 +73,15 @@ def _secret_in_file(name: str, location: Location, file: str) -> ConfigurationEr
     return _error(f"{file}: {_readable(location)} is a secret, and secrets come from the environment only", hint)
 
 
-def unknown_variable(name: str) -> ConfigurationError:
-    """Return the error for an environment variable that names no setting."""
-    return UnknownNameError(
-        "setting", name, [environment_name(key) for key in scalar_fields()], where="the environment"
-    )
+def unknown_variable(name: str) -> ConfigurationError | None:
+    """Return the error for an environment variable that is meant as a setting and names none.
+
+    Other programs may have variables of their own that begin with CURATE_; those that look like no setting are theirs.
+    """
+    known = [environment_name(key) for key in scalar_fields()]
+    if "__" not in name and not get_close_matches(name, known, n=1, cutoff=_MEANT):
+        return None
+    return UnknownNameError("setting", name, known, where="the environment")
 
 
 def file_only(name: str, key: str) -> ConfigurationError:

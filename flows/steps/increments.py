@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.flows.project import parameters_hash
-from curate.learners.encoders import encoder_named
+from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import learner_named
 from curate.store.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
 from curate.store.reader import Reader

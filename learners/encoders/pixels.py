@@ -19,7 +19,7 @@ _LARGEST_SIZE = 256
 
 
 class PixelEncoder:
-    """Shrinks each image to `size` × `size` grey values in [0, 1] by averaging areas; deterministic.
+    """Shrinks each image to `size` by `size` grey values in [0, 1] by averaging areas; deterministic.
 
     Orientation tags are applied, transparency is laid over white, colours become grey by ITU-R 601, 16-bit and 32-bit
     integer grey divides by 65535, and the picture is stretched where it is not square. Costs decoding, and one image's

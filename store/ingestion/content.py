@@ -56,7 +56,7 @@ def text_content(values: pa.BinaryArray, mapping: Mapping, refusals: Refusals) -
 
 
 def utf8(values: pa.BinaryArray, refusals: Refusals, name: str = "the text") -> pa.StringArray:
-    """Bytes as strings; what is no UTF-8 is refused and becomes null."""
+    """Bytes as strings; what is no UTF-8 is refused and becomes empty."""
     try:
         return values.cast(pa.string())
     except pa.ArrowInvalid:
@@ -171,12 +171,13 @@ def _refuse_large(values: pa.BinaryArray, mapping: Mapping, refusals: Refusals) 
     refuse(refusals, sizes > mapping.item_bytes, "too-large", f"more than {mapping.item_bytes} bytes")
 
 
-def _without(values: pa.Array, refusals: Refusals) -> pa.Array:
+def _without(values: pa.BinaryArray, refusals: Refusals) -> pa.BinaryArray:
+    """Empty the refused values. Null would not do: Arrow's kernels look at the bytes under it, and refuse them too."""
     if not refusals:
         return values
     kept = np.ones(len(values), bool)
     kept[list(refusals)] = False
-    return pc.if_else(pa.array(kept), values, None)
+    return pc.if_else(pa.array(kept), values, b"")
 
 
 def _binary_detail(content: bytes) -> str:

@@ -146,10 +146,9 @@ def _walk(place: _Address) -> Iterator[Path]:
     unreadable: list[OSError] = []
     for current, names, files in os.walk(place.folder, onerror=unreadable.append):
         folder = Path(current)
-        below = [name for name in names if not _LEFTOVER.fullmatch(name) and _leads_on(folder / name, place)]
+        names[:] = [name for name in names if not _LEFTOVER.fullmatch(name) and _leads_on(folder / name, place)]
         yield from (folder / name for name in files if not _LEFTOVER.fullmatch(name))
-        yield from (folder / name for name in below if _leads_out(folder / name, place))
-        names[:] = [name for name in below if not (folder / name).is_symlink()]
+        yield from (folder / name for name in names if _leads_out(folder / name, place))
     yield from (Path(error.filename) for error in unreadable)
 
 

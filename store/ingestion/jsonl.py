@@ -126,14 +126,18 @@ def _row(line: bytes | None, mapping: Mapping) -> _Row:
 
 
 def _document(line: bytes) -> dict[str, Any]:
+    line = line.strip()
     try:
         document = _decode(line.decode("utf-8").lstrip(BYTE_ORDER_MARK))
     except UnicodeDecodeError as error:
         near = excerpt(line[max(0, error.start - 20) : error.start + 20])
         raise RefusedFileError("not-utf-8", f"the line is no UTF-8 at byte {error.start}, near {near}") from error
+    except json.JSONDecodeError as error:
+        detail = f"{error.msg} at column {error.colno}; the line begins {excerpt(line)}"
+        raise RefusedFileError("broken-json", detail) from error
     except (ValueError, RecursionError) as error:
-        what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RefusedFileError("broken-json", f"{what}; the line begins {excerpt(line)}") from error
+        detail = f"nested too deeply, or a number too long; the line begins {excerpt(line)}"
+        raise RefusedFileError("broken-json", detail) from error
     if not isinstance(document, dict):
         raise RefusedFileError("not-an-object", f"the line begins {excerpt(line)}")
     return document

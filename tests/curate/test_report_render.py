@@ -108,19 +108,19 @@ def test_every_part_is_shown() -> None:
     for shown in (
         "1,234",
         "2026-11-23",
-        "75.0 %",
+        "75.0%",
         "-0.600",
         "33.0 s",
         "+3 -0",
         "efefefefefef",
         "cdcdcdcdcdcd",
-        "90.0 %",
+        "90.0%",
     ):
         assert shown in page
 
 
 def test_counted_shares_carry_their_interval() -> None:
-    assert '75.0 % <span class="quiet">(30.1 to 95.4 %, n = 4)' in render(_data())
+    assert '75.0% <span class="quiet">(30.1 to 95.4%, n = 4)' in render(_data())
 
 
 @pytest.mark.parametrize("part", [field.name for field in fields(ReportData) if field.default == ()])

@@ -175,6 +175,10 @@ class TestUnknownKeys:
         assert "CURATE_ALIGN__TRAGET" in error.message
         assert "CURATE_ALIGN__TARGET" in error.hint
 
+    def test_a_variable_that_is_no_setting_at_all_is_somebody_elses(self, write):
+        assert trace_settings(write(""), environment={"CURATE_PYTHON": "python3"}).settings.store == "curate-store"
+        assert "CURATE_STORE" in refusal(write(""), environment={"CURATE_STOER": "x"}).hint
+
     def test_lists_of_tables_are_for_the_file_only(self, write):
         assert "[[source]]" in refusal(write(""), environment={"CURATE_SOURCE": "x"}).hint
 

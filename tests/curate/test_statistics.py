@@ -3,6 +3,11 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, spearmanr
+from sklearn.metrics import average_precision_score
+
 from curate.errors import BadDataError
 from curate.statistics import (
     Interval,
@@ -10,12 +15,9 @@ from curate.statistics import (
     bootstrap_interval,
     median,
     paired_difference,
+    spearman,
     wilson_interval,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import binomtest
-from sklearn.metrics import average_precision_score
 
 figures = st.floats(-1e6, 1e6)
 
@@ -99,3 +101,12 @@ def test_bad_data_is_refused(broken) -> None:
 def test_importing_the_module_loads_no_numpy() -> None:
     program = "import sys, curate.statistics; print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=40))
+def test_spearman_equals_scipy(pairs: list[tuple[int, int]]) -> None:
+    first, second = (np.array(column, float) for column in zip(*pairs, strict=True))
+    if first.std() == 0 or second.std() == 0:
+        assert spearman(first, second) == 0.0
+    else:
+        assert spearman(first, second) == pytest.approx(float(spearmanr(first, second).statistic), abs=1e-12)

@@ -26,7 +26,13 @@ PLANTED = {
 def check_contracts(root: Path, target: Path) -> subprocess.CompletedProcess[str]:
     """Do what `make lint` does about the contracts of the tree in `root`."""
     subprocess.run([sys.executable, root / ".ci" / "lint_tree.py", target], check=True)
-    command = [Path(sys.executable).with_name("lint-imports"), "--config", root / "pyproject.toml", "--no-cache", "--no-logo"]
+    command = [
+        Path(sys.executable).with_name("lint-imports"),
+        "--config",
+        root / "pyproject.toml",
+        "--no-cache",
+        "--no-logo",
+    ]
     return subprocess.run(command, cwd=target, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
 
 

@@ -56,7 +56,11 @@ def test_ruff_refuses_a_second_name_for_a_room(form: str, module: str, repositor
     command = [Path(sys.executable).with_name("ruff"), "check", "--select", "TID251", "--no-cache"]
     name = repository / "store" / "planted.py"
     result = subprocess.run(
-        [*command, "--stdin-filename", name, "-"], input=form.format(module), cwd=repository, capture_output=True, text=True
+        [*command, "--stdin-filename", name, "-"],
+        input=form.format(module),
+        cwd=repository,
+        capture_output=True,
+        text=True,
     )
     assert "TID251" in result.stdout, result.stdout + result.stderr
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow as pa
+
 from curate.select.baselines import LengthSelector, RandomSelector, length_scores, random_scores
 from curate.types import Selector
 

@@ -4,10 +4,11 @@ import lz4.block
 import lz4.frame
 import pytest
 import zstandard
-from curate.errors import ConfigurationError, UnknownNameError
-from curate.select.compressors import Compressor, compressor, known_names
 from hypothesis import given
 from hypothesis import strategies as st
+
+from curate.errors import ConfigurationError, UnknownNameError
+from curate.select.compressors import Compressor, compressor, known_names
 
 REFERENCES = {
     "lz4-block": lambda data: lz4.block.compress(data, store_size=False),

@@ -1,13 +1,14 @@
 import sys
 
 import pytest
-from curate.errors import BadDataError
-from curate.select.duplicates import group, normalized, signatures
 from hypothesis import given
 from hypothesis import strategies as st
 
-# The Å comes composed, decomposed and as the sign for ångström; ﬁ is one ligature character, ſ a long s.
-SAME = ["\u00c5ngström ﬁles", "A\u030angstro\u0308m  files", "\u212bngström\tfileſ", " ångström\nFILES "]
+from curate.errors import BadDataError
+from curate.select.duplicates import group, normalized, signatures
+
+# The A with ring comes composed, decomposed and as the unit sign; U+FB01 is a ligature of fi, U+017F a long s.
+SAME = ["\u00c5ngström \ufb01les", "A\u030angstro\u0308m  files", "\u212bngström\tfile\u017f", " ångström\nFILES "]
 
 
 def test_case_space_and_unicode_forms_do_not_matter() -> None:
@@ -37,11 +38,15 @@ def test_normalizing_twice_changes_nothing(text: str) -> None:
     assert normalized(normalized(text)) == normalized(text)
 
 
-rows = st.lists(st.tuples(st.sampled_from("stuv"), st.integers(0, 60).map("{:02}".format)), unique_by=lambda row: row[1])
+rows = st.lists(
+    st.tuples(st.sampled_from("stuv"), st.integers(0, 60).map("{:02}".format)), unique_by=lambda row: row[1]
+)
 
 
 @given(rows=rows, data=st.data())
-def test_representatives_do_not_depend_on_the_order_of_arrival(rows: list[tuple[str, str]], data: st.DataObject) -> None:
+def test_representatives_do_not_depend_on_the_order_of_arrival(
+    rows: list[tuple[str, str]], data: st.DataObject
+) -> None:
     shuffled = data.draw(st.permutations(rows))
     cut = data.draw(st.integers(0, len(rows)))
     known: dict[str, str] = {}

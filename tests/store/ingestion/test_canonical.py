@@ -34,9 +34,10 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-@given(st.lists(st.none() | LINES | st.text()))
-def test_text_ids_are_those_of_the_canonical_text(texts: list[str | None]) -> None:
-    canonical = canonical_texts(pa.array(texts, pa.string()))
+@given(st.lists(st.none() | LINES | st.text()), st.integers(0, 3))
+def test_text_ids_are_those_of_the_canonical_text(texts: list[str | None], skipped: int) -> None:
+    canonical = canonical_texts(pa.array(texts, pa.string()).slice(skipped))
+    texts = texts[skipped:]
     assert canonical.to_pylist() == [text if text is None else canonical_text(text) for text in texts]
     expected = [
         text if text is None else _sha256(text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").encode())
@@ -54,7 +55,8 @@ def test_canonical_text_is_its_own_canonical_text(text: str) -> None:
 
 
 def test_the_id_of_a_text_never_changes() -> None:
-    assert text_id("\ufeffone\r\ntwo") == "bca2a69a6c5f0b2c8cc3ecb65d9a7b4f" or len(text_id("x")) == 64
+    expected = "21066d108d5319ecb5a1fc4454f42ef22fc5f1c7df49c31d90294950e0ea8b2c"  # printf 'one\ntwo' | sha256sum
+    assert text_id("\ufeffone\r\ntwo") == expected
 
 
 @given(st.lists(st.none() | SEQUENCES), st.integers(0, 3))
@@ -97,7 +99,9 @@ def test_a_palette_is_the_colours_that_it_stands_for() -> None:
     assert canonical_image(transparent).mode == "RGBA"
 
 
-@pytest.mark.parametrize(("mode", "expected"), [("1", "L"), ("CMYK", "RGB"), ("La", "LA"), ("RGBa", "RGBA"), ("F", "RGB")])
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("1", "L"), ("CMYK", "RGB"), ("La", "LA"), ("RGBa", "RGBA"), ("F", "RGB")]
+)
 def test_other_modes_become_one_of_four(mode: str, expected: str) -> None:
     assert canonical_image(Image.new(mode, (2, 2))).mode == expected
 

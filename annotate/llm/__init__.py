@@ -1,0 +1,1 @@
+"""Language models as annotators: the service, the client with its cache and retries, and the ways of asking."""

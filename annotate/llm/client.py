@@ -1,0 +1,170 @@
+"""The client of a language model: asks the cache first, pays once for an answer, and retries what may pass."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from concurrent.futures import Future
+from threading import Event, Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from curate.annotate.canonical import full_hash
+from curate.annotate.llm.service import Service
+from curate.errors import InterruptedRunError, RefusedRequestError, ServiceError
+from curate.types import Request, RequestCache, Response
+
+if TYPE_CHECKING:
+    from curate.annotate.llm.transport import PassingError, Transport
+
+
+def request_key(payload: Mapping[str, Any]) -> str:
+    """Return the key of a request in the cache: the SHA-256 of the canonical JSON of what is asked.
+
+    The payload holds the model, the messages or the prompt, and all parameters. The address is no part of it: the same
+    model at another address gives the same answer.
+    """
+    return full_hash(payload)
+
+
+class Client:
+    """Asks one service; the threads of one batch share a client, and close it at the batch's end.
+
+    The cache is asked before every request, and an answer is in the cache before it is used; the cache is never called
+    by two threads at once. Threads that ask the same thing at the same time share one request.
+    """
+
+    def __init__(self, service: Service, cache: RequestCache) -> None:
+        self.service = service
+        self.received = 0
+        self._cache = cache
+        self._cache_lock = Lock()
+        self._lock = Lock()
+        self._under_way: dict[str, Future[Response]] = {}
+        self._transport: Transport | None = None
+        self._stopped = Event()
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, protects nothing
+
+    def __enter__(self) -> Self:
+        """Use the client in a `with` block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End every wait between retries and close the connections."""
+        self.stop()
+        if self._transport is not None:
+            self._transport.close()
+
+    def stop(self) -> None:
+        """Let requests that are under way finish their attempt, and begin no further one."""
+        self._stopped.set()
+
+    def is_cached(self, payload: Mapping[str, Any]) -> bool:
+        """Whether asking would cost nothing."""
+        with self._cache_lock:
+            return self._cache.get(request_key(payload)) is not None
+
+    def ask(self, path: str, payload: Mapping[str, Any]) -> Response:
+        """Return the answer to a request, from the cache or from the service.
+
+        Raises:
+            ServiceError: the service cannot be reached, or every attempt failed in a way that may pass.
+            RefusedRequestError: the service said a final no.
+            UnanswerableError: the service cannot take this one request (from `curate.annotate.llm.transport`).
+            InterruptedRunError: the client was stopped.
+        """
+        key = request_key(payload)
+        with self._lock:
+            shared = self._under_way.get(key)
+            future = shared or self._under_way.setdefault(key, Future())
+        if shared is not None:
+            return shared.result()
+        try:
+            response = self._answer(key, path, payload)
+            future.set_result(response)
+            return response
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._under_way[key]
+
+    def _answer(self, key: str, path: str, payload: Mapping[str, Any]) -> Response:
+        with self._cache_lock:
+            if (kept := self._cache.get(key)) is not None:
+                return kept
+        response = self._paid(path, payload)
+        with self._cache_lock:
+            self._cache.put(key, Request(self.service.shown_address, self.service.model, payload), response)
+            self.received += 1
+        return response
+
+    def _paid(self, path: str, payload: Mapping[str, Any]) -> Response:
+        from curate.annotate.llm.transport import FinalError, PassingError
+
+        for attempt in range(1, self.service.attempts + 1):
+            if self._stopped.is_set():
+                raise InterruptedRunError("the batch was stopped", unchanged=self._kept())
+            try:
+                answer = self._connection().post(path, payload)
+            except PassingError as error:
+                if attempt == self.service.attempts:
+                    raise self._unreachable(error, attempt) from error
+                self._wait(error, attempt)
+            except FinalError as error:
+                raise self._refused(error) from error
+            else:
+                return _response(answer.body, answer.seconds, attempt)
+        raise AssertionError("a service is asked at least once")
+
+    def _connection(self) -> Transport:
+        from curate.annotate.llm.transport import Transport
+
+        with self._lock:
+            if self._transport is None:
+                self._transport = Transport(self.service)
+            return self._transport
+
+    def _wait(self, error: PassingError, attempt: int) -> None:
+        """Wait as long as the server asks, else about twice as long each time, spread so that clients do not meet."""
+        longest = self.service.longest_wait
+        if error.wait is not None and error.wait > longest:
+            raise self._unreachable(error, attempt) from error
+        doubled = min(longest, self.service.first_wait * 2 ** (attempt - 1))
+        self._stopped.wait((error.wait or 0.0) + doubled * self._jitter.uniform(0.5, 1.0))
+
+    def _unreachable(self, error: PassingError, attempts: int) -> ServiceError:
+        asked = f"; it asks to wait {error.wait:g} s" if error.wait else ""
+        return ServiceError(
+            f"the language model at {self.service.shown_address} gave no usable answer in {attempts} attempts: {error}{asked}",
+            hint="check that the server runs and that the address is right, then run the same command again",
+            unchanged=self._kept(),
+        )
+
+    def _refused(self, error: Exception) -> RefusedRequestError:
+        status = getattr(error, "status", 0)
+        hints = {
+            401: f"set the environment variable {self.service.api_key_variable} to a valid key",
+            403: f"check what the key in the environment variable {self.service.api_key_variable} may do",
+            404: f"check the address (it usually ends in /v1) and the model {self.service.model!r}",
+        }
+        return RefusedRequestError(
+            f"the language model at {self.service.shown_address} refused the request: {error}",
+            hint=hints.get(status, f"check that {self.service.model!r} takes such requests"),
+            unchanged=self._kept(),
+        )
+
+    def _kept(self) -> str:
+        return f"{self.received} answers of this batch were received and are kept; none is asked for again"
+
+
+def _response(body: Mapping[str, Any], seconds: float, attempts: int) -> Response:
+    usage = body.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    counts = [number if isinstance(number, int) else 0 for number in (
+        usage.get("prompt_tokens"), usage.get("completion_tokens"), cached,
+    )]  # fmt: skip
+    return Response(body, counts[0], counts[1], counts[2], seconds, attempts)

@@ -1,0 +1,135 @@
+"""Asking a base model: the values of each attribute scored by the probability with which the model would go on.
+
+Contextual calibration (Zhao et al., "Calibrate Before Use", ICML 2021): a small model prefers some values whatever
+the text says, so each value's log-probability is taken relative to the one on texts that say nothing about it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from curate.annotate.llm.examples import Example, balanced, excerpt
+from curate.annotate.llm.ways import Ask, Opinion, UnusableAnswerError, first_choice
+from curate.annotate.protocol import Attribute
+
+_TEMPLATE = 1  # raised whenever the wording or the scoring below changes, so that versions change with it
+CONTENT_FREE = ("N/A", "[MASK]", "lorem ipsum")
+_SMALLEST = -30.0  # the log-probability of what no server would list
+
+Probabilities = dict[str, float]
+
+
+class CompletionWay:
+    """One request per text and attribute over `/completions`, one token long: what would the model write next?
+
+    The prompt begins with one example of each value (of `examples`, or else the values' descriptions as texts) and
+    ends with the text; what is shared comes first, so that a server's prefix cache meets it. A value's probability is
+    that of the listed tokens that begin it and no other value; values that begin alike, such as "C" and "C++", take a
+    further request each time the model's likeliest token does not tell them apart. So no tokenizer is needed, and
+    the confidence is the calibrated probability among the values.
+
+    Calibration texts are the examples that the prompt does not show; without any, `CONTENT_FREE`.
+    """
+
+    path = "/completions"
+
+    def __init__(
+        self,
+        model: str,
+        attributes: Sequence[Attribute],
+        examples: Sequence[Example] = (),
+        *,
+        excerpt_characters: int = 600,
+        example_characters: int = 150,
+        top_log_probabilities: int = 100,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.attributes = tuple(attributes)
+        self.excerpt_characters = excerpt_characters
+        self.example_characters = example_characters
+        self._shared: dict[str, str] = {}
+        self._neutral: dict[str, tuple[str, ...]] = {}
+        for attribute in self.attributes:
+            shown, others = balanced(examples, attribute)
+            shown = shown or _descriptions(attribute)
+            self._shared[attribute.name] = "".join(
+                f"{self._question(attribute, excerpt(example.text, example_characters))} {value}\n\n"
+                for example in shown
+                for value in (example.answers[attribute.name],)
+            )
+            self._neutral[attribute.name] = tuple(example.text for example in others) or CONTENT_FREE
+        basic = {"model": model, "temperature": 0, "max_tokens": 1, "logprobs": top_log_probabilities}
+        self._parameters = {**basic, **(parameters or {})}
+
+    def preparation(self) -> Sequence[Mapping[str, Any]]:
+        """Return the requests that measure what the model says about the calibration texts."""
+        return [
+            self._request(self._prompt(attribute, text))
+            for attribute in self.attributes
+            for text in self._neutral[attribute.name]
+        ]
+
+    def requests(self, text: str) -> Sequence[Mapping[str, Any]]:
+        """Return one request per attribute; values that begin alike may need more."""
+        return [self._request(self._prompt(attribute, text)) for attribute in self.attributes]
+
+    def opinions(self, text: str, ask: Ask) -> list[Opinion]:
+        """Score the values of each attribute for a text.
+
+        Raises:
+            UnusableAnswerError: the server lists no log-probabilities.
+        """
+        return [self._opinion(attribute, text, ask) for attribute in self.attributes]
+
+    def definition(self) -> Mapping[str, Any]:
+        """Return what the version is made of: every request but for its text."""
+        template = {"way": "completion", "template": _TEMPLATE, "excerpt": self.excerpt_characters}
+        return {**template, "shared": self._shared, "neutral": self._neutral, "parameters": self._parameters}
+
+    def _opinion(self, attribute: Attribute, text: str, ask: Ask) -> Opinion:
+        neutral = [self._scores(attribute, free, ask) for free in self._neutral[attribute.name]]
+        scores = self._scores(attribute, text, ask)
+        relative = {
+            value: scores[value] - math.fsum(free[value] for free in neutral) / len(neutral)
+            for value in attribute.values
+        }
+        highest = max(relative.values())
+        weights = {value: math.exp(score - highest) for value, score in relative.items()}
+        best = max(attribute.values, key=weights.__getitem__)
+        return Opinion(attribute.name, best, weights[best] / math.fsum(weights.values()))
+
+    def _scores(self, attribute: Attribute, text: str, ask: Ask) -> Mapping[str, float]:
+        """Return the log-probability of each value after a text, normalised over the values."""
+        endings = {value: f" {value}\n" for value in attribute.values}
+        found = self._walk(self._prompt(attribute, text), endings, ask)
+        total = math.fsum(found.values())
+        return {
+            value: max(_SMALLEST, math.log(found[value] / total)) if found[value] > 0 else _SMALLEST
+            for value in attribute.values
+        }
+
+    def _walk(self, prompt: str, endings: Mapping[str, str], ask: Ask) -> Probabilities:
+        """Return the probability of each ending; where a token begins several, ask again behind the likeliest one."""
+        tokens = _likely_tokens(first_choice(ask(self.path, self._request(prompt)).body))
+        least = min(tokens.values())
+        found = {
+            value: math.fsum(share for token, share in tokens.items() if _begins_only(token, value, endings))
+            for value in endings
+        }
+        for token, alike in _forks(tokens, endings):
+            further = self._walk(prompt + token, {value: endings[value][len(token) :] for value in alike}, ask)
+            for value in alike:
+                found[value] += tokens[token] * further[value]
+        return {value: share or least / 10 for value, share in found.items()}
+
+    def _request(self, prompt: str) -> Mapping[str, Any]:
+        return {**self._parameters, "prompt": prompt}
+
+    def _prompt(self, attribute: Attribute, text: str) -> str:
+        return self._shared[attribute.name] + self._question(attribute, excerpt(text, self.excerpt_characters))
+
+    @staticmethod
+    def _question(attribute: Attribute, text: str) -> str:
+        return f"Text: {text}\n{attribute.name[:1].upper()}{attribute.name[1:]}:"

@@ -1,0 +1,72 @@
+"""Few-shot examples, and how much of a text a model gets to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from curate.annotate.protocol import Attribute, Protocol
+from curate.errors import ConfigurationError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text with its right answers, `{attribute: value}`; an attribute may be left out."""
+
+    text: str
+    answers: Mapping[str, str]
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Example:
+        """Build an example from plain data with the keys `text` and `answers`.
+
+        Raises:
+            ConfigurationError: a key is missing, unknown or of the wrong type.
+        """
+        for key in mapping:
+            if key not in ("text", "answers"):
+                raise UnknownNameError("key", key, ("text", "answers"), where="an example")
+        text, answers = mapping.get("text"), mapping.get("answers")
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigurationError(f"an example's text must be text, not {text!r}")
+        if not isinstance(answers, Mapping) or not all(isinstance(value, str) for value in answers.values()):
+            raise ConfigurationError(f"an example's answers must be a table of attribute = value, not {answers!r}")
+        return cls(text, dict(answers))
+
+    def check(self, protocol: Protocol) -> None:
+        """Refuse answers outside the protocol.
+
+        Raises:
+            UnknownNameError: an attribute or a value is not among the protocol's.
+        """
+        for attribute, value in self.answers.items():
+            protocol.attribute(attribute).check(value)
+
+    def definition(self) -> dict[str, Any]:
+        """Return what the version is made of."""
+        return {"text": self.text, "answers": dict(self.answers)}
+
+
+def excerpt(text: str, characters: int) -> str:
+    """Return the beginning of a text, marked where something was left out.
+
+    >>> excerpt("a long text", 6), excerpt("short", 6)
+    ('a long…', 'short')
+    """
+    return text if len(text) <= characters else text[:characters] + "…"
+
+
+def balanced(examples: Sequence[Example], attribute: Attribute) -> tuple[list[Example], list[Example]]:
+    """Part the examples of one attribute: the first of each value, in the order of the values, and all others."""
+    shown: dict[str, Example] = {}
+    others = []
+    for example in examples:
+        value = example.answers.get(attribute.name)
+        if value is None:
+            continue
+        if value in shown:
+            others.append(example)
+        else:
+            shown[value] = example
+    return [shown[value] for value in attribute.values if value in shown], others

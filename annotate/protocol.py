@@ -1,0 +1,192 @@
+"""The label protocol: a versioned set of attributes, each a question with a closed list of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from curate.annotate.canonical import canonical_json
+from curate.errors import ConfigurationError, UnknownNameError
+
+_PROTOCOL_KEYS = ("name", "version", "attribute")
+_ATTRIBUTE_KEYS = ("name", "question", "values", "descriptions")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One question about an item and the closed list of its answers; a description may say what a value means.
+
+    Raises:
+        ConfigurationError: fewer than two values, an empty or repeated one, or no name or question.
+        UnknownNameError: a description of something that is not a value.
+    """
+
+    name: str
+    question: str
+    values: tuple[str, ...]
+    descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be answered."""
+        if not self.name.strip() or not self.question.strip():
+            raise ConfigurationError(f"attribute {self.name!r} needs a name and a question")
+        where = f"attribute {self.name!r}"
+        if len(self.values) < 2:
+            raise ConfigurationError(f"{where} has {len(self.values)} values", hint="a question needs at least two")
+        if any(not value.strip() for value in self.values):
+            raise ConfigurationError(f"{where} has an empty value", hint="leave it out; an annotator may abstain")
+        _unique(self.values, f"{where} names the value")
+        for value in self.descriptions:
+            self.check(value)
+
+    def check(self, value: str) -> str:
+        """Return `value` if it is one of the attribute's values.
+
+        Raises:
+            UnknownNameError: it is none; the message lists them.
+        """
+        if value not in self.values:
+            raise UnknownNameError("value", value, self.values, where=f"attribute {self.name!r}")
+        return value
+
+    def definition(self) -> dict[str, Any]:
+        """Return the attribute as plain data; the descriptions follow the order of the values."""
+        told = {value: self.descriptions[value] for value in self.values if value in self.descriptions}
+        return {"name": self.name, "question": self.question, "values": list(self.values), "descriptions": told}
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Attribute:
+        """Build an attribute from plain data, such as one `[[protocol.attribute]]` of `curate.toml`.
+
+        Raises:
+            ConfigurationError: a key is missing, unknown or of the wrong type, or the values cannot be.
+        """
+        _known_keys(mapping, _ATTRIBUTE_KEYS, f"attribute {mapping.get('name', '')!r}")
+        where = f"attribute {mapping.get('name', '')!r}"
+        descriptions = mapping.get("descriptions", {})
+        if not isinstance(descriptions, Mapping):
+            raise ConfigurationError(f"{where}: descriptions must be a table of value = text")
+        return cls(
+            name=_text(mapping, "name", "attribute"),
+            question=_text(mapping, "question", where),
+            values=_texts(mapping, "values", where),
+            descriptions={str(value): _text(descriptions, value, where) for value in descriptions},
+        )
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named, versioned set of attributes; every annotation names the protocol and version that it answers.
+
+    Raises:
+        ConfigurationError: no attributes, or two of one name.
+
+    >>> protocol = Protocol.from_mapping({
+    ...     "name": "demo", "version": "1",
+    ...     "attribute": [{"name": "kind", "question": "What is it?", "values": ["code", "prose"]}],
+    ... })
+    >>> protocol.attribute("kind").values
+    ('code', 'prose')
+    >>> protocol.attribute("knid")
+    Traceback (most recent call last):
+    curate.errors.UnknownNameError: unknown attribute 'knid' in protocol 'demo'; known: kind
+    """
+
+    name: str
+    version: str
+    attributes: tuple[Attribute, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a protocol that asks nothing, or the same thing twice."""
+        if not self.name.strip() or not self.version.strip():
+            raise ConfigurationError(f"protocol {self.name!r} needs a name and a version")
+        if not self.attributes:
+            raise ConfigurationError(f"protocol {self.name!r} has no attributes", hint="add a [[protocol.attribute]]")
+        _unique((attribute.name for attribute in self.attributes), f"protocol {self.name!r} names the attribute")
+
+    def attribute(self, name: str) -> Attribute:
+        """Return the attribute of this name.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute
+        names = [attribute.name for attribute in self.attributes]
+        raise UnknownNameError("attribute", name, names, where=f"protocol {self.name!r}")
+
+    def chosen(self, names: Iterable[str]) -> tuple[Attribute, ...]:
+        """Return the attributes of these names, in the order of the names; without names, all of them.
+
+        Raises:
+            UnknownNameError: a name is not an attribute.
+            ConfigurationError: a name is given twice.
+        """
+        names = tuple(names)
+        _unique(names, "the choice of attributes names")
+        return tuple(self.attribute(name) for name in names) or self.attributes
+
+    def definition(self) -> str:
+        """Return the protocol as canonical JSON: the same protocol gives the same characters everywhere."""
+        return canonical_json(
+            {
+                "name": self.name,
+                "version": self.version,
+                "attribute": [attribute.definition() for attribute in self.attributes],
+            }
+        )
+
+    @property
+    def content_hash(self) -> str:
+        """The SHA-256 of the definition, in hex."""
+        return sha256(self.definition().encode()).hexdigest()
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Protocol:
+        """Build a protocol from plain data: `name`, `version`, and a list `attribute` (see `Attribute.from_mapping`).
+
+        Raises:
+            ConfigurationError: a key is missing, unknown or of the wrong type, or the attributes cannot be.
+        """
+        _known_keys(mapping, _PROTOCOL_KEYS, "the protocol")
+        attributes = mapping.get("attribute", ())
+        if not isinstance(attributes, list | tuple) or not all(isinstance(entry, Mapping) for entry in attributes):
+            raise ConfigurationError("the protocol's attributes must be a list of tables, [[protocol.attribute]]")
+        return cls(
+            name=_text(mapping, "name", "the protocol"),
+            version=_text(mapping, "version", "the protocol"),
+            attributes=tuple(Attribute.from_mapping(entry) for entry in attributes),
+        )
+
+
+def _unique(names: Iterable[str], what: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ConfigurationError(f"{what} {name!r} twice", hint="keep one of them")
+        seen.add(name)
+
+
+def _known_keys(mapping: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in mapping:
+        if key not in known:
+            raise UnknownNameError("key", str(key), known, where=where)
+
+
+def _text(mapping: Mapping[str, Any], key: str, where: str) -> str:
+    value = mapping.get(key)
+    if not isinstance(value, str):
+        problem = "is missing" if value is None else f"must be text, not {value!r}"
+        raise ConfigurationError(f"{where}: {key!r} {problem}")
+    return value
+
+
+def _texts(mapping: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    values = mapping.get(key)
+    if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
+        problem = "is missing" if values is None else f"must be a list of texts, not {values!r}"
+        raise ConfigurationError(f"{where}: {key!r} {problem}", hint="put each value in quotes")
+    return tuple(values)

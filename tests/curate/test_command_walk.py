@@ -1,0 +1,277 @@
+"""The verbs over a real store: a new project's first walk, its second, ingestion of a path, a look at the result."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from curate.cli import main
+from curate.flows.steps import STEPS
+
+STEP_NAMES = [step.name for step in STEPS]
+
+
+@pytest.fixture(scope="module")
+def walked_once(tmp_path_factory):
+    """A new project that has been walked once, to be copied."""
+    folder = tmp_path_factory.mktemp("walked")
+    for arguments in (["init", str(folder)], ["run", "--project", str(folder)]):
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--quiet"])
+        assert not ended.value.code
+    return folder
+
+
+@pytest.fixture
+def walked(walked_once, project):
+    """A project of this test's own that has been walked once."""
+    shutil.copytree(walked_once, project, dirs_exist_ok=True)
+    return project
+
+
+class TestInit:
+    def test_the_files_are_written_and_never_overwritten(self, call, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        result = call("init", "new")
+        assert result.code == 0
+        assert result.out.split() == ["new/curate.toml", "new/inbox/notes.jsonl", "new/target.txt"]
+        assert "curate run" in result.err
+        (tmp_path / "new" / "curate.toml").write_text("# mine\n")
+        again = call("init", "new")
+        assert again.code == 2
+        assert "unchanged: nothing was written" in again.err
+        assert (tmp_path / "new" / "curate.toml").read_text() == "# mine\n"
+
+    def test_the_working_folder_is_the_default(self, call, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert call("init", "--json").objects == [
+            {"folder": str(tmp_path), "files": ["curate.toml", "inbox/notes.jsonl", "target.txt"]}
+        ]
+
+
+class TestRun:
+    def test_the_example_runs_and_a_second_run_says_that_there_is_nothing_to_do(self, call, project):
+        first = call("run")
+        assert first.code == 0
+        assert "steps had work: 0 rejected, 0 failed" in first.out
+        assert "ingest: 25 done" in first.err
+        assert "snapshot: 1 done" in first.err
+        assert "learn: " in first.err
+        second = call("run")
+        assert second.code == 0
+        assert second.out == f"nothing to do: {len(STEP_NAMES)} steps looked, and nothing is new\n"
+
+    def test_one_more_file_is_one_more_item(self, call, walked):
+        (walked / "inbox" / "more.txt").write_text("Grease the chain.")
+        reports = {report["step"]: report for report in call("run", "--json", "--quiet").objects}
+        assert list(reports) == STEP_NAMES
+        assert reports["ingest"]["done"] == 1
+        assert reports["align"]["done"] == 1
+
+    def test_rejected_rows_mean_partly_done_once(self, call, project):
+        (project / "inbox" / "broken.jsonl").write_text('{"text": "whole"}\n{"text": \n')
+        result = call("run")
+        assert result.code == 7
+        assert "1 rejected" in result.out
+        assert "next: curate sql 'FROM rejects'" in result.err
+        assert call("run").code == 0
+
+    def test_a_dry_run_prints_plans_and_writes_nothing(self, call, project):
+        result = call("run", "--dry-run", "--json")
+        assert [plan["step"] for plan in result.objects] == STEP_NAMES
+        assert result.objects[0]["to_do"] == 1
+        shown = call("run", "--dry-run")
+        assert shown.out.splitlines()[0].split("  ")[0] == "step"
+        assert "nothing was written" in shown.err
+        assert sorted(path.name for path in project.iterdir()) == ["curate.toml", "inbox", "target.txt"]
+
+    def test_it_needs_neither_prefect_nor_torch(self, project):
+        code = (
+            "import sys\nfrom curate.cli import main\n"
+            "try:\n    main(['run', '--quiet'])\nexcept SystemExit as ended:\n    assert not ended.code, ended.code\n"
+            "assert not {'prefect', 'torch'} & set(sys.modules)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+    def test_off_a_terminal_nothing_is_coloured(self, spawn, project):
+        result = spawn("run")
+        assert result.code == 0
+        assert "\x1b" not in result.out + result.err
+
+    def test_quiet_keeps_the_data(self, call, project):
+        result = call("--quiet", "run")
+        assert result.err == ""
+        assert result.out
+
+
+class TestSteps:
+    @pytest.mark.parametrize("name", STEP_NAMES)
+    def test_each_step_is_a_verb_that_plans_and_runs(self, call, project, name):
+        plan = call(name, "--dry-run", "--json")
+        assert plan.code == 0
+        assert plan.objects[0]["step"] == name
+        result = call(name, "--json")
+        assert result.code == 0
+        assert result.objects[0]["step"] == name
+        assert call(name).out.startswith(f"{name}: ")
+
+    def test_a_flag_overrides_the_file(self, call, walked):
+        assert call("report", "--path", "other.html").code == 0
+        assert (walked / "other.html").is_file()
+        (walked / "inbox").rename(walked / "away")
+        missing = call("align", "--target", "absent.txt")
+        assert missing.code == 4
+        assert "absent.txt" in missing.err
+
+    def test_a_missing_source_is_bad_data(self, call, project):
+        (project / "inbox" / "notes.jsonl").unlink()
+        (project / "inbox").rmdir()
+        result = call("ingest")
+        assert result.code == 4
+        assert "inbox" in result.err
+
+
+class TestIngestPath:
+    def test_a_path_is_a_source_for_this_call(self, call, project):
+        rows = [{"body": "bonjour", "kind": "greeting", "url": "1", "lang": "fr", "year": 2020}]
+        (project / "posts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        options = ["--text", "body", "--label", "kind", "--attribute", "kind", "--id", "url", "--meta", "lang,year"]
+        result = call("ingest", "posts.jsonl", *options, "--licence", "CC0-1.0", "--json")
+        assert result.code == 0
+        assert result.objects[0]["done"] == 1
+        [origin] = call("sql", "FROM origins SELECT source, entity, licence, metadata", "--json").objects
+        assert origin["source"] == "posts"
+        assert origin["licence"] == "CC0-1.0"
+        assert json.loads(origin["metadata"]) == {"lang": "fr", "year": 2020}
+        [claim] = call("sql", "FROM annotations SELECT annotator, attribute, value", "--json").objects
+        assert claim == {"annotator": "posts", "attribute": "kind", "value": "greeting"}
+        [source] = call("sql", "FROM sources SELECT source, address", "--json").objects
+        assert source == {"source": "posts", "address": "posts.jsonl"}
+
+    def test_all_rejected_is_bad_data_and_some_is_partly_done(self, call, project):
+        (project / "bad.jsonl").write_text("{\n{\n")
+        result = call("ingest", "bad.jsonl")
+        assert result.code == 4
+        assert "2 rejected" in result.out
+        (project / "mixed.jsonl").write_text('{\n{"text": "good"}\n')
+        assert call("ingest", "mixed.jsonl", "--name", "mixed").code == 7
+        assert call("ingest", "mixed.jsonl", "--name", "mixed").code == 0
+
+    def test_options_without_a_path_are_refused(self, call, project):
+        result = call("ingest", "--text", "body")
+        assert result.code == 2
+        assert "--text describes a path" in result.err
+
+    def test_another_sources_name_is_refused(self, call, project):
+        result = call("ingest", "target.txt", "--name", "inbox")
+        assert result.code == 2
+        assert "choose another --name" in result.err
+
+    @pytest.mark.parametrize(
+        ("options", "complaint"), [(["--name", "a/b"], "--name 'a/b'"), (["--meta", "a,a"], "--meta")]
+    )
+    def test_options_that_do_not_fit_are_usage_errors(self, call, project, options, complaint):
+        result = call("ingest", "target.txt", *options)
+        assert result.code == 2
+        assert complaint in result.err
+
+    def test_no_project_is_needed_where_a_store_is_named(self, call, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "note.txt").write_text("a note")
+        assert call("ingest", "note.txt", "--store", "store").code == 0
+        assert call("--store", "store", "status", "--json").objects[0]["figures"]["items:text"] == 1
+
+
+class TestStatus:
+    def test_a_new_project_has_nothing_yet(self, call, project):
+        result = call("status")
+        assert result.code == 0
+        assert "none yet" in result.out
+        assert "next: curate run" in result.err
+        assert call("status", "--json").objects[0]["commit_number"] == 0
+
+    def test_it_counts_and_dates(self, call, walked):
+        [found] = call("status", "--json").objects
+        assert found["tables"]["items"] == found["figures"]["items:text"] == 25
+        assert found["age_seconds"] >= 0
+        assert found["holder"] is None
+        shown = call("status").out
+        assert f"commit  {found['commit_number']} by {found['step']}" in shown
+        assert "writer  nobody" in shown
+
+    def test_a_damaged_manifest_is_bad_data(self, call, walked):
+        (walked / "curate-store" / "published" / "manifest.json").write_text("{")
+        result = call("status")
+        assert result.code == 4
+        assert "unchanged: " in result.err
+
+
+class TestWhy:
+    def test_an_items_story_is_told(self, call, walked):
+        [kept, *_] = call("sql", "FROM snapshot_items", "--json").objects
+        result = call("why", kept["item_id"])
+        assert result.code == 0
+        assert "in: held by snapshot notes 1" in result.out
+        assert "origins" in result.out
+        assert "as of commit" in result.err
+        [found] = call("why", kept["item_id"][:16], "--json").objects
+        assert found["item"]["item_id"] == kept["item_id"]
+
+    def test_a_dropped_item_says_why(self, call, walked):
+        [dropped] = call("sql", "FROM dropped", "--json").objects
+        assert "out: dedup dropped it (duplicate)" in call("why", dropped["item_id"]).out
+
+    def test_unknown_and_ambiguous_beginnings_are_errors(self, call, walked):
+        assert call("why", "zz").code == 4
+        ambiguous = call("why", "")
+        assert ambiguous.code == 2
+        assert "fits several items" in ambiguous.err
+
+    def test_an_empty_store_is_a_configuration_error(self, call, project):
+        assert call("why", "ab").code == 3
+
+
+class TestSql:
+    QUESTION = "SELECT 1 AS n, 'a,\"b' AS t, NULL AS nothing, [1, 2] AS l, '\\x0A'::BLOB AS b, DATE '2026-01-02' AS d"
+
+    def test_csv_off_a_terminal(self, call, walked):
+        result = call("sql", self.QUESTION)
+        assert list(csv.reader(io.StringIO(result.out))) == [
+            ["n", "t", "nothing", "l", "b", "d"],
+            ["1", 'a,"b', "", "[1, 2]", "0a", "2026-01-02"],
+        ]
+        assert result.err.startswith("as of commit ")
+
+    def test_tsv_json_and_table(self, call, walked):
+        assert call("sql", "SELECT 1 AS a, 2 AS b", "--format", "tsv").out == "a\tb\n1\t2\n"
+        expected = [{"n": 1, "t": 'a,"b', "nothing": None, "l": [1, 2], "b": "0a", "d": "2026-01-02"}]
+        assert call("sql", self.QUESTION, "--json").objects == expected
+        assert call("sql", "SELECT 1 AS a, 2 AS b", "--format", "table").out == "a  b\n-  -\n1  2\n"
+
+    def test_a_person_gets_a_table(self, call, walked, monkeypatch):
+        monkeypatch.setattr("curate.cli.query.is_terminal", lambda stream: True)
+        assert call("sql", "SELECT 1 AS a").out == "a\n-\n1\n"
+
+    def test_a_long_table_says_that_it_is_cut(self, call, walked):
+        result = call("sql", "FROM range(1000)", "--format", "table")
+        assert len(result.out.splitlines()) == 202
+        assert "--format csv gives all" in result.err
+
+    def test_a_question_can_come_from_standard_input(self, spawn, walked):
+        assert spawn("sql", "-", input="SELECT 7 AS seven").out == "seven\n7\n"
+
+    @pytest.mark.parametrize(
+        "question", ["DROP VIEW items", "SELEC 1", "FROM absent", "SELECT 1; SELECT 2", "COPY items TO 'x.csv'", ""]
+    )
+    def test_what_is_no_question_is_a_usage_error(self, call, walked, question):
+        result = call("sql", question)
+        assert result.code == 2
+        assert result.err.startswith("error: ")
+        assert not (walked / "x.csv").exists()
+
+    def test_files_outside_the_store_cannot_be_read(self, call, walked):
+        assert call("sql", f"FROM read_text('{walked}/curate.toml')").code == 2

@@ -1,0 +1,134 @@
+"""The whole walk in this process: what a second run does, what one more file costs, and what bad input leaves."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from curate.errors import BadDataError, CurateError
+from curate.flows.project import Project
+from curate.flows.sequence import run_sequence
+from curate.flows.steps import STEPS
+from curate.types import SilentProgress, StepReport
+from datasets import ClassLabel, load_dataset
+
+Make = Callable[..., Path]
+Open = Callable[[Path], Project]
+
+
+def walk(project: Project) -> dict[str, StepReport]:
+    return {report.step: report for report in run_sequence(project, SilentProgress())}
+
+
+def test_the_walk_ends_with_a_training_set_a_learner_and_a_report(make_project: Make, open_project: Open) -> None:
+    folder = make_project()
+    reports = walk(open_project(folder))
+    assert reports["ingest"].rejected == 3
+    assert reports["dedup"].details["dropped"] == 1
+    assert reports["learn"].details["digits digits 1"]["after"] >= 0.9
+    assert "like-target" in (folder / "report.html").read_text(encoding="utf-8")
+    loaded = load_dataset(str(folder / "exports" / "like-target-00001"), cache_dir=str(folder / "cache"))
+    assert isinstance(loaded["train"].features["label"], ClassLabel)
+    assert loaded["train"].features["label"].names == ["python", "english"]
+    assert sum(len(split) for split in loaded.values()) == 40
+
+
+def test_a_second_run_does_nothing_and_says_so(make_project: Make, open_project: Open) -> None:
+    folder = make_project()
+    walk(open_project(folder))
+    with open_project(folder).reader() as reader:
+        before = reader.commit_number
+    reports = walk(open_project(folder))
+    assert all(report.idle for report in reports.values())
+    with open_project(folder).reader() as reader:
+        assert reader.commit_number == before
+
+
+def test_one_more_file_is_one_more_file(make_project: Make, open_project: Open) -> None:
+    folder = make_project()
+    walk(open_project(folder))
+    (folder / "inbox" / "notes" / "new.txt").write_text("a new note about the rain and the sun", encoding="utf-8")
+    reports = walk(open_project(folder))
+    assert reports["ingest"].done == 1
+    assert reports["ingest"].details["files"] == 1
+    assert reports["dedup"].done == reports["align"].done == 1
+    assert reports["learn"].idle
+
+
+def test_new_classes_are_one_increment(make_project: Make, open_project: Open, add_digits: Callable[..., None]) -> None:
+    folder = make_project()
+    walk(open_project(folder))
+    add_digits(folder / "inbox" / "digits", range(2, 4))
+    learned = walk(open_project(folder))["learn"].details["digits digits 2"]
+    assert learned["before"] < learned["after"]
+    with open_project(folder).reader() as reader:
+        rows = reader.query("SELECT learner, number, parent FROM checkpoints WHERE learner = 'digits' ORDER BY number")
+        first = reader.query("SELECT checkpoint FROM checkpoints WHERE learner = 'digits' AND number = 1").to_pylist()
+    assert rows.to_pylist()[1]["parent"] == first[0]["checkpoint"]
+
+
+def test_every_plan_is_right_and_writes_nothing(make_project: Make, open_project: Open) -> None:
+    folder = make_project()
+    plans = {step.name: step.plan(open_project(folder), SilentProgress()) for step in STEPS}
+    assert not (folder / "curate-store").exists()
+    assert plans["ingest"].to_do == 74
+    walk(open_project(folder))
+    for step in STEPS:
+        assert step.plan(open_project(folder), SilentProgress()).to_do == 0, step.name
+
+
+def test_a_missing_source_is_an_error_that_names_it(make_project: Make, open_project: Open) -> None:
+    folder = make_project()
+    (folder / "inbox" / "prose.parquet").unlink()
+    with pytest.raises(BadDataError, match="prose") as caught:
+        walk(open_project(folder))
+    assert caught.value.hint
+
+
+def test_an_empty_folder_is_a_note(make_project: Make, open_project: Open) -> None:
+    folder = make_project(more_settings='\n[[source]]\nname = "later"\npath = "inbox/later"\n')
+    (folder / "inbox" / "later").mkdir()
+    assert any("later" in note for note in walk(open_project(folder))["ingest"].notes)
+
+
+def test_a_target_without_text_is_an_error(make_project: Make, open_project: Open) -> None:
+    folder = make_project()
+    (folder / "target.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(CurateError, match="target"):
+        walk(open_project(folder))
+
+
+def test_a_truncated_parquet_file_is_one_reject(make_project: Make, open_project: Open) -> None:
+    folder = make_project()
+    whole = (folder / "inbox" / "prose.parquet").read_bytes()
+    (folder / "inbox" / "prose.parquet").write_bytes(whole[: len(whole) // 2])
+    assert walk(open_project(folder))["ingest"].rejected == 4
+    assert walk(open_project(folder))["ingest"].rejected == 0
+
+
+def test_a_file_that_goes_back_to_its_old_content_revives_the_old_item(make_project: Make, open_project: Open) -> None:
+    folder = make_project()
+    note = folder / "inbox" / "notes" / "00.txt"
+    old = note.read_text(encoding="utf-8")
+    walk(open_project(folder))
+    for content in ("quite another note of the sea and the land", old):
+        note.write_text(content, encoding="utf-8")
+        walk(open_project(folder))
+        with open_project(folder).reader() as reader:
+            kept = reader.query(
+                "SELECT text FROM items ANTI JOIN dropped USING (item_id) JOIN origins USING (item_id)"
+                " WHERE locator LIKE '%00.txt'"
+            )
+        assert kept["text"].to_pylist() == [content]
+
+
+def test_no_commit_carries_a_clock_into_the_card(make_project: Make, open_project: Open) -> None:
+    one, other = make_project("one"), make_project("other")
+    for folder in (one, other):
+        walk(open_project(folder))
+    files = sorted(path.relative_to(one) for path in (one / "exports").rglob("*") if path.is_file())
+    assert len(files) > 6
+    for file in files:
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+    manifest = json.loads((one / "exports" / "digits-00001" / "manifest.json").read_bytes())
+    assert sum(manifest["splits"].values()) == 40
