@@ -34,7 +34,7 @@ Scores = NDArray[np.float64]
 def run(options: Options) -> Result:
     """Measure alignment's speed and quality against the package zip-fit."""
     zip_fit = _zip_fit()
-    pool = corpus(1_300 if options.quick else 20_000, 82, options.seed)
+    pool = corpus(1_300 if options.quick else 5_000, 82, options.seed)
     pairs = len(pool.texts) * len(pool.targets)
     options.note(f"{len(pool.texts):,} texts x {len(pool.targets)} targets = {pairs:,} pairs")
     found: dict[str, Scores] = {}

@@ -126,7 +126,7 @@ def _of(features: Features, labels: Sequence[str], increment: Sequence[str]) -> 
 
 
 def _joint(split: Split) -> Outcome:
-    """Fit scikit-learn's logistic regression to all increments at once; its accuracy is the mean over increments too."""
+    """Fit logistic regression to all increments at once; accuracy is the mean over increments, as for the others."""
     from sklearn.linear_model import LogisticRegression
 
     start = time.perf_counter()

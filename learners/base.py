@@ -20,14 +20,14 @@ class BaseLearner(ABC):
     """A `curate.types.Learner` whose subclass only learns and predicts on input that is known to be good.
 
     Each subclass sets `name` and `format` (raise it when the meaning of the state changes) and implements the five
-    methods with an underscore. `version` changes whenever the format or a parameter does.
+    methods with an underscore. `version` changes whenever the name, the format or a parameter does.
     """
 
     name: str
     format: int = 1
 
     def __init__(self, parameters: Parameters) -> None:
-        self.version = f"{self.format}+{_fingerprint(parameters.as_mapping())}"
+        self.version = f"{self.name}/{self.format}+{_fingerprint(parameters.as_mapping())}"
         self._parameter_values = parameters.as_mapping()
         self._generator = np.random.default_rng(parameters.seed)
         self._classes: tuple[str, ...] = ()

@@ -223,7 +223,7 @@ def _encode(text: str) -> bytes:
 
 def _encoded_targets(targets: Sequence[str]) -> list[bytes]:
     if isinstance(targets, str):
-        targets = [targets]
+        targets = [targets]  # a string is a sequence of strings too: one document, not one for each character
     encoded = [_encode(target) for target in targets]
     if not encoded:
         raise BadDataError("alignment has no target", hint="give at least one document of the kind you want more of")

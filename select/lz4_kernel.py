@@ -94,20 +94,21 @@ def _address(context: Any, builder: Any, signature: Any, arguments: Any, bits: i
     return builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(bits).as_pointer())
 
 
-@_emitted
-def _load_word(typing_context: Any, array: Any, position: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_address(context, builder, signature, arguments, 64), align=1)
+def _loader(bits: int, result: Any) -> Callable[..., Any]:
+    """Make a function (array, position) that loads an integer without looking at the array's bounds."""
 
-    return types.uint64(array, types.int64), generate
+    def load(typing_context: Any, array: Any, position: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.load(_address(context, builder, signature, arguments, bits), align=1)
+
+        return result(array, types.int64), generate
+
+    return _emitted(load)
 
 
-@_emitted
-def _load_half(typing_context: Any, array: Any, position: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_address(context, builder, signature, arguments, 32), align=1)
-
-    return types.uint32(array, types.int64), generate
+_load_byte = _loader(8, types.uint8)
+_load_half = _loader(32, types.uint32)
+_load_word = _loader(64, types.uint64)
 
 
 @_emitted
@@ -178,8 +179,9 @@ def _search(buffer: Any, table: Any, limit: int, position: int, step: int, attem
 @_compiled
 def _equal_before(buffer: Any, position: int, match: int, anchor: int) -> Any:
     """Count the equal bytes before two positions, down to `anchor` and the start of the text."""
+    most = min(position - anchor, match)
     count = 0
-    while position - count > anchor and match - count > 0 and buffer[position - count - 1] == buffer[match - count - 1]:
+    while count < most and _load_byte(buffer, position - count - 1) == _load_byte(buffer, match - count - 1):
         count += 1
     return count
 

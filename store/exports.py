@@ -8,7 +8,7 @@ same bytes.
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,22 +73,28 @@ def label_names(reader: Reader, snapshot: Numbered, declared: Sequence[str]) -> 
 
 def is_exported(folder: Path, plan: ExportPlan) -> bool:
     """Whether this very content lies in `folder` already."""
+    return _exported_hash(folder / plan.folder_name) == plan.snapshot.content_hash
+
+
+def _exported_hash(export: Path) -> str | None:
+    """The content hash of an earlier export in this folder, None where it is none."""
     try:
-        content = json.loads((folder / plan.folder_name / "manifest.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    return bool(content.get("content_hash") == plan.snapshot.content_hash)
+        content = json.loads((export / "manifest.json").read_bytes())
+        return str(content["content_hash"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path) -> Path:
     """Write the export into its own folder below `folder`, all of it or nothing, and return that folder.
 
-    Memory: bounded by one batch of 1,000 rows and one Parquet row group.
+    Memory: one row group of 1,000 rows, and DuckDB's sort of a split's rows, which moves to disk when memory is short.
 
     Raises:
         BadDataError: the folder exists and was not written by an earlier export.
     """
     final = folder / plan.folder_name
+    _refuse_foreign(final)
     temporary = folder / f".{plan.folder_name}.{os.getpid()}.partial"
     shutil.rmtree(temporary, ignore_errors=True)
     (temporary / "data").mkdir(parents=True)
@@ -102,31 +108,41 @@ def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path) -> Path:
 
 
 def _move(temporary: Path, final: Path) -> None:
+    sync_folder(temporary / "data")
+    sync_folder(temporary)
+    # An export half deleted could not be told from a stranger's folder: it moves away whole.
+    replaced = temporary.with_suffix(".replaced")
     if final.exists():
-        if not (final / "manifest.json").exists() and any(final.iterdir()):
-            shutil.rmtree(temporary)
-            raise BadDataError(
-                f"{final.name} exists and is not an export of curate",
-                unchanged="it was left as it is",
-                hint="move it away or choose another [export] folder",
-            )
-        shutil.rmtree(final)
+        final.rename(replaced)
     temporary.rename(final)
     sync_folder(final.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _refuse_foreign(final: Path) -> None:
+    is_empty = final.is_dir() and not any(final.iterdir())
+    if final.exists() and not is_empty and _exported_hash(final) is None:
+        raise BadDataError(
+            f"{final.name} exists and is not an export of curate",
+            unchanged="it was left as it is",
+            hint="move it away or choose another [export] folder",
+        )
 
 
 def _write_split(reader: Reader, plan: ExportPlan, folder: Path, split: str) -> int:
     parameters = {"name": plan.snapshot.snapshot, "number": plan.snapshot.number, "split": split}
     schema = _schema(plan)
+    path = folder / "data" / f"{split}-00000-of-00001.parquet"
     count = 0
-    writer: pq.ParquetWriter | None = None
-    for batch in _converted(reader.stream(_ROWS, parameters, rows=1_000), plan, schema):
-        if writer is None:
-            writer = pq.ParquetWriter(folder / "data" / f"{split}-00000-of-00001.parquet", schema, compression="zstd")
-        writer.write_batch(batch)
-        count += batch.num_rows
-    if writer is not None:
-        writer.close()
+    with path.open("wb") as stream:
+        with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+            for batch in _converted(reader.stream(_ROWS, parameters, rows=1_000), plan, schema):
+                writer.write_batch(batch)
+                count += batch.num_rows
+        stream.flush()
+        os.fsync(stream.fileno())
+    if not count:
+        path.unlink()
     return count
 
 
@@ -171,10 +187,10 @@ def _features(plan: ExportPlan, kinds: Mapping[str, pa.DataType]) -> dict[str, A
     return features
 
 
-def _front_matter(plan: ExportPlan, counts: Mapping[str, int]) -> str:
+def _front_matter(plan: ExportPlan, splits: Iterable[str]) -> str:
     """The YAML head that tells `datasets` which files make which split, and the features once more."""
     lines = ["---", "configs:", "- config_name: default", "  data_files:"]
-    for split in counts:
+    for split in splits:
         lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
     lines += ["dataset_info:", "  features:"]
     yaml_types = {"text": "dtype: string", "image": "dtype: image"}
@@ -182,12 +198,15 @@ def _front_matter(plan: ExportPlan, counts: Mapping[str, int]) -> str:
         lines.append(f"  - name: {name}")
         if name == "label":
             lines += ["    dtype:", "      class_label:", "        names:"]
-            lines += [f"          '{code}': {json.dumps(label)}" for code, label in enumerate(plan.class_names)]
+            lines += [f"          '{code}': {_yaml_text(label)}" for code, label in enumerate(plan.class_names)]
         elif name == "events":
             lines += ["    list:", "    - name: time", "      dtype: float64", "    - name: type", "      dtype: int32"]
         else:
             lines.append("    " + yaml_types.get(name, "dtype: float64" if name == "score" else "dtype: string"))
-    lines += ["  splits:"]
-    for split, count in counts.items():
-        lines += [f"  - name: {split}", f"    num_examples: {count}"]
     return "\n".join([*lines, "---", ""])
+
+
+def _yaml_text(text: str) -> str:
+    """A double-quoted YAML scalar; JSON's would do but for its pairs of surrogates and the characters YAML refuses."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)

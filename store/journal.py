@@ -40,7 +40,6 @@ class Journal:
 
     def __init__(self, store_folder: Path) -> None:
         self._folder = store_folder / JOURNAL_FOLDER
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._entries = {entry.key: entry for entry in self._read()}
 
     def get(self, key: str) -> Response | None:
@@ -73,7 +72,9 @@ class Journal:
 
     def forget(self, keys: Collection[str]) -> None:
         """Take entries that a commit holds now out of the journal, atomically."""
-        gone = set(keys)
+        gone = set(keys) & self._entries.keys()
+        if not gone:
+            return
         with self._locked():
             kept = [entry for entry in self._read() if entry.key not in gone]
             _replace(self._folder / _JOURNAL, kept)
@@ -91,6 +92,7 @@ class Journal:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        self._folder.mkdir(exist_ok=True)
         with (self._folder / _LOCK).open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -87,7 +87,7 @@ _RANKED = """
     ), ranking AS (
         SELECT item_id, score FROM scores SEMI JOIN scoped USING (item_id)
         WHERE selector = $order_by AND NOT isnan(score)
-        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY commit_number DESC, selector_version) = 1
+        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY commit_number DESC, selector_version, target) = 1
     ), judged AS (
         SELECT s.item_id, c.value AS label, r.score,
             CASE
@@ -141,9 +141,9 @@ def assign_split(item_id: str, splits: Mapping[str, float]) -> str:
 
 
 def content_hash(items: pa.Table) -> str:
-    """Return SHA-256 over the sorted ids, labels and splits: equal content has an equal hash."""
+    """Return SHA-256 over the sorted ids, labels and splits, a JSON list a line: equal content has an equal hash."""
     columns = (items[name].to_pylist() for name in ("item_id", "label", "split"))
-    lines = sorted(f"{item}\t{label or ''}\t{split}\n" for item, label, split in zip(*columns, strict=True))
+    lines = sorted(json.dumps(row) + "\n" for row in zip(*columns, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -205,8 +205,9 @@ def snapshot_items(reader: Reader, name: str, number: int, splits: Sequence[str]
         SELECT s.item_id, s.label, s.split, s.score, i.modality, i.text, i.image, i.events
         FROM snapshot_items s JOIN items i USING (item_id)
         WHERE s.snapshot = $name AND s.number = $number AND list_contains($splits, s.split)
-          AND s.item_id NOT IN (
-            SELECT item_id FROM snapshot_items WHERE snapshot = $name AND number <= $after)
+          AND NOT EXISTS (
+            SELECT 1 FROM snapshot_items e
+            WHERE e.snapshot = $name AND e.number <= $after AND e.item_id = s.item_id AND e.split = s.split)
         ORDER BY s.item_id"""
     return reader.query(query, {"name": name, "number": number, "splits": list(splits), "after": after or 0})
 

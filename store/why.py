@@ -1,6 +1,7 @@
 """One question, one answer: why is this item in or out, who said what about it, which snapshots and models saw it."""
 
 import json
+import math
 from typing import Any
 
 from curate.errors import BadDataError, UsageError
@@ -23,9 +24,9 @@ _SECTIONS = {
 _CHECKPOINTS = """
     SELECT c.learner, c.checkpoint, c.snapshot, c.number, c.commit_number
     FROM checkpoints c JOIN snapshot_items s ON s.snapshot = c.snapshot AND s.number <= c.number
-    WHERE s.item_id = ? AND s.split = 'train' GROUP BY ALL ORDER BY c.commit_number"""
+    WHERE s.item_id = ? AND s.split = 'train' AND s.label IS NOT NULL GROUP BY ALL ORDER BY c.commit_number"""
 _ABSENT = """
-    SELECT s.snapshot, s.number, s.spec, s.funnel,
+    SELECT s.snapshot, s.number, s.spec, s.as_of, i.commit_number > s.as_of AS later,
         (SELECT min(score) FROM snapshot_items x WHERE x.snapshot = s.snapshot AND x.number = s.number) AS cut
     FROM snapshots s JOIN items i ON i.item_id = ?
     WHERE json_extract_string(s.spec, '$.modality') = i.modality
@@ -68,8 +69,8 @@ def explain(reader: Reader, prefix: str) -> dict[str, Any]:
         for name, query in _SECTIONS.items()
     }
     checkpoints = reader.query(_CHECKPOINTS, [item_id]).to_pylist()
-    [*dropped] = reader.query("SELECT step, reason FROM dropped WHERE item_id = ?", [item_id]).to_pylist()
-    absent = [_absence(row, sections, dropped) for row in reader.query(_ABSENT, [item_id]).to_pylist()]
+    dropped = reader.query("SELECT step, reason FROM dropped WHERE item_id = ?", [item_id]).to_pylist()
+    absent = [_absence(row, sections) for row in reader.query(_ABSENT, [item_id]).to_pylist()]
     verdict = _verdict(sections, dropped)
     return {"item": item, "verdict": verdict, **sections, "absent_from": absent, "checkpoints": checkpoints}
 
@@ -83,21 +84,28 @@ def _verdict(sections: dict[str, Any], dropped: list[dict[str, Any]]) -> str:
     return "kept, but no snapshot holds it"
 
 
-def _absence(row: dict[str, Any], sections: dict[str, Any], dropped: list[dict[str, Any]]) -> dict[str, Any]:
-    spec = json.loads(row["spec"])
-    return {"snapshot": row["snapshot"], "number": row["number"], "reason": _reason(row, spec, sections, dropped)}
+def _absence(row: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
+    """Say what kept the item out, from what the store knew when the snapshot was drafted."""
+    known = {
+        name: [entry for entry in entries if entry["commit_number"] <= row["as_of"]] for name, entries in sections.items()
+    }
+    reason = "it came after this snapshot was taken" if row["later"] else _reason(row, json.loads(row["spec"]), known)
+    return {"snapshot": row["snapshot"], "number": row["number"], "reason": reason}
 
 
-def _reason(row: dict[str, Any], spec: dict[str, Any], sections: dict[str, Any], dropped: list[dict[str, Any]]) -> str:
+def _reason(row: dict[str, Any], spec: dict[str, Any], known: dict[str, Any]) -> str:
+    latest = {entry["step"]: entry for entry in known["decisions"]}
+    dropped = [entry for entry in latest.values() if entry["action"] == "drop"]
     if dropped:
         return f"dropped by {dropped[0]['step']}: {dropped[0]['reason']}"
-    if spec["sources"] and not {origin["source"] for origin in sections["origins"]} & set(spec["sources"]):
+    if spec["sources"] and not {origin["source"] for origin in known["origins"]} & set(spec["sources"]):
         return f"its sources are not among {', '.join(spec['sources'])}"
-    if spec["label"] and not any(claim["attribute"] == spec["label"] for claim in sections["annotations"]):
-        return f"nobody has labelled its {spec['label']!r}"
-    scores = [score["score"] for score in sections["scores"] if score["selector"] == spec["order_by"]]
-    if spec["order_by"] and not scores:
-        return f"{spec['order_by']!r} has not scored it"
+    if spec["label"] and not any(claim["attribute"] == spec["label"] for claim in known["annotations"]):
+        return f"nobody had labelled its {spec['label']!r}"
+    values = [entry["score"] for entry in known["scores"] if entry["selector"] == spec["order_by"]]
+    ranked = [value for value in values if not math.isnan(value)]
+    if spec["order_by"] and not ranked:
+        return f"{spec['order_by']!r} had not scored it"
     if spec["order_by"] and row["cut"] is not None:
-        return f"its {spec['order_by']} score {scores[-1]:.4f} does not reach the cut {row['cut']:.4f}"
-    return "it came after this snapshot was taken"
+        return f"its {spec['order_by']} score {ranked[-1]:.4f} does not reach the cut {row['cut']:.4f}"
+    return f"the limit of {spec['limit']} items was reached before it"

@@ -27,7 +27,7 @@ class CompletionWay:
     The prompt begins with one example of each value (of `examples`, or else the values' descriptions as texts) and
     ends with the text; what is shared comes first, so that a server's prefix cache meets it. A value's probability is
     that of the listed tokens that begin it and no other value; values that begin alike, such as "C" and "C++", take a
-    further request each time the model's likeliest token does not tell them apart. So no tokenizer is needed, and
+    further request each time the longest listed token of one begins the other too. So no tokenizer is needed, and
     the confidence is the calibrated probability among the values.
 
     Calibration texts are the examples that the prompt does not show; without any, `CONTENT_FREE`.
@@ -51,6 +51,7 @@ class CompletionWay:
         self.example_characters = example_characters
         self._shared: dict[str, str] = {}
         self._neutral: dict[str, tuple[str, ...]] = {}
+        self._usual: dict[str, Mapping[str, float]] = {}
         for attribute in self.attributes:
             shown, others = balanced(examples, attribute)
             shown = shown or _descriptions(attribute)
@@ -89,20 +90,25 @@ class CompletionWay:
         return {**template, "shared": self._shared, "neutral": self._neutral, "parameters": self._parameters}
 
     def _opinion(self, attribute: Attribute, text: str, ask: Ask) -> Opinion:
-        neutral = [self._scores(attribute, free, ask) for free in self._neutral[attribute.name]]
-        scores = self._scores(attribute, text, ask)
-        relative = {
-            value: scores[value] - math.fsum(free[value] for free in neutral) / len(neutral)
-            for value in attribute.values
-        }
+        scores, usual = self._scores(attribute, text, ask), self._usual_scores(attribute, ask)
+        relative = {value: scores[value] - usual[value] for value in attribute.values}
         highest = max(relative.values())
         weights = {value: math.exp(score - highest) for value, score in relative.items()}
         best = max(attribute.values, key=weights.__getitem__)
         return Opinion(attribute.name, best, weights[best] / math.fsum(weights.values()))
 
+    def _usual_scores(self, attribute: Attribute, ask: Ask) -> Mapping[str, float]:
+        """Return the mean score of each value over the calibration texts; it is measured once."""
+        if attribute.name not in self._usual:
+            scores = [self._scores(attribute, text, ask) for text in self._neutral[attribute.name]]
+            self._usual[attribute.name] = {
+                value: math.fsum(score[value] for score in scores) / len(scores) for value in attribute.values
+            }
+        return self._usual[attribute.name]
+
     def _scores(self, attribute: Attribute, text: str, ask: Ask) -> Mapping[str, float]:
         """Return the log-probability of each value after a text, normalised over the values."""
-        endings = {value: f" {value}\n" for value in attribute.values}
+        endings = {value: f" {value}\n\n" for value in attribute.values}
         found = self._walk(self._prompt(attribute, text), endings, ask)
         total = math.fsum(found.values())
         return {
@@ -111,14 +117,15 @@ class CompletionWay:
         }
 
     def _walk(self, prompt: str, endings: Mapping[str, str], ask: Ask) -> Probabilities:
-        """Return the probability of each ending; where a token begins several, ask again behind the likeliest one."""
+        """Return the probability of each ending; where they begin alike, ask again behind what they share."""
         tokens = _likely_tokens(first_choice(ask(self.path, self._request(prompt)).body))
         least = min(tokens.values())
         found = {
             value: math.fsum(share for token, share in tokens.items() if _begins_only(token, value, endings))
             for value in endings
         }
-        for token, alike in _forks(tokens, endings):
+        for token in _forks(tokens, endings):
+            alike = [value for value in endings if endings[value].startswith(token)]
             further = self._walk(prompt + token, {value: endings[value][len(token) :] for value in alike}, ask)
             for value in alike:
                 found[value] += tokens[token] * further[value]
@@ -133,3 +140,40 @@ class CompletionWay:
     @staticmethod
     def _question(attribute: Attribute, text: str) -> str:
         return f"Text: {text}\n{attribute.name[:1].upper()}{attribute.name[1:]}:"
+
+
+def _descriptions(attribute: Attribute) -> list[Example]:
+    """Make examples of the values' descriptions, for want of real ones."""
+    return [Example(attribute.descriptions.get(value, value), {attribute.name: value}) for value in attribute.values]
+
+
+def _begins_only(token: str, value: str, endings: Mapping[str, str]) -> bool:
+    return [name for name, ending in endings.items() if ending.startswith(token)] == [value]
+
+
+def _forks(tokens: Probabilities, endings: Mapping[str, str]) -> list[str]:
+    """Return the tokens that begin several endings and are the longest listed beginning of at least one."""
+    longest = {
+        max((token for token in tokens if ending.startswith(token)), key=len, default="") for ending in endings.values()
+    }
+    shared = {token for token in longest if sum(ending.startswith(token) for ending in endings.values()) > 1}
+    return sorted(shared - {""})
+
+
+def _likely_tokens(choice: Mapping[str, Any]) -> Probabilities:
+    """Return the listed first tokens with their probabilities, in OpenAI's older spelling or in llama.cpp's.
+
+    Tokens of mere spaces are left out: they begin every value and tell nothing.
+    """
+    told = choice.get("logprobs")
+    try:
+        if "content" in told:
+            listed = {entry["token"]: entry["logprob"] for entry in told["content"][0]["top_logprobs"]}
+        else:
+            listed = told["top_logprobs"][0]
+        tokens = {token: math.exp(min(0.0, float(number))) for token, number in listed.items() if token.strip(" ")}
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        tokens = {}
+    if not tokens:
+        raise UnusableAnswerError("the server lists no log-probabilities of the next token", choice)
+    return tokens

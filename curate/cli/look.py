@@ -121,4 +121,4 @@ def _explanation_lines(explanation: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield name.replace("_", " ")
         shown = [column for column in rows[0] if any(row[column] not in (None, "", "{}") for row in rows)]
-        yield from (f"  {line}" for line in table_lines(shown, [[row[column] for column in shown] for row in rows], 40))
+        yield from (f"  {line}" for line in table_lines(shown, [[row[column] for column in shown] for row in rows], 64))

@@ -107,9 +107,18 @@ class RuleAnnotatorSettings(Section):
     conflicts: Literal["first", "majority"] = "first"
 
 
+class ExampleSettings(Section):
+    """A text with its right answers (attribute = value), shown to a language model before it is asked."""
+
+    text: str = Field(min_length=1)
+    answers: dict[str, str] = Field(min_length=1)
+
+
 class LLMAnnotatorSettings(Section):
     """An annotator that asks a language model at an OpenAI-compatible `address`; "" means the embedded model.
 
+    `mode` is "chat" for models with a chat template, "completion" for base models (the embedded one is always asked in
+    that way); the first `excerpt_characters` of a text are shown.
     `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan.
     The key to the service is read from the environment variable `key_variable`, never from the file.
     """
@@ -120,6 +129,9 @@ class LLMAnnotatorSettings(Section):
     address: str = ""
     model: str = ""
     key_variable: str = "CURATE_LLM_KEY"
+    mode: Literal["chat", "completion"] = "chat"
+    examples: tuple[ExampleSettings, ...] = ()
+    excerpt_characters: Annotated[StrictInt, Field(ge=1)] = 600
     sample: Count = 0
     concurrency: Annotated[StrictInt, Field(ge=1)] = 4
     timeout: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] = 60.0

@@ -28,12 +28,9 @@ class AnnotateStep:
         cost = 0.0
         for annotating in annotatings(project):
             ledger = _ledger(project, annotating)
+            pending = _count_pending(project, annotating)
             with project.reader() as reader:
                 done += count_settled(reader, ledger)
-                pending = (
-                    len(pending_sample(reader, ledger, MODALITIES, annotating.sample)) if annotating.sample else None
-                )
-            pending = count_pending(project, ledger, MODALITIES) if pending is None else pending
             estimate = annotating.estimate(pending)
             to_do, calls, tokens = to_do + pending, calls + estimate.calls, tokens + estimate.tokens
             cost += estimate.cost
@@ -51,7 +48,7 @@ class AnnotateStep:
                     finished, unable = _annotate(project, progress, annotating)
                 except ServiceError as error:
                     notes.append(f"{annotating.name}: {error.message}; {error.hint}".rstrip("; "))
-                    finished, unable = 0, 1
+                    finished, unable = 0, _count_pending(project, annotating)
                 done, failed = done + finished, failed + unable
                 details[annotating.name] = finished
                 if finished and annotating.description:
@@ -90,6 +87,14 @@ def _annotate_sample(
         progress.advance(len(items))
     progress.finish(f"annotate {annotating.name}")
     return done, failed
+
+
+def _count_pending(project: Project, annotating: Annotating) -> int:
+    ledger = _ledger(project, annotating)
+    if not annotating.sample:
+        return count_pending(project, ledger, MODALITIES)
+    with project.reader() as reader:
+        return len(pending_sample(reader, ledger, MODALITIES, annotating.sample))
 
 
 def _ledger(project: Project, annotating: Annotating) -> LedgerKey:

@@ -1,16 +1,177 @@
 """Annotators as the settings describe them, joined to the store's request journal."""
 
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
 
+from curate.annotate.embedded import EmbeddedServer
+from curate.annotate.llm.annotator import LanguageModelAnnotator
+from curate.annotate.llm.examples import Example
+from curate.annotate.llm.service import Service
 from curate.annotate.protocol import Protocol
 from curate.annotate.rule import RuleAnnotator, rule_from_mapping
 from curate.flows.project import Project
 from curate.settings import LLMAnnotatorSettings
 from curate.store.journal import Journal, StoredRequests, stored_response
+from curate.store.schema import table
 from curate.store.write import rows
-from curate.types import Annotator
+from curate.types import Annotator, RequestCache, Response
+
+RULE_ROWS = 5_000
+REQUEST_ROWS = 64
+CACHE_VARIABLE = "XDG_CACHE_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What annotating would take at most: calls, tokens and money."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+
+
+class Annotating:
+    """One annotator at work in a project: what it needs from outside, and what its requests leave in the store.
+
+    Use it in a `with` block: an embedded model's server stops with it.
+    """
+
+    def __init__(self, project: Project, annotator: Annotator, *, sample: int = 0, rows: int = RULE_ROWS) -> None:
+        self.annotator = annotator
+        self.name = annotator.name
+        self.sample = sample
+        self.rows = rows
+        self.description = ""
+        self._project = project
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Return the annotating itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Free what the annotator held."""
+        self._stack.close()
+
+    def estimate(self, items: int) -> Estimate:
+        """Say what annotating this many items would cost; rules cost nothing."""
+        return Estimate()
+
+    def drained(self) -> pa.Table:
+        """Return the requests that the last batch used and no commit holds yet."""
+        return table("requests").schema.empty_table()
+
+    def forget_committed(self) -> None:
+        """Take what was drained out of the journal, once its commit is there."""
+
+    def protocol_rows(self) -> dict[str, pa.Table]:
+        """Return the protocol that the annotations name, as rows that the store adds once."""
+        return protocol_rows(_protocol(self._project))
+
+
+class ModelAnnotating(Annotating):
+    """A language model at work: its answers come from the journal, the store or the service, in that order."""
+
+    def __init__(self, project: Project, settings: LLMAnnotatorSettings) -> None:
+        self._journal = Journal(project.store_folder)
+        self._requests = StoredRequests(self._journal, self._stored)
+        self._settings = settings
+        server = None if settings.address else EmbeddedServer(model_folder())
+        service = server.service() if server else _service(settings)
+        annotator = _language_model(project, settings, service, self._requests, embedded=server is not None)
+        super().__init__(project, annotator, sample=settings.sample, rows=REQUEST_ROWS)
+        self._model = annotator
+        if server is not None:
+            self.description = server.description
+            self._stack.enter_context(server)
+
+    def estimate(self, items: int) -> Estimate:
+        """Say what annotating this many items would cost, by one request of average length."""
+        blank = pa.table({"item_id": ["0"], "text": ["x" * self._settings.excerpt_characters]})
+        one = self._model.plan(blank)
+        tokens = items * one.prompt_tokens
+        return Estimate(items * one.requests, tokens, tokens * self._settings.prompt_price / 1e6)
+
+    def drained(self) -> pa.Table:
+        """Return the requests that the last batch used and no commit holds yet."""
+        return self._journal.drained(self._requests.used)
+
+    def forget_committed(self) -> None:
+        """Take what was drained out of the journal, once its commit is there."""
+        self._journal.forget(self._requests.used)
+        self._requests.used.clear()
+
+    def _stored(self, key: str) -> Response | None:
+        with self._project.reader() as reader:
+            return stored_response(reader, key)
+
+
+def annotatings(project: Project) -> Iterator[Annotating]:
+    """Build the project's annotators in their order, each when the one before it has finished."""
+    for settings in project.settings.annotator:
+        if isinstance(settings, LLMAnnotatorSettings):
+            yield ModelAnnotating(project, settings)
+        else:
+            rules = [rule_from_mapping(rule.model_dump()) for rule in settings.rules]
+            yield Annotating(project, RuleAnnotator(settings.name, _protocol(project), rules))
+
+
+def model_folder() -> Path:
+    """Where embedded models are kept for all projects of a user."""
+    cache = os.environ.get(CACHE_VARIABLE) or "~/.cache"
+    return Path(cache).expanduser() / "curate" / "models"
+
+
+def protocol_rows(protocol: Protocol) -> dict[str, pa.Table]:
+    """Return a protocol as rows of the tables `protocols` and `attributes`."""
+    attributes = {
+        "protocol": protocol.name,
+        "protocol_version": protocol.version,
+        "attribute": [attribute.name for attribute in protocol.attributes],
+        "question": [attribute.question for attribute in protocol.attributes],
+        "values": [list(attribute.values) for attribute in protocol.attributes],
+    }
+    header = {"protocol": protocol.name, "version": protocol.version, "definition": protocol.definition()}
+    return {
+        "protocols": rows("protocols", header, 1),
+        "attributes": rows("attributes", attributes, len(protocol.attributes)),
+    }
+
+
+def _protocol(project: Project) -> Protocol:
+    return Protocol.from_mapping(project.settings.protocol.model_dump(mode="json"))
+
+
+def _service(settings: LLMAnnotatorSettings) -> Service:
+    return Service(
+        settings.address,
+        settings.model,
+        api_key_variable=settings.key_variable,
+        timeout=settings.timeout,
+        concurrency=settings.concurrency,
+    )
+
+
+def _language_model(
+    project: Project, settings: LLMAnnotatorSettings, service: Service, cache: RequestCache, *, embedded: bool
+) -> LanguageModelAnnotator:
+    examples: list[Mapping[str, object]] = [example.model_dump() for example in settings.examples]
+    return LanguageModelAnnotator(
+        settings.name,
+        _protocol(project),
+        service,
+        cache,
+        attributes=settings.attributes,
+        mode="completion" if embedded else settings.mode,
+        examples=[Example.from_mapping(example) for example in examples],
+        excerpt_characters=settings.excerpt_characters,
+    )

@@ -57,7 +57,7 @@ def _select(name: str, table: pa.Table, **constants: str) -> pa.Table:
 
 
 def _source_row(source: SourceSettings) -> pa.Table:
-    mapping = source.model_dump(include={"text", "image", "events", "label", "attribute", "id", "meta", "licence"})
+    mapping = source.model_dump(include={"text", "image", "events", "label", "attribute", "id", "meta", "licence", "time_unit"})
     columns = {
         "source": source.name,
         "address": source.path,
@@ -87,7 +87,8 @@ def _label_rows(settings: Settings, source: SourceSettings, records: pa.Table) -
 
 
 def _arrivals(source: SourceSettings, records: pa.Table) -> pa.Table:
-    whole = [("#" not in locator) for locator in records["locator"].to_pylist()]
+    pairs = zip(records["locator"].to_pylist(), records["entity"].to_pylist(), strict=True)
+    whole = [entity == f"{source.name}:{locator}" for locator, entity in pairs]
     return pa.table(
         {
             "item_id": records["item_id"],

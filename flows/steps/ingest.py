@@ -134,16 +134,23 @@ def _is_done(file: SourceFile, positions: dict[str, str]) -> bool:
 def _ingest_source(
     project: Project, progress: Progress, source: SourceSettings, files: list[SourceFile], arrivals: Arrivals
 ) -> None:
+    """Read what is new; when another process moved the cursors meanwhile, look again and go on from there."""
     if not files:
         return
-    waiting = len(files)
-    progress.start(f"ingest {source.name}", len(files))
-    while waiting:
-        with project.store.reader() as reader:
-            positions = cursors(reader, _consumer(source))
-        left = [file for file in files if not _is_done(file, positions)]
-        waiting = _ingest_files(project, progress, source, left, positions, arrivals)
-    progress.finish(f"ingest {source.name}")
+    while waiting := _waiting(project, source, files):
+        positions, unread = waiting
+        progress.start(f"ingest {source.name}", len(unread))
+        _ingest_files(project, progress, source, unread, positions, arrivals)
+        progress.finish(f"ingest {source.name}")
+
+
+def _waiting(
+    project: Project, source: SourceSettings, files: list[SourceFile]
+) -> tuple[dict[str, str], list[SourceFile]] | None:
+    with project.store.reader() as reader:
+        positions = cursors(reader, _consumer(source))
+    unread = [file for file in files if not _is_done(file, positions)]
+    return (positions, unread) if unread else None
 
 
 def _ingest_files(
@@ -153,17 +160,14 @@ def _ingest_files(
     files: list[SourceFile],
     positions: dict[str, str],
     arrivals: Arrivals,
-) -> int:
-    """Commit batch after batch; return how many files are left because another process moved their cursors."""
-    finished = 0
+) -> None:
+    """Commit batch after batch until the end, or until another process has moved a cursor."""
     for batch in _batches(source, files, positions):
         if not _commit(project, source, batch, arrivals):
-            return len(files) - finished
+            return
         complete = sum(parsed.complete for _, parsed in batch.parts)
-        finished += complete
+        arrivals.files += complete
         progress.advance(complete)
-    arrivals.files += finished
-    return 0
 
 
 def _batches(source: SourceSettings, files: Iterable[SourceFile], positions: dict[str, str]) -> Iterator[Batch]:

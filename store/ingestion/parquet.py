@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +56,8 @@ class _Columns:
         self._classes = _class_names(schema, mapping.label_column)
 
     def chunk(self, file: SourceFile, batch: pa.RecordBatch, first_row: int) -> Chunk:
-        mapping, refusals = self._mapping, dict[int, Any]()
+        mapping = self._mapping
+        refusals: Refusals = {}
         columns = {name: plain(batch.column(name)) for name in self.names}
         rows = np.arange(first_row, first_row + batch.num_rows)
         identifier = columns.get(mapping.identifier)

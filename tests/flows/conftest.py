@@ -86,7 +86,7 @@ def functions(*modules: object) -> list[str]:
     return [inspect.getsource(f) for m in modules for f in vars(m).values() if inspect.isfunction(f)]
 
 
-def write_digits(folder: Path, labels: range, count: int = 20) -> None:
+def write_digits(folder: Path, labels: range, count: int = 50) -> None:
     """Write the first `count` handwritten digits of each label as PNGs into a folder by label."""
     digits = load_digits()
     for label in labels:

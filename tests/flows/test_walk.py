@@ -71,7 +71,7 @@ def test_every_plan_is_right_and_writes_nothing(make_project: Make, open_project
     folder = make_project()
     plans = {step.name: step.plan(open_project(folder), SilentProgress()) for step in STEPS}
     assert not (folder / "curate-store").exists()
-    assert plans["ingest"].to_do == 74
+    assert plans["ingest"].to_do == 134
     walk(open_project(folder))
     for step in STEPS:
         assert step.plan(open_project(folder), SilentProgress()).to_do == 0, step.name
@@ -131,4 +131,4 @@ def test_no_commit_carries_a_clock_into_the_card(make_project: Make, open_projec
     for file in files:
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
     manifest = json.loads((one / "exports" / "digits-00001" / "manifest.json").read_bytes())
-    assert sum(manifest["splits"].values()) == 40
+    assert sum(manifest["splits"].values()) == 100

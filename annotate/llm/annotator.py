@@ -1,0 +1,147 @@
+"""The annotator that asks a language model: batches of texts in, claims and failures out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from curate.annotate.batches import texts
+from curate.annotate.canonical import canonical_json, short_hash
+from curate.annotate.llm.chat import ChatWay
+from curate.annotate.llm.client import Client, request_key
+from curate.annotate.llm.completion import CompletionWay
+from curate.annotate.llm.examples import Example
+from curate.annotate.llm.service import Service
+from curate.annotate.llm.ways import Opinion, UnusableAnswerError, Way
+from curate.annotate.protocol import Protocol
+from curate.errors import UnknownNameError
+from curate.types import Annotated, Claim, Failure, Progress, RequestCache, SilentProgress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Mode = Literal["chat", "completion"]
+_WAYS: Mapping[Mode, type[ChatWay] | type[CompletionWay]] = {"chat": ChatWay, "completion": CompletionWay}
+_CHARACTERS_PER_TOKEN = 3.0
+
+
+@dataclass(frozen=True)
+class AnnotationPlan:
+    """What a batch would take: items with a text, requests to pay for, requests the cache answers, prompt tokens.
+
+    `prompt_tokens` estimates the requests to pay for, at three characters a token; it is meant to be too high rather
+    than too low. Requests that only an answer can call for (`CompletionWay`) are not in it.
+    """
+
+    items: int
+    requests: int
+    cached_requests: int
+    prompt_tokens: int
+
+
+class LanguageModelAnnotator:
+    """Asks a language model for the attributes of each text; items without text are abstained on.
+
+    `mode` is "chat" for models with a chat template (`ChatWay`) and "completion" for base models (`CompletionWay`);
+    `attributes` names the protocol's attributes to ask for, all by default. The first `excerpt_characters` of a text
+    are shown. Everything that the answers depend on, the address and the patience excepted, is in `version`.
+
+    Every answer is in `cache` before it is used, so a batch that was interrupted, or failed on the way, pays for no
+    received answer again. An answer that is of no use makes its item a failure without claims.
+    Memory: a batch's texts and answers; requests under way: `service.concurrency`.
+
+    Raises:
+        UnknownNameError: `attributes`, an example or `mode` names something unknown.
+    """
+
+    kind = "llm"
+
+    def __init__(
+        self,
+        name: str,
+        protocol: Protocol,
+        service: Service,
+        cache: RequestCache,
+        *,
+        attributes: Sequence[str] = (),
+        mode: Mode = "chat",
+        examples: Sequence[Example] = (),
+        excerpt_characters: int = 600,
+        parameters: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        if mode not in _WAYS:
+            raise UnknownNameError("mode", mode, _WAYS, where=f"annotator {name!r}")
+        for example in examples:
+            example.check(protocol)
+        self.name = name
+        self.protocol = protocol
+        self.service = service
+        self._cache = cache
+        self._progress = progress or SilentProgress()
+        self._way: Way = _WAYS[mode](
+            service.model,
+            protocol.chosen(attributes),
+            examples,
+            excerpt_characters=excerpt_characters,
+            parameters=parameters,
+        )
+        self.version = short_hash({"protocol": protocol.definition(), **self._way.definition()})
+
+    def plan(self, items: pa.Table) -> AnnotationPlan:
+        """Say what `annotate` would ask and what of it is paid for already; nothing is asked."""
+        written = [text for _, text in texts(items) if text is not None]
+        known = {request_key(request): request for text in written for request in self._way.requests(text)}
+        if known:
+            known |= {request_key(request): request for request in self._way.preparation()}
+        client = Client(self.service, self._cache)
+        missing = [request for request in known.values() if not client.is_cached(request)]
+        tokens = sum(_estimated_tokens(request) for request in missing)
+        return AnnotationPlan(len(written), len(missing), len(known) - len(missing), tokens)
+
+    def annotate(self, items: pa.Table) -> Annotated:
+        """Ask about each text and return the claims in item order; see `Client.ask` for what a service may raise.
+
+        Raises:
+            ServiceError: the service cannot be reached; what was received is kept.
+            RefusedRequestError: the service said a final no.
+        """
+        written = [(item_id, text) for item_id, text in texts(items) if text is not None]
+        self._progress.start(self.name, len(written))
+        with Client(self.service, self._cache) as client:
+            results = self._ask_all(client, written)
+        self._progress.finish(self.name)
+        claims = [claim for result in results if not isinstance(result, Failure) for claim in result]
+        return Annotated(claims, [result for result in results if isinstance(result, Failure)])
+
+    def _ask_all(self, client: Client, written: Sequence[tuple[str, str]]) -> list[list[Claim] | Failure]:
+        """Ask in threads; the first error stops the others once their requests under way have ended."""
+        pool = ThreadPoolExecutor(self.service.concurrency, thread_name_prefix=self.name)
+        try:
+            pending = [pool.submit(self._ask_one, client, item_id, text) for item_id, text in written]
+            for future in as_completed(pending):
+                future.result()
+                self._progress.advance()
+            return [future.result() for future in pending]
+        finally:
+            client.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _ask_one(self, client: Client, item_id: str, text: str) -> list[Claim] | Failure:
+        from curate.annotate.llm.transport import UnanswerableError
+
+        try:
+            return [_claim(item_id, opinion) for opinion in self._way.opinions(text, client.ask)]
+        except (UnusableAnswerError, UnanswerableError) as error:
+            return Failure(item_id, str(error))
+
+
+def _claim(item_id: str, opinion: Opinion) -> Claim:
+    return Claim(item_id, opinion.attribute, opinion.value, opinion.confidence)
+
+
+def _estimated_tokens(request: Mapping[str, Any]) -> int:
+    shown = request.get("prompt") or canonical_json(request.get("messages", ""))
+    return int(len(shown) / _CHARACTERS_PER_TOKEN) + 1
