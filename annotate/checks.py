@@ -23,50 +23,58 @@ def check_annotator(annotator: Annotator, items: pa.Table, protocol: Protocol) -
         AssertionError: a promise is broken; the message says which.
     """
     version = annotator.version
-    assert isinstance(annotator, Annotator), "it lacks a member of curate.types.Annotator"
-    assert annotator.name and annotator.kind and version, "name, kind and version must not be empty"
+    _require(isinstance(annotator, Annotator), "it lacks a member of curate.types.Annotator")
+    _require(annotator.name and annotator.kind and version, "name, kind and version must not be empty")
     said = annotator.annotate(items)
     _check_claims(said, items, protocol)
     _check_failures(said, items)
-    assert _plain(annotator.annotate(items)) == _plain(said), "the second time it says something else"
+    _require(_plain(annotator.annotate(items)) == _plain(said), "the second time it says something else")
     nothing = annotator.annotate(items.slice(0, 0))
-    assert not nothing.claims and not nothing.failures, "it says something about an empty batch"
+    _require(not nothing.claims and not nothing.failures, "it says something about an empty batch")
     _check_batching(annotator, items, said)
-    assert annotator.version == version, "its version changed while it annotated"
+    _require(annotator.version == version, "its version changed while it annotated")
     return said
+
+
+def _require(held: object, broken: str) -> None:
+    """Raise by hand: an assert statement would fall silent under `python -O`."""
+    if not held:
+        raise AssertionError(broken)
 
 
 def _check_claims(said: Annotated, items: pa.Table, protocol: Protocol) -> None:
     places = {item_id: place for place, item_id in enumerate(items.column("item_id").to_pylist())}
     for claim in said.claims:
-        assert claim.item_id in places, f"it claims something about {claim.item_id!r}, which is not in the batch"
+        _require(claim.item_id in places, f"it claims something about {claim.item_id!r}, which is not in the batch")
         values = protocol.attribute(claim.attribute).values
-        assert claim.value in values, f"it claims {claim.value!r}, no value of {claim.attribute!r}"
+        _require(claim.value in values, f"it claims {claim.value!r}, no value of {claim.attribute!r}")
         sure = claim.confidence
-        assert math.isfinite(sure) and 0 <= sure <= 1, f"the confidence {sure!r} lies outside [0, 1]"
+        _require(math.isfinite(sure) and 0 <= sure <= 1, f"the confidence {sure!r} lies outside [0, 1]")
     order = [places[claim.item_id] for claim in said.claims]
-    assert order == sorted(order), "the claims are not in item order"
+    _require(order == sorted(order), "the claims are not in item order")
     answered = [(claim.item_id, claim.attribute) for claim in said.claims]
-    assert len(set(answered)) == len(answered), "it claims two values of one attribute of one item"
+    _require(len(set(answered)) == len(answered), "it claims two values of one attribute of one item")
 
 
 def _check_failures(said: Annotated, items: pa.Table) -> None:
     known = set(items.column("item_id").to_pylist())
     failed = [failure.item_id for failure in said.failures]
-    assert known.issuperset(failed), "it fails on items that are not in the batch"
-    assert len(set(failed)) == len(failed), "it fails twice on one item"
-    assert all(failure.reason for failure in said.failures), "a failure has no reason"
+    _require(known.issuperset(failed), "it fails on items that are not in the batch")
+    _require(len(set(failed)) == len(failed), "it fails twice on one item")
+    _require(all(failure.reason for failure in said.failures), "a failure has no reason")
     both = {claim.item_id for claim in said.claims}.intersection(failed)
-    assert not both, f"it claims and fails on the same items: {sorted(both)}"
+    _require(not both, f"it claims and fails on the same items: {sorted(both)}")
 
 
 def _check_batching(annotator: Annotator, items: pa.Table, said: Annotated) -> None:
     single = [annotator.annotate(items.slice(place, 1)) for place in range(items.num_rows)]
     claims = [claim for one in single for claim in one.claims]
     failures = [failure for one in single for failure in one.failures]
-    assert _plain(Annotated(claims, failures)) == _plain(said), "one item at a time gives something else than the batch"
+    _require(
+        _plain(Annotated(claims, failures)) == _plain(said), "one item at a time gives something else than the batch"
+    )
 
 
-def _plain(said: Annotated) -> tuple[list[object], list[object]]:
+def _plain(said: Annotated) -> tuple[list[tuple[str, str, str, float]], list[tuple[str, str]]]:
     rounded = [(claim.item_id, claim.attribute, claim.value, round(claim.confidence, 9)) for claim in said.claims]
-    return list(rounded), sorted((failure.item_id, failure.reason) for failure in said.failures)
+    return rounded, sorted((failure.item_id, failure.reason) for failure in said.failures)

@@ -13,7 +13,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import Any, Self
 
 from curate.annotate.llm.service import Service
@@ -54,7 +53,7 @@ class EmbeddedServer:
         """Use the server in a `with` block."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the server."""
         self.close()
 
@@ -85,7 +84,8 @@ class EmbeddedServer:
         parameters.model.path = str(file)
         parameters.hostnames, parameters.port = ["127.0.0.1"], 0
         parameters.n_parallel, parameters.n_ctx = 1, self._context_tokens
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = self._threads
+        for processors in (parameters.cpuparams, parameters.cpuparams_batch):
+            processors.n_threads, processors.poll = self._threads, 0  # to poll would starve whoever shares the cores
         parameters.cache_prompt = parameters.swa_full = not self._repeatable  # Gemma's windows forget prefixes else
         parameters.cache_ram_mib = parameters.n_ctx_checkpoints = 0
         parameters.verbosity = -1

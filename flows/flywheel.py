@@ -50,14 +50,17 @@ def run_step(project_file: str, name: str) -> StepReport:
 def flywheel(project_file: str = "curate.toml") -> None:
     """Walk the loop once over what is new, and publish what each step did as an artifact.
 
+    Rejected rows are a warning, for a stream is never clean; the table `rejects` has their reasons.
+
     Raises:
-        PartlyDoneError: some items failed or were rejected; the rest is committed.
+        PartlyDoneError: some items failed; the rest is committed.
     """
     reports = [run_step.with_options(name=step.name)(project_file, step.name) for step in STEPS]
     create_table_artifact([_row(report) for report in reports], key="flywheel", description="What each step did")
-    failed, rejected = total(reports, "failed"), total(reports, "rejected")
-    if failed or rejected:
-        raise PartlyDoneError(f"{failed} items failed and {rejected} rows were rejected; the rest is committed")
+    if rejected := total(reports, "rejected"):
+        get_run_logger().warning("%s rows were rejected; see the table rejects", rejected)
+    if failed := total(reports, "failed"):
+        raise PartlyDoneError(f"{failed} items failed; the rest is committed", hint="curate sql 'FROM failures'")
 
 
 def _row(report: StepReport) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from curate.store.write import rows
 
 STEP = "ingest"
 _ARRIVALS = """
-    WITH arriving AS (
+    WITH fresh AS (
         SELECT a.entity, a.item_id, a.position FROM arrivals a
         LEFT JOIN (SELECT item_id, source, locator, true AS known FROM origins SEMI JOIN arrivals USING (item_id)) o
             USING (item_id, source, locator)
-        WHERE a.entity <> '' AND (a.whole OR o.known IS NULL)
+        WHERE a.whole OR o.known IS NULL
+    ), arriving AS (
+        FROM fresh WHERE entity <> ''
     ), newest AS (
         SELECT entity, arg_max(item_id, position) AS item_id FROM arriving GROUP BY entity
     ), members AS (
@@ -22,16 +24,24 @@ _ARRIVALS = """
     ), alive_elsewhere AS (
         SELECT DISTINCT o.item_id FROM origins o SEMI JOIN members USING (item_id)
         WHERE o.entity NOT IN (SELECT entity FROM newest)
+        UNION SELECT item_id FROM fresh WHERE entity = ''
     )"""
-_SUPERSEDED = _ARRIVALS + """
+_SUPERSEDED = (
+    _ARRIVALS
+    + """
     SELECT m.item_id, 'drop' AS action, 'superseded by ' || left(min(n.item_id), 16) AS reason
     FROM members m JOIN newest n ON n.entity = m.entity LEFT JOIN out ON out.item_id = m.item_id
     WHERE m.item_id <> n.item_id AND out.item_id IS NULL
       AND m.item_id NOT IN (FROM alive_elsewhere) AND m.item_id NOT IN (SELECT item_id FROM newest)
     GROUP BY m.item_id ORDER BY m.item_id"""
-_REVIVED = _ARRIVALS + """
-    SELECT DISTINCT n.item_id, 'keep' AS action, 'arrived again' AS reason
-    FROM newest n JOIN out ON out.item_id = n.item_id ORDER BY n.item_id"""
+)
+_REVIVED = (
+    _ARRIVALS
+    + """
+    SELECT item_id, 'keep' AS action, 'arrived again' AS reason
+    FROM (SELECT item_id FROM newest UNION SELECT item_id FROM fresh WHERE entity = '') n
+    SEMI JOIN out ON out.item_id = n.item_id ORDER BY item_id"""
+)
 
 
 def entity_decisions(reader: Reader, arrivals: pa.Table) -> pa.Table:

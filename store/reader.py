@@ -1,4 +1,4 @@
-"""Reading the published snapshot: an in-memory DuckDB over immutable Parquet segments, which never waits for a writer."""
+"""Reading the published snapshot: an in-memory DuckDB over immutable Parquet segments; it never waits for a writer."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +26,8 @@ _VIEWS = (
     CREATE VIEW cursor_positions AS
     SELECT consumer, key, arg_max(position, commit_number) AS position FROM cursors GROUP BY ALL""",
 )
+
+_DAMAGE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError)
 
 
 class Reader:
@@ -119,8 +121,7 @@ class Reader:
         columns = ", ".join(f'"{name}"' for name in table.schema.names)
         segments = self.manifest.tables.get(table.name, ())
         if not segments:
-            empty = table.create_statement().replace("CREATE TABLE IF NOT EXISTS", "CREATE TABLE")
-            return empty
+            return table.create_statement()
         files = ", ".join(_quoted(str(self._folder / segment.file)) for segment in segments)
         # A folder named like a column (source=web) above the store must not become that column's value.
         return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false)'
@@ -134,8 +135,11 @@ def _quoted(text: str) -> str:
 def _sound_segments() -> Iterator[None]:
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError) as error:
-        raise _damaged(error) from error
+    except (duckdb.Error, OSError) as error:
+        # DuckDB has no class of its own for a torn Parquet page: then it raises the root of them all.
+        if isinstance(error, _DAMAGE) or type(error) is duckdb.Error:
+            raise _damaged(error) from error
+        raise
 
 
 def _checked(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

@@ -54,9 +54,13 @@ class Table:
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.binary()
 
+# fmt: off
 ITEMS = Table(
     "items",
-    (("item_id", _S), ("modality", _S), ("text", _S), ("image", _B), ("events", EVENTS), ("time_unit", _S), ("size", _I)),
+    (
+        ("item_id", _S), ("modality", _S), ("text", _S), ("image", _B), ("events", EVENTS), ("time_unit", _S),
+        ("size", _I),
+    ),
     key=("item_id",),
 )
 ORIGINS = Table(
@@ -92,7 +96,8 @@ ANNOTATIONS = Table(
     key=("item_id", "protocol", "protocol_version", "attribute", "value", "annotator", "annotator_version"),
 )
 FAILURES = Table(
-    "failures", (("item_id", _S), ("step", _S), ("actor", _S), ("reason", _S)), key=("item_id", "step", "actor", "reason")
+    "failures", (("item_id", _S), ("step", _S), ("actor", _S), ("reason", _S)),
+    key=("item_id", "step", "actor", "reason"),
 )
 REQUESTS = Table(
     "requests",
@@ -130,8 +135,8 @@ CHECKPOINTS = Table(
 METRICS = Table(
     "metrics",
     (
-        ("subject", _S), ("checkpoint", _S), ("snapshot", _S), ("number", _I), ("name", _S), ("slice", _S), ("value", _F),
-        ("formula", _S),
+        ("subject", _S), ("checkpoint", _S), ("snapshot", _S), ("number", _I), ("name", _S), ("slice", _S),
+        ("value", _F), ("formula", _S),
     ),
     key=("subject", "checkpoint", "snapshot", "number", "name", "slice"),
 )
@@ -141,16 +146,19 @@ LEDGER = Table(
 )
 CURSORS = Table("cursors", (("consumer", _S), ("key", _S), ("position", _S)))
 RUNS = Table(
-    "runs", (("command", _S), ("version", _S), ("host", _S), ("process", _I), ("started_at", _TIME)), volatile_table=True
+    "runs", (("command", _S), ("version", _S), ("host", _S), ("process", _I), ("started_at", _TIME)),
+    volatile_table=True,
 )
 COMMITS = Table(
-    "commits", (("step", _S), ("rows", _S), ("seconds", _F), ("committed_at", _TIME)), volatile=("seconds", "committed_at")
+    "commits", (("step", _S), ("rows", _S), ("seconds", _F), ("committed_at", _TIME)),
+    volatile=("seconds", "committed_at"),
 )
 
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, DUPLICATES, PROTOCOLS, ATTRIBUTES, ANNOTATIONS, FAILURES, REQUESTS,
     SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, CHECKPOINTS, METRICS, LEDGER, CURSORS, RUNS, COMMITS,
-)  # fmt: skip
+)
+# fmt: on
 
 
 @cache

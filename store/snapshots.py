@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -99,9 +100,12 @@ _RANKED = """
         FROM scoped s LEFT JOIN dropped d USING (item_id) LEFT JOIN claims c USING (item_id)
         LEFT JOIN ranking r USING (item_id)
     )"""
-_CHOSEN = _RANKED + """
+_CHOSEN = (
+    _RANKED
+    + """
     SELECT item_id, label, score FROM judged WHERE reason = '' ORDER BY score DESC NULLS LAST, item_id
     LIMIT CASE WHEN $limit > 0 THEN $limit END"""
+)
 _FUNNEL = _RANKED + "SELECT reason, count(*) AS items FROM judged GROUP BY reason ORDER BY reason"
 
 
@@ -210,6 +214,26 @@ def snapshot_items(reader: Reader, name: str, number: int, splits: Sequence[str]
             WHERE e.snapshot = $name AND e.number <= $after AND e.item_id = s.item_id AND e.split = s.split)
         ORDER BY s.item_id"""
     return reader.query(query, {"name": name, "number": number, "splits": list(splits), "after": after or 0})
+
+
+def items_before_snapshot(reader: Reader, name: str, number: int, most: int) -> pa.Table:
+    """Return up to `most` items of a snapshot's modality that were there when it was taken, in the order of their ids.
+
+    Labelled or not, chosen or not; left out are dropped items and those whose id belongs to the test split.
+    """
+    snapshot = next(found for found in list_snapshots(reader, name) if found.number == number)
+    row = snapshot_row(reader, snapshot)
+    ids = reader.query(
+        "SELECT item_id FROM items ANTI JOIN dropped USING (item_id)"
+        " WHERE modality = ? AND commit_number <= ? ORDER BY item_id",
+        [row.modality, row.as_of],
+    )["item_id"].to_pylist()
+    splits = row.spec["splits"]
+    wanted = list(islice((item for item in ids if assign_split(item, splits) != "test"), most))
+    reader.register("wanted", pa.table({"item_id": pa.array(wanted, pa.string())}))
+    return reader.query(
+        "SELECT item_id, modality, text, image, events FROM items SEMI JOIN wanted USING (item_id) ORDER BY 1"
+    )
 
 
 def _funnel(reader: Reader, parameters: Mapping[str, Any], chosen: int) -> dict[str, int]:

@@ -45,7 +45,7 @@ class Store:
         command: str = "",
         version: str = "",
     ) -> "Store":
-        """Open the store in `folder`; with `create` make it where there is none, migrate it and publish what a crash left.
+        """Open the store in `folder`; with `create` make it where there is none, migrate it, publish what a crash left.
 
         Raises:
             ConfigurationError: there is no store and `create` is false, or the folder cannot be made.

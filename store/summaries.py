@@ -38,8 +38,9 @@ _REQUESTS = """
     FROM requests GROUP BY model ORDER BY model"""
 _SNAPSHOTS = """
     SELECT s.snapshot, s.number, s.size, s.content_hash,
-        (SELECT count(*) FROM snapshot_items n WHERE n.snapshot = s.snapshot AND n.number = s.number AND n.item_id NOT IN
-            (SELECT item_id FROM snapshot_items p WHERE p.snapshot = s.snapshot AND p.number = s.number - 1)) AS added,
+        (SELECT count(*) FROM snapshot_items n WHERE n.snapshot = s.snapshot AND n.number = s.number
+            AND n.item_id NOT IN (SELECT item_id FROM snapshot_items p
+                WHERE p.snapshot = s.snapshot AND p.number = s.number - 1)) AS added,
         (SELECT count(*) FROM snapshot_items p WHERE p.snapshot = s.snapshot AND p.number = s.number - 1
             AND p.item_id NOT IN (SELECT item_id FROM snapshot_items n
                 WHERE n.snapshot = s.snapshot AND n.number = s.number)) AS removed

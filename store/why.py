@@ -28,11 +28,12 @@ _CHECKPOINTS = """
 _ABSENT = """
     SELECT s.snapshot, s.number, s.spec, s.as_of, i.commit_number > s.as_of AS later,
         (SELECT min(score) FROM snapshot_items x WHERE x.snapshot = s.snapshot AND x.number = s.number) AS cut
-    FROM snapshots s JOIN items i ON i.item_id = ?
+    FROM (FROM snapshots QUALIFY row_number() OVER (PARTITION BY snapshot ORDER BY number DESC) = 1) s
+    JOIN items i ON i.item_id = ?
     WHERE json_extract_string(s.spec, '$.modality') = i.modality
       AND NOT EXISTS (SELECT 1 FROM snapshot_items x
                       WHERE x.snapshot = s.snapshot AND x.number = s.number AND x.item_id = i.item_id)
-    QUALIFY row_number() OVER (PARTITION BY s.snapshot ORDER BY s.number DESC) = 1"""
+    ORDER BY s.snapshot"""
 
 
 def find_item(reader: Reader, prefix: str) -> str:
@@ -49,7 +50,9 @@ def find_item(reader: Reader, prefix: str) -> str:
     if len(names) == 1:
         return str(names[0])
     if not names:
-        raise BadDataError(f"no item's id starts with {prefix!r}", hint="curate sql 'SELECT item_id FROM items LIMIT 10'")
+        raise BadDataError(
+            f"no item's id starts with {prefix!r}", hint="curate sql 'SELECT item_id FROM items LIMIT 10'"
+        )
     shown = ", ".join(name[:16] for name in names[:5])
     raise UsageError(f"{prefix!r} fits several items: {shown}{' …' if len(names) > 5 else ''}", hint="give more digits")
 
@@ -62,7 +65,8 @@ def explain(reader: Reader, prefix: str) -> dict[str, Any]:
     """
     item_id = find_item(reader, prefix)
     [item] = reader.query(
-        "SELECT item_id, modality, size, left(text, 200) AS excerpt, commit_number FROM items WHERE item_id = ?", [item_id]
+        "SELECT item_id, modality, size, left(text, 200) AS excerpt, commit_number FROM items WHERE item_id = ?",
+        [item_id],
     ).to_pylist()
     sections = {
         name: reader.query(f"{query} ORDER BY commit_number, 1, 2, 3", [item_id]).to_pylist()
@@ -87,7 +91,8 @@ def _verdict(sections: dict[str, Any], dropped: list[dict[str, Any]]) -> str:
 def _absence(row: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
     """Say what kept the item out, from what the store knew when the snapshot was drafted."""
     known = {
-        name: [entry for entry in entries if entry["commit_number"] <= row["as_of"]] for name, entries in sections.items()
+        name: [entry for entry in entries if entry["commit_number"] <= row["as_of"]]
+        for name, entries in sections.items()
     }
     reason = "it came after this snapshot was taken" if row["later"] else _reason(row, json.loads(row["spec"]), known)
     return {"snapshot": row["snapshot"], "number": row["number"], "reason": reason}

@@ -63,14 +63,15 @@ def pending_spans(reader: Reader, ledger: LedgerKey, modalities: Sequence[str], 
     return spans
 
 
-def pending_items(
-    reader: Reader, ledger: LedgerKey, modalities: Sequence[str], after: int, span: Span
-) -> pa.Table:
+def pending_items(reader: Reader, ledger: LedgerKey, modalities: Sequence[str], after: int, span: Span) -> pa.Table:
     """Return the pending items of one batch in the order of commit and id, with their content."""
-    query = _CANDIDATES + """
+    query = (
+        _CANDIDATES
+        + """
         SELECT i.item_id, i.modality, i.text, i.image, i.events
         FROM pending p JOIN items i USING (item_id)
         WHERE p.commit_number BETWEEN $first AND $last ORDER BY p.commit_number, i.item_id"""
+    )
     return reader.query(query, _parameters(ledger, modalities, after) | {"first": span.first, "last": span.last})
 
 
@@ -80,9 +81,12 @@ def pending_sample(reader: Reader, ledger: LedgerKey, modalities: Sequence[str],
     Items that the ledger already holds count towards the sample, so that it does not grow from run to run.
     """
     left = max(0, sample - count_settled(reader, ledger))
-    query = _CANDIDATES + """
+    query = (
+        _CANDIDATES
+        + """
         SELECT i.item_id, i.modality, i.text, i.image, i.events
         FROM pending p JOIN items i USING (item_id) ORDER BY sha256('sample:' || i.item_id) LIMIT $left"""
+    )
     return reader.query(query, _parameters(ledger, modalities, 0) | {"left": left})
 
 

@@ -81,6 +81,7 @@ class LanguageModelAnnotator:
         self.service = service
         self._cache = cache
         self._progress = progress or SilentProgress()
+        self._excerpt_characters = excerpt_characters
         self._way: Way = _WAYS[mode](
             service.model,
             protocol.chosen(attributes),
@@ -100,6 +101,13 @@ class LanguageModelAnnotator:
         missing = [request for request in known.values() if not client.is_cached(request)]
         tokens = sum(_estimated_tokens(request) for request in missing)
         return AnnotationPlan(len(written), len(missing), len(known) - len(missing), tokens)
+
+    def estimate(self, items: int) -> AnnotationPlan:
+        """Say what so many texts would take if each were as long as an excerpt can be and none were answered yet."""
+        longest = "x" * (self._excerpt_characters + 1)
+        one = [_estimated_tokens(request) for request in self._way.requests(longest)]
+        shared = [_estimated_tokens(request) for request in self._way.preparation()] if items else []
+        return AnnotationPlan(items, items * len(one) + len(shared), 0, items * sum(one) + sum(shared))
 
     def annotate(self, items: pa.Table) -> Annotated:
         """Ask about each text and return the claims in item order; see `Client.ask` for what a service may raise.

@@ -6,7 +6,6 @@ import random
 from collections.abc import Mapping
 from concurrent.futures import Future
 from threading import Event, Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from curate.annotate.canonical import full_hash
@@ -43,13 +42,13 @@ class Client:
         self._under_way: dict[str, Future[Response]] = {}
         self._transport: Transport | None = None
         self._stopped = Event()
-        self._jitter = random.Random()  # noqa: S311 - spreads retries, protects nothing
+        self._jitter = random.Random()
 
     def __enter__(self) -> Self:
         """Use the client in a `with` block."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """End every wait between retries and close the connections."""
         self.stop()
         if self._transport is not None:
@@ -136,8 +135,9 @@ class Client:
 
     def _unreachable(self, error: PassingError, attempts: int) -> ServiceError:
         asked = f"; it asks to wait {error.wait:g} s" if error.wait else ""
+        where = f"the language model at {self.service.shown_address}"
         return ServiceError(
-            f"the language model at {self.service.shown_address} gave no usable answer in {attempts} attempts: {error}{asked}",
+            f"{where} gave no usable answer in {attempts} attempts: {error}{asked}",
             hint="check that the server runs and that the address is right, then run the same command again",
             unchanged=self._kept(),
         )

@@ -165,7 +165,7 @@ def _likely_tokens(choice: Mapping[str, Any]) -> Probabilities:
 
     Tokens of mere spaces are left out: they begin every value and tell nothing.
     """
-    told = choice.get("logprobs")
+    told: Any = choice.get("logprobs")
     try:
         if "content" in told:
             listed = {entry["token"]: entry["logprob"] for entry in told["content"][0]["top_logprobs"]}

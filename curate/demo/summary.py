@@ -95,7 +95,7 @@ def _arrived(data: ReportData) -> Iterator[str]:
     yield from _columns(rows)
     yield "by kind: " + ", ".join(f"{name} {text.count(count)}" for name, count in _known_kinds(data).items())
     for reason, count in _drops(data):
-        yield f"dropped: {text.count(count)} texts, {reason} (they differ in case, white space or Unicode form only)"
+        yield f"dropped as {reason}: {text.count(count)} (they differ in case, white space or Unicode form only)"
 
 
 def _known_kinds(data: ReportData) -> dict[str, int]:
@@ -176,14 +176,14 @@ def _learned(learners: Sequence[LearnerSummary]) -> Iterator[str]:
 
 
 def _beside(learner: LearnerSummary) -> Iterator[str]:
-    """Name the trivial baselines, and admit it when one of them is better."""
+    """Name the baselines, and admit it when one of them is better."""
     if not learner.baselines:
         return
-    named = ", ".join(f"{name} {text.percent(accuracy.value)}" for name, accuracy in learner.baselines)
+    yield "simpler ones: " + ", ".join(f"{name} {text.percent(accuracy.value)}" for name, accuracy in learner.baselines)
     reached = learner.increments[-1].after if learner.increments else None
-    best = max(accuracy.value for _, accuracy in learner.baselines)
-    verdict = "; the better one beats the learner here" if reached and best > reached.value else ""
-    yield f"trivial baselines after the last increment: {named}{verdict}"
+    better = [name for name, accuracy in learner.baselines if reached and accuracy.value > reached.value]
+    if better:
+        yield f"better than the learner here: {', '.join(better)}"
 
 
 def _walked(walks: Sequence[Walk]) -> Iterator[str]:

@@ -189,7 +189,7 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class LearnerSummary:
-    """One learner's history; `baselines` are trivial predictors on the same test items, `forgetting` in [-1, 1]."""
+    """One learner's history; `baselines` are simpler learners on the same test items, `forgetting` in [-1, 1]."""
 
     name: str
     snapshot: str

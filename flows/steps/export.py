@@ -32,7 +32,7 @@ class ExportStep:
         with project.reader() as reader:
             for plan in list(_waiting(project, reader)):
                 folder = export_snapshot(reader, plan, export_folder(project))
-                written[plan.folder_name] = folder.relative_to(project.folder).as_posix()
+                written[plan.folder_name] = shown_path(project, folder)
         return step_report(
             self.name, began, done=len(written), skipped=len(project.settings.snapshot) - len(written), details=written
         )
@@ -41,6 +41,12 @@ class ExportStep:
 def export_folder(project: Project) -> Path:
     """Where the project's exports lie."""
     return project.path(project.settings.export.folder)
+
+
+def shown_path(project: Project, path: Path) -> str:
+    """Return a path as a person should read it: relative to the project where it lies inside."""
+    inside = path.resolve().is_relative_to(project.folder.resolve())
+    return path.resolve().relative_to(project.folder.resolve()).as_posix() if inside else path.as_posix()
 
 
 def _waiting(project: Project, reader: Reader) -> Iterator[ExportPlan]:

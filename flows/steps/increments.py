@@ -13,15 +13,16 @@ import pyarrow.compute as pc
 
 from curate.flows.project import parameters_hash
 from curate.learners.encoders.factory import encoder_named
+from curate.learners.base import BaseLearner
 from curate.learners.factory import learner_named
 from curate.store.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
 from curate.store.reader import Reader
-from curate.store.snapshots import snapshot_items
+from curate.store.snapshots import items_before_snapshot, snapshot_items
 from curate.store.work import batches
 from curate.store.write import CursorMove, Write, rows
-from curate.types import Learner
 
 ROWS_AT_ONCE = 4_096
+UNLABELLED_ITEMS = 10_000
 FORMULA = "correct / test items of the snapshot"
 
 
@@ -36,7 +37,7 @@ class Pupil:
     seed: int
     parameters: Mapping[str, Any]
 
-    def make(self) -> Learner:
+    def make(self) -> BaseLearner:
         """Build the learner as it is before its first increment."""
         return learner_named(self.kind, self.parameters, seed=self.seed)
 
@@ -74,7 +75,7 @@ class Evaluation:
         return sum(self.correct.values()) / self.items if self.items else 0.0
 
 
-def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[Learner, str]:
+def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[BaseLearner, str]:
     """Return the learner at its last checkpoint and that checkpoint's hash ("" before the first)."""
     learner = pupil.make()
     encoder = encoder_named(pupil.encoder)
@@ -84,7 +85,18 @@ def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[Learne
     return learner, parent
 
 
-def learn_increment(reader: Reader, pupil: Pupil, learner: Learner, increment: Increment) -> int:
+def unlabelled_features(reader: Reader, pupil: Pupil, increment: Increment) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return features of items that were there when the snapshot was taken, labelled or not, but of no test item.
+
+    At most `UNLABELLED_ITEMS`, in the order of their ids; their labels are not read. Memory: those features.
+    """
+    encoder = encoder_named(pupil.encoder)
+    items = items_before_snapshot(reader, increment.snapshot, increment.number, UNLABELLED_ITEMS)
+    features = [encoder.encode(batch) for batch in batches(items, ROWS_AT_ONCE)]
+    return np.concatenate(features) if features else np.zeros((0, encoder.dimension), np.float32)
+
+
+def learn_increment(reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Increment) -> int:
     """Let the learner learn the training items that no earlier number held; return how many.
 
     They come in the order of their ids, which are hashes: classes mix, and the order does not depend on arrival.
@@ -98,7 +110,7 @@ def learn_increment(reader: Reader, pupil: Pupil, learner: Learner, increment: I
     return len(items)
 
 
-def evaluate(reader: Reader, pupil: Pupil, learner: Learner, increment: Increment) -> Evaluation:
+def evaluate(reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Increment) -> Evaluation:
     """Ask the learner for the class of every labelled test item of the snapshot, whether it has met the class or not."""
     items = snapshot_items(reader, increment.snapshot, increment.number, ["test"])
     items = items.filter(pc.is_valid(items["label"]))
@@ -118,7 +130,7 @@ def evaluate(reader: Reader, pupil: Pupil, learner: Learner, increment: Incremen
 def checkpoint_write(
     store_folder: Path,
     pupil: Pupil,
-    learner: Learner,
+    learner: BaseLearner,
     increment: Increment,
     parent: str,
     learned: int,

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from curate.errors import BadDataError
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
-from curate.flows.steps.increments import Increment, Pupil, checkpoint_write, evaluate, learn_increment, load_pupil
+from curate.flows.steps.increments import Increment, Pupil, checkpoint_write, evaluate, learn_increment, load_pupil, unlabelled_features
+from curate.learners.factory import BASELINES
 from curate.settings import LearnerSettings
 from curate.store.snapshots import list_snapshots
 from curate.store.work import cursor
 from curate.types import Progress, StepReport
-
-BASELINES = ("majority", "nearest-class-mean")
 
 
 class LearnStep:
@@ -75,6 +74,8 @@ def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, 
     with project.reader() as reader:
         learner, parent = load_pupil(reader, project.store_folder, pupil)
         before = evaluate(reader, pupil, learner, increment)
+        if not learner.initialised:
+            learner.initialise(unlabelled_features(reader, pupil, increment))
         learned = learn_increment(reader, pupil, learner, increment)
         if not learner.classes:
             raise BadDataError(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -60,7 +61,8 @@ def test_a_writer_stops_with_exit_code_5_and_names_the_holder(make_project: Call
 
 
 def test_two_runs_at_once_do_everything_once(make_project: Callable[..., Path]) -> None:
-    alone, shared = make_project("alone"), make_project("shared")
+    alone = make_project("alone")
+    shared = Path(shutil.copytree(alone, alone.parent / "shared"))
     assert curate(alone, "run").returncode == 7
     command = [sys.executable, "-m", "curate", "--quiet", "run"]
     runs = [subprocess.Popen(command, cwd=shared, stderr=subprocess.PIPE, text=True) for _ in range(2)]

@@ -85,12 +85,15 @@ owners = cache(packages_distributions)  # it reads the metadata of every install
 
 
 def top_level(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Yield the first part of every absolutely imported module's name."""
+    """Yield the first part of every absolutely imported module's name, `import_module("name")` included."""
     for node in nodes:
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+        match node:
+            case ast.Import(names):
+                yield from (alias.name.partition(".")[0] for alias in names)
+            case ast.ImportFrom(str(module), level=0):
+                yield module.partition(".")[0]
+            case ast.Call(ast.Name("import_module"), [ast.Constant(str(module))]):
+                yield module.partition(".")[0]
 
 
 def declared(project: dict[str, Any], *, extras: Iterable[str] | None = None) -> set[str]:

@@ -1,6 +1,7 @@
 """Real stores, rows to put in them, and real processes that use them at once."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +68,13 @@ class Make:
     @staticmethod
     def scores(ids: Sequence[str], values: Any, version: str = "1") -> pa.Table:
         """Scores of the selector `align`."""
-        columns = {"item_id": list(ids), "selector": "align", "selector_version": version, "target": "t", "score": values}
+        columns = {
+            "item_id": list(ids),
+            "selector": "align",
+            "selector_version": version,
+            "target": "t",
+            "score": values,
+        }
         return rows("scores", columns, len(ids))
 
     @staticmethod
@@ -76,7 +83,7 @@ class Make:
         return rows("decisions", {"item_id": list(ids), "step": step, "action": action, "reason": reason}, len(ids))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> type[Make]:
     return Make
 
@@ -86,9 +93,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("empty") / "store"
+    Store.open(folder, create=True)
+    return folder
+
+
 @pytest.fixture
-def store(folder: Path) -> Store:
-    return Store.open(folder, create=True, lease_timeout=20.0, command="pytest")
+def store(folder: Path, empty_store: Path) -> Store:
+    """An empty store, copied from one that was made once."""
+    shutil.copytree(empty_store, folder)
+    return Store.open(folder, create=False, lease_timeout=20.0, command="pytest")
 
 
 @pytest.fixture

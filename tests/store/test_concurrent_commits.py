@@ -22,19 +22,27 @@ BEGIN = """
     print("ready", flush=True)
     sys.stdin.readline()
 """
-OWN_ROWS = BEGIN + """
+OWN_ROWS = (
+    BEGIN
+    + """
     for number in range(int(sys.argv[3])):
         ids = [f"{name}-{number}-{row}" for row in range(3)] + ["shared"]
         assert store.commit(Write("align", {"scores": scores(ids)})).number is not None
 """
-SAME_WORK = BEGIN + """
+)
+SAME_WORK = (
+    BEGIN
+    + """
     name, key = "align", LedgerKey("align", "1", "p")
     for number in range(int(sys.argv[3])):
         ids = [f"{number}-{row}" for row in range(3)]
         added = store.commit(Write("align", {"scores": scores(ids)}, (), key, ids)).added
         assert added in ({}, {"scores": 3, "ledger": 3}), added
 """
-ONE_CURSOR = BEGIN + """
+)
+ONE_CURSOR = (
+    BEGIN
+    + """
     won = 0
     while won < int(sys.argv[3]):
         with store.reader() as reader:
@@ -43,6 +51,7 @@ ONE_CURSOR = BEGIN + """
         move = CursorMove("count", "", before, str(int(before or 0) + 1))
         won += not store.commit(Write("count", cursors=[move])).stale
 """
+)
 PROCESSES, COMMITS = 3, 5
 
 

@@ -141,7 +141,9 @@ class TestRows:
     """Rows are built whole, with the schema's types."""
 
     def test_single_values_fill_their_column(self) -> None:
-        table = rows("scores", {"item_id": ["a", "b"], "selector": "s", "selector_version": "1", "target": "t", "score": 1})
+        table = rows(
+            "scores", {"item_id": ["a", "b"], "selector": "s", "selector_version": "1", "target": "t", "score": 1}
+        )
         assert table["selector"].to_pylist() == ["s", "s"]
         assert table["score"].to_pylist() == [1.0, 1.0]
 

@@ -1,4 +1,4 @@
-"""A fake OpenAI-compatible server: every answer is a fixed function of the request, and it fails in every way on demand.
+"""A fake OpenAI-compatible server: every answer is a fixed function of the request; it fails in every way on demand.
 
 From a test: `with FakeLanguageModelServer(faults=["500", "429:0"]) as server: … server.address … server.payloads`.
 As a process: `python tests/support/fake_language_model.py --port 0` prints its address and serves until it is killed;
@@ -26,6 +26,7 @@ from typing import Any, Self
 FAULTS: Mapping[str, str] = {
     "hang": "takes the request and says nothing until the server is closed",
     "trickle": "sends a byte, then nothing until the server is closed",
+    "drip": "sends a byte every 20 milliseconds until the server is closed",
     "reset": "resets the connection",
     "broken body": "answers 200 with half a JSON object",
     "page": "answers 200 with a web page",
@@ -119,7 +120,13 @@ class FakeLanguageModelServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop, unless that is done."""
+        self.close()
+
+    def close(self) -> None:
         """Let go of whoever hangs, and stop."""
+        if self.closed.is_set():
+            return
         self.closed.set()
         self._server.shutdown()
         self._server.server_close()
@@ -150,12 +157,16 @@ def _handler(fake: FakeLanguageModelServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if fake.closed.is_set():  # a connection that was kept open outlives the server's socket
+                self.reset()
+                return
             fault = fake.arrive(payload, dict(self.headers))
             if fault[:3].isdigit():
                 status, _, wait = fault.partition(":")
-                self.reply(int(status), json.dumps({"error": {"message": fake.told}}).encode(), {"Retry-After": wait} if wait else {})
-            elif fault in ("hang", "trickle"):
-                self.stall(b"{" if fault == "trickle" else b"")
+                error = json.dumps({"error": {"message": fake.told}}).encode()
+                self.reply(int(status), error, {"Retry-After": wait} if wait else {})
+            elif fault in ("hang", "trickle", "drip"):
+                self.stall(fault)
             elif fault == "reset":
                 self.reset()
             else:
@@ -173,18 +184,21 @@ def _handler(fake: FakeLanguageModelServer) -> type[BaseHTTPRequestHandler]:
 
         def reply(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers}.items():
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
-        def stall(self, beginning: bytes) -> None:
-            if beginning:
+        def stall(self, fault: str) -> None:
+            if fault != "hang":
                 self.send_response(200)
-                self.send_header("Content-Length", "1000")
+                self.send_header("Content-Length", "100000")
                 self.end_headers()
-                self.wfile.write(beginning)
-            fake.closed.wait()
+                self.wfile.write(b"{")
+            while not fake.closed.wait(0.02 if fault == "drip" else None):
+                self.wfile.write(b" ")
             self.close_connection = True
 
         def reset(self) -> None:

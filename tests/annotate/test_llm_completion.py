@@ -1,0 +1,114 @@
+"""Option scoring against an ideal model: one whose probabilities of whole values are known."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate.annotate.llm.completion import CONTENT_FREE, CompletionWay
+from curate.annotate.llm.examples import Example
+from curate.annotate.llm.ways import UnusableAnswerError
+from curate.annotate.protocol import Attribute
+from curate.types import Response
+
+VALUES = st.lists(
+    st.text("ab+ ", min_size=1, max_size=9).map(str.strip).filter(bool), min_size=2, max_size=5, unique=True
+)
+
+
+class IdealModel:
+    """Goes on with each value as often as it is told for a text, in tokens of at most three characters."""
+
+    def __init__(self, told: Mapping[str, Mapping[str, float]], *, old_spelling: bool = False) -> None:
+        self.told = told
+        self.old_spelling = old_spelling
+        self.prompts: list[str] = []
+
+    def ask(self, path: str, payload: Mapping[str, Any]) -> Response:
+        self.prompts.append(payload["prompt"])
+        text, _, begun = payload["prompt"].rpartition("Text: ")[2].rpartition("\nKind:")
+        shares: defaultdict[str, float] = defaultdict(float)
+        for value, probability in self.told[text].items():
+            ending = f" {value}\n\n"
+            if ending.startswith(begun):
+                shares[ending[len(begun) :][:3]] += probability
+        total = sum(shares.values())
+        numbers = {token: math.log(share / total) for token, share in shares.items()}
+        listed = [{"token": token, "logprob": number} for token, number in numbers.items()]
+        told = {"top_logprobs": [numbers]} if self.old_spelling else {"content": [{"top_logprobs": listed}]}
+        return Response({"choices": [{"text": "", "logprobs": told}]})
+
+
+def even(values: list[str]) -> dict[str, float]:
+    return dict.fromkeys(values, 1 / len(values))
+
+
+@given(VALUES, st.lists(st.floats(0.01, 1), min_size=5, max_size=5), st.booleans())
+def test_the_confidence_is_the_models_probability_of_the_value(
+    values: list[str], weights: list[float], old_spelling: bool
+) -> None:
+    told = {value: weight / sum(weights[: len(values)]) for value, weight in zip(values, weights, strict=False)}
+    model = IdealModel({"x": told, **dict.fromkeys(CONTENT_FREE, even(values))}, old_spelling=old_spelling)
+    [opinion] = CompletionWay("m", [Attribute("kind", "?", tuple(values))]).opinions("x", model.ask)
+    assert opinion.confidence == pytest.approx(max(told.values()))
+    assert told[opinion.value] == max(told.values())
+
+
+def test_a_value_that_the_model_always_prefers_does_not_win_by_that() -> None:
+    prefers_a = {"a": 0.8, "b": 0.2}
+    model = IdealModel({"x": {"a": 0.6, "b": 0.4}, **dict.fromkeys(CONTENT_FREE, prefers_a)})
+    [opinion] = CompletionWay("m", [Attribute("kind", "?", ("a", "b"))]).opinions("x", model.ask)
+    assert opinion.value == "b"
+    assert opinion.confidence == pytest.approx((0.4 / 0.2) / (0.4 / 0.2 + 0.6 / 0.8))
+
+
+@pytest.mark.parametrize(
+    ("values", "requests"), [(("C", "Java"), 1), (("Java", "C", "C++"), 1), (("Python 2", "C", "Python 3"), 3)]
+)
+def test_only_values_that_begin_alike_take_further_requests(values: tuple[str, ...], requests: int) -> None:
+    told = {text: even(list(values)) for text in ("x", *CONTENT_FREE)}
+    model = IdealModel(told)
+    CompletionWay("m", [Attribute("kind", "?", values)]).opinions("x", model.ask)
+    assert len(model.prompts) == requests * (1 + len(CONTENT_FREE))
+
+
+def test_what_is_shared_comes_first_and_the_calibration_is_measured_once() -> None:
+    way = CompletionWay("m", [Attribute("kind", "?", ("a", "b"))], excerpt_characters=5)
+    model = IdealModel({text: even(["a", "b"]) for text in ("first", "secon…", "N/A", "[MASK…", "lorem…")})
+    way.opinions("first", model.ask)
+    way.opinions("second", model.ask)
+    assert len(model.prompts) == 2 + len(CONTENT_FREE)
+    shared = "Text: a\nKind: a\n\nText: b\nKind: b\n\n"
+    assert all(prompt.startswith(shared) for prompt in model.prompts)
+    assert f"{shared}Text: secon…\nKind:" in model.prompts
+
+
+def test_one_example_of_each_value_is_shown_and_the_others_calibrate() -> None:
+    examples = [Example(text, {"kind": value}) for text, value in (("b1", "b"), ("b2", "b"), ("a1", "a"), ("a2", "a"))]
+    way = CompletionWay("m", [Attribute("kind", "?", ("a", "b"))], [*examples, Example("other", {"tone": "dry"})])
+    prompts = [request["prompt"] for request in way.preparation()]
+    shared = "Text: a1\nKind: a\n\nText: b1\nKind: b\n\n"
+    assert prompts == [f"{shared}Text: b2\nKind:", f"{shared}Text: a2\nKind:"]
+
+
+def test_a_value_that_the_server_does_not_list_is_unlikely_but_possible() -> None:
+    model = IdealModel({"x": {"a": 1.0}, **dict.fromkeys(CONTENT_FREE, even(["a", "b"]))})
+    [opinion] = CompletionWay("m", [Attribute("kind", "?", ("a", "b"))]).opinions("x", model.ask)
+    assert opinion.value == "a"
+    assert 0.8 < opinion.confidence < 1
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{}, {"logprobs": None}, {"logprobs": {"content": []}}, {"logprobs": {"top_logprobs": [None]}}, {"logprobs": "no"}],
+)
+def test_an_answer_without_log_probabilities_is_of_no_use(choice: dict[str, object]) -> None:
+    way = CompletionWay("m", [Attribute("kind", "?", ("a", "b"))])
+    with pytest.raises(UnusableAnswerError, match="lists no log-probabilities"):
+        way.opinions("x", lambda *_: Response({"choices": [choice]}))

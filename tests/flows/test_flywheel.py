@@ -1,0 +1,109 @@
+"""The real flow through Prefect's own test harness: a temporary server, one session for all tests of this file."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from curate.errors import ConfigurationError, PartlyDoneError
+from curate.store.reader import Reader
+
+UNREACHABLE = """
+[[annotator]]
+name = "nobody"
+kind = "llm"
+attributes = ["kind"]
+address = "http://127.0.0.1:9/v1"
+model = "nobody"
+sample = 2
+timeout = 0.2
+"""
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give Prefect a home of its own and a server that has time to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        patch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+        patch.setenv("PREFECT_LOGGING_LEVEL", "ERROR")
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        from prefect.testing.utilities import prefect_test_harness
+
+        with prefect_test_harness(server_startup_timeout=120):
+            yield
+
+
+@pytest.mark.timeout(300)
+def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Callable[..., Path]) -> None:
+    from curate.flows.flywheel import flywheel
+    from prefect.artifacts import Artifact
+
+    folder = make_project()
+    flywheel(str(folder / "curate.toml"))
+    with Reader(folder / "curate-store") as reader:
+        steps = reader.query("SELECT DISTINCT step FROM commits ORDER BY step")["step"].to_pylist()
+    assert steps == ["align", "annotate", "dedup", "ingest", "learn", "snapshot"]
+    assert (folder / "report.html").exists()
+    artifact = Artifact.get("flywheel")
+    assert artifact is not None and "ingest" in str(artifact.data)
+    with (folder / "curate.toml").open("a", encoding="utf-8") as settings:
+        settings.write(UNREACHABLE)
+    with pytest.raises(PartlyDoneError, match="2 items failed"):
+        flywheel(str(folder / "curate.toml"))
+
+
+def test_the_work_pool_file_names_a_flow_that_is_there() -> None:
+    root = Path(__file__).parents[2]
+    [deployment] = yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    file, _, name = deployment["entrypoint"].partition(":")
+    assert f"def {name}(" in (root / file).read_text(encoding="utf-8")
+
+
+def test_a_schedule_that_is_none_is_refused(tmp_path: Path) -> None:
+    from curate.flows.deployment import serve
+
+    with pytest.raises(ConfigurationError, match="cron"):
+        serve(tmp_path / "curate.toml", "every now and then", tmp_path)
+
+
+def test_the_sequence_never_imports_prefect(make_project: Callable[..., Path]) -> None:
+    program = (
+        "import sys; from curate.cli import main\n"
+        "try: main(['--quiet', 'run'])\n"
+        "except SystemExit: pass\n"
+        "assert 'curate.flows.sequence' in sys.modules\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] == 'prefect']"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=make_project(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_serve_runs_the_flow_on_its_schedule_and_leaves_no_server(make_project: Callable[..., Path]) -> None:
+    folder = make_project()
+    environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
+    command = [sys.executable, "-m", "curate", "serve", "--cron", "* * * * *"]
+    serving = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        while not (folder / "report.html").exists():
+            assert serving.poll() is None, serving.communicate()[1]
+            time.sleep(0.5)
+    finally:
+        serving.send_signal(signal.SIGINT)
+        serving.communicate(timeout=60)
+    assert serving.returncode in (0, 130)
+    assert not [p for p in Path("/proc").glob("[0-9]*/environ") if str(folder / "prefect").encode() in _read(p)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
