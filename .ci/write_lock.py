@@ -12,16 +12,22 @@ LEFT_OUT = {"curate", "pip"}
 HEADER = "# Installed and tested together on Linux with Python 3.11; names and versions only. Written by `make lock`.\n"
 
 
+def normalised(name: str) -> str:
+    """Write a distribution's name the way package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def installed() -> dict[str, str]:
-    """Return the version of each installed distribution by normalised name, without local version labels."""
-    found = {re.sub(r"[-_.]+", "-", each.name).lower(): each.version.split("+")[0] for each in distributions()}
+    """Return the version of each installed distribution, without local version labels."""
+    found = {normalised(each.name): each.version.partition("+")[0] for each in distributions()}
     return {name: version for name, version in found.items() if name not in LEFT_OUT}
 
 
 def pinned(file: Path) -> dict[str, str]:
     """Return what a lock pins so far."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return dict(line.split("==") for line in lines if "==" in line)
+    pins = (line.partition("==") for line in lines if "==" in line)
+    return {normalised(name): version for name, _, version in pins}
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import duckdb
 
 from curate.errors import StoreError
-from curate.store.schema import TABLES
+from curate.store.schema import TABLES, table
 
 Migration = Callable[[duckdb.DuckDBPyConnection], None]
 MIGRATIONS: list[Migration] = []
@@ -50,3 +50,10 @@ def first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables of the first version."""
     for table in TABLES:
         connection.execute(table.create_statement())
+
+
+@migration
+def bands_and_clusters(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables that near-duplicates need."""
+    for name in ("bands", "clusters"):
+        connection.execute(table(name).create_statement())

@@ -77,10 +77,12 @@ REJECTS = Table(
     key=("source", "locator", "reason", "fingerprint"),
 )
 SIGNATURES = Table("signatures", (("item_id", _S), ("method", _S), ("signature", _S)), key=("item_id", "method"))
+BANDS = Table("bands", (("band", _I), ("item_id", _S)))
 DUPLICATES = Table(
     "duplicates", (("item_id", _S), ("duplicate_of", _S), ("similarity", _F), ("method", _S)),
     key=("item_id", "duplicate_of", "method"),
 )
+CLUSTERS = Table("clusters", (("item_id", _S), ("representative", _S), ("method", _S)))
 PROTOCOLS = Table("protocols", (("protocol", _S), ("version", _S), ("definition", _S)), key=("protocol", "version"))
 ATTRIBUTES = Table(
     "attributes",
@@ -155,8 +157,8 @@ COMMITS = Table(
 )
 
 TABLES: tuple[Table, ...] = (
-    ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, DUPLICATES, PROTOCOLS, ATTRIBUTES, ANNOTATIONS, FAILURES, REQUESTS,
-    SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, CHECKPOINTS, METRICS, LEDGER, CURSORS, RUNS, COMMITS,
+    ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
+    FAILURES, REQUESTS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, CHECKPOINTS, METRICS, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

@@ -1,4 +1,7 @@
-"""What is left to do for a step: items from commits after its cursor, less what was dropped or is in the ledger."""
+"""What is left to do for a step: items from commits after its cursor, less what other steps dropped and the ledger holds.
+
+What a step has dropped itself is judged anew under new parameters.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ _CANDIDATES = """
         GROUP BY d.item_id
     ), pending AS (
         FROM candidates
-        ANTI JOIN (FROM dropped) USING (item_id)
+        ANTI JOIN (SELECT item_id FROM latest_decisions WHERE action = 'drop' AND step <> $step) USING (item_id)
         ANTI JOIN (
             SELECT item_id FROM ledger WHERE step = $step AND step_version = $version AND parameters = $parameters
         ) USING (item_id)

@@ -43,6 +43,7 @@ class CompletionWay:
         *,
         excerpt_characters: int = 600,
         example_characters: int = 150,
+        rounds: int = 1,
         top_log_probabilities: int = 100,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
@@ -53,7 +54,7 @@ class CompletionWay:
         self._neutral: dict[str, tuple[str, ...]] = {}
         self._usual: dict[str, Mapping[str, float]] = {}
         for attribute in self.attributes:
-            shown, others = balanced(examples, attribute)
+            shown, others = balanced(examples, attribute, rounds)
             shown = shown or _descriptions(attribute)
             self._shared[attribute.name] = "".join(
                 f"{self._question(attribute, excerpt(example.text, example_characters))} {value}\n\n"

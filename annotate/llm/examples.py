@@ -57,16 +57,17 @@ def excerpt(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[:characters] + "…"
 
 
-def balanced(examples: Sequence[Example], attribute: Attribute) -> tuple[list[Example], list[Example]]:
-    """Part the examples of one attribute: the first of each value, in the order of the values, and all others."""
-    shown: dict[str, Example] = {}
-    others = []
+def balanced(
+    examples: Sequence[Example], attribute: Attribute, rounds: int
+) -> tuple[list[Example], list[Example]]:
+    """Part the examples of one attribute into those to show and all others.
+
+    Shown are up to `rounds` examples of each value, in rounds: the first of every value, then the second of every
+    value, so that no value stands together at the end, where a small model looks first.
+    """
+    by_value: dict[str, list[Example]] = {value: [] for value in attribute.values}
     for example in examples:
-        value = example.answers.get(attribute.name)
-        if value is None:
-            continue
-        if value in shown:
-            others.append(example)
-        else:
-            shown[value] = example
-    return [shown[value] for value in attribute.values if value in shown], others
+        if attribute.name in example.answers:
+            by_value[example.answers[attribute.name]].append(example)
+    shown = [found[place] for place in range(rounds) for found in by_value.values() if place < len(found)]
+    return shown, [example for found in by_value.values() for example in found[rounds:]]

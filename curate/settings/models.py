@@ -57,9 +57,18 @@ class SourceSettings(Section):
 
 
 class DedupSettings(Section):
-    """Exact duplicates among texts."""
+    """Duplicates: texts that are equal after normalisation, and with `near` texts and with `images` images that are alike.
+
+    Texts are alike whose sets of `shingles` (runs of words or of characters) have a Jaccard similarity of `threshold`;
+    images whose perceptual hashes differ in at most `image_distance` of 64 bits.
+    """
 
     enabled: StrictBool = True
+    near: StrictBool = True
+    threshold: Annotated[StrictFloat, Field(gt=0, le=1)] = 0.8
+    shingles: Annotated[str, StringConstraints(pattern=r"^(words|characters):([1-9]|[1-4][0-9]|50)$")] = "words:3"
+    images: StrictBool = True
+    image_distance: Annotated[StrictInt, Field(ge=0, le=8)] = 4
 
 
 class AlignSettings(Section):

@@ -44,10 +44,11 @@ class Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step computed for a batch: rows per table, and how many items failed."""
+    """What a step computed for a batch: rows per table, how many items failed, and cursors that must not have moved."""
 
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     failed: int = 0
+    guards: Sequence[CursorMove] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def run_over_items(project: Project, progress: Progress, work: ItemWork) -> tupl
         outcome = work.compute(items)
         ids = items["item_id"].to_pylist()
         seconds = time.perf_counter() - began
-        write = Write(work.ledger.step, outcome.tables, [move], work.ledger, ids, seconds)
+        write = Write(work.ledger.step, outcome.tables, [move, *outcome.guards], work.ledger, ids, seconds)
         commit = project.store.commit(write)
         if not commit.stale:
             done += len(items) - outcome.failed

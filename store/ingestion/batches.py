@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike
 
 from curate.store.ingestion.content import CONTENT_OF
-from curate.store.ingestion.files import SourceFile
 from curate.store.ingestion.mapping import FOLDER_LABEL, Mapping
-from curate.store.ingestion.shapes import RECORDS, REJECTS, ROWS, Parsed, Refusal, Refusals
+from curate.store.ingestion.shapes import RECORDS, REJECTS, ROWS, Parsed, Refusal, RefusedFileError, Refusals
+from curate.store.ingestion.source_file import SourceFile
+
+_CHUNK_ROWS = 16_384
+CHUNK_BYTES = 16 * 2**20
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -32,9 +37,34 @@ class Chunk:
     refusals: Refusals = field(default_factory=dict)
 
 
-def row_locators(file: SourceFile, rows: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
+def chunk_rows(rows: float) -> int:
+    """Return how many rows make a chunk where `rows` of them would fill it: at least 1 and at most 16,384."""
+    return int(max(1, min(_CHUNK_ROWS, rows)))
+
+
+def chunked(entries: Iterable[_T], size_of: Callable[[_T], int]) -> Iterator[list[_T]]:
+    """Cut what is read one by one into chunks; where reading fails, what was read before comes first."""
+    chunk: list[_T] = []
+    size = 0
+    try:
+        for entry in entries:
+            chunk.append(entry)
+            size += size_of(entry)
+            if len(chunk) >= _CHUNK_ROWS or size >= CHUNK_BYTES:
+                yield chunk
+                chunk, size = [], 0
+    except (RefusedFileError, OSError):
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
+
+
+def row_locators(file: SourceFile, rows: ArrayLike) -> pa.Array:
     """Return `path#number` for every row, counted from 1."""
-    return pc.binary_join_element_wise(f"{file.locator}#", pa.array(rows + 1).cast(pa.string()), "")
+    numbers = pa.array(np.asarray(rows, np.int64) + 1).cast(pa.string())
+    return pc.binary_join_element_wise(f"{file.locator}#", numbers, "")
 
 
 def assemble(chunk: Chunk, file: SourceFile, mapping: Mapping) -> pa.Table:
@@ -66,9 +96,19 @@ def assemble(chunk: Chunk, file: SourceFile, mapping: Mapping) -> pa.Table:
 
 def refused_file(file: SourceFile, row: int, refusal: Refusal) -> pa.Table:
     """Return the one row that says why a file, or its rest from `row` on, cannot be read."""
-    return pa.Table.from_pylist(
-        [{"locator": file.locator, "row": row, "reason": refusal.reason, "detail": refusal.detail}], ROWS
-    )
+    detail = f"from row {row + 1} on: {refusal.detail}" if row else refusal.detail
+    return _refused(file.locator, row, Refusal(refusal.reason, detail))
+
+
+def refused_rows(file: SourceFile, first: int, last: int, refusal: Refusal) -> pa.Table:
+    """Return the one row that says why some consecutive rows of a file cannot be read; others follow."""
+    detail = f"rows {first + 1} to {last + 1}: {refusal.detail}"
+    return _refused(f"{file.locator}#{first + 1}", last, Refusal(refusal.reason, detail))
+
+
+def _refused(locator: str, row: int, refusal: Refusal) -> pa.Table:
+    entry = {"locator": locator, "row": row, "reason": refusal.reason, "detail": refusal.detail}
+    return pa.Table.from_pylist([entry], ROWS)
 
 
 def group(tables: Iterable[pa.Table], mapping: Mapping, start_row: int) -> Iterator[Parsed]:

@@ -6,12 +6,12 @@ from typing import Literal, get_args
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.types import MODALITIES, Modality
 
-Format = Literal["auto", "text", "jsonl", "parquet", "images"]
-FileFormat = Literal["text", "jsonl", "parquet", "images"]
+Format = Literal["auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
+FileFormat = Literal["text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 FORMATS_OF: dict[Modality, tuple[FileFormat, ...]] = {
-    "text": ("text", "jsonl", "parquet"),
-    "image": ("images", "parquet"),
-    "events": ("jsonl", "parquet"),
+    "text": ("text", "jsonl", "csv", "parquet", "arrow", "webdataset"),
+    "image": ("images", "parquet", "arrow", "webdataset"),
+    "events": ("jsonl", "parquet", "arrow", "webdataset"),
 }
 FOLDER_LABEL = "folder"
 _LIMITS = ("batch_rows", "batch_bytes", "item_bytes", "image_pixels")

@@ -6,34 +6,44 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
+from curate.store.ingestion.arrow import read_arrow
 from curate.store.ingestion.batches import group, refused_file
-from curate.store.ingestion.files import SourceFile, format_of, reason_of
+from curate.store.ingestion.delimited import read_delimited
+from curate.store.ingestion.formats import format_of
 from curate.store.ingestion.jsonl import read_jsonl
 from curate.store.ingestion.mapping import FileFormat, Mapping
 from curate.store.ingestion.parquet import read_parquet
 from curate.store.ingestion.shapes import Parsed, Refusal, RefusedFileError
 from curate.store.ingestion.single import read_single
+from curate.store.ingestion.source_file import SourceFile, reason_of
+from curate.store.ingestion.webdataset import read_webdataset
 
 _Reader = Callable[[SourceFile, Mapping, int], Iterator[pa.Table]]
 _READERS: dict[FileFormat, _Reader] = {
     "text": read_single,
     "images": read_single,
     "jsonl": read_jsonl,
+    "csv": read_delimited,
     "parquet": read_parquet,
+    "arrow": read_arrow,
+    "webdataset": read_webdataset,
 }
 
 
 def read_file(file: SourceFile, mapping: Mapping, start_row: int = 0) -> Iterator[Parsed]:
     """Yield the file's batches from `start_row` on (0 or a `next_row` of an earlier call); at least one is yielded.
 
-    Every row (of JSONL: every line that is not blank) ends as a record or as a reject. Nothing that a file holds makes
-    this raise: what cannot be read becomes rejects with reasons from `shapes.REASONS`, and a file that breaks in the
-    middle keeps the rows before, gets one reject for the rest and is complete.
+    Every row (of JSONL and CSV: every line or record that is not blank; of a tar: every sample) ends as a record or as
+    a reject. Nothing that a file holds makes this raise: what cannot be read becomes rejects with reasons from
+    `shapes.REASONS`, and a file that breaks in the middle keeps the rows before and those that can be found behind.
 
     Batch borders depend on the file and `start_row` only: a batch is the longest run of rows that keeps the mapping's
     limits, so starting again at any `next_row` gives the same remaining batches.
 
-    Memory: about two batches, a chunk of 16,384 rows or 16 MiB, and one decoded image.
+    Memory: about two batches, a chunk of 16,384 rows or 16 MiB, and one decoded image; see also the readers.
+
+    Raises:
+        ServiceError: the file lies behind an address, and that fails; the file is as good as it was.
     """
     yield from group(_rows(file, mapping, start_row), mapping, start_row)
 
@@ -43,7 +53,7 @@ def _rows(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator[pa.Tab
     try:
         if file.refusal is not None:
             raise RefusedFileError(*file.refusal)
-        for table in _READERS[format_of(file, mapping)](file, mapping, start_row):
+        for table in _READERS[format_of(file.locator, mapping)](file, mapping, start_row):
             yield table
             row = table["row"][-1].as_py() + 1
     except RefusedFileError as error:

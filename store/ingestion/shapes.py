@@ -18,10 +18,16 @@ REJECTS = pa.schema([(name, pa.string()) for name in ("locator", "reason", "deta
 ROWS = pa.schema([*RECORDS, pa.field("row", pa.int64()), *list(REJECTS)[1:]])
 
 REASONS: dict[str, str] = {
+    "absurd-size": "the file says that it holds more rows or bytes than it can hold",
     "ambiguous-column": "a column that the mapping names appears more than once",
     "binary": "the text holds a NUL character",
+    "broken-arrow": "the file's Arrow structure is damaged",
+    "broken-compression": "the gzip or zstd data are damaged or end too early",
+    "broken-csv": "the line's quotes do not fit together",
     "broken-json": "the line is no JSON",
     "broken-parquet": "the file's Parquet structure is damaged",
+    "broken-tar": "the tar's structure is damaged",
+    "decompression-bomb": "the data unpack to absurdly more than they take",
     "empty-events": "the sequence has no event",
     "empty-text": "the text has no character other than white space",
     "image-does-not-decode": "the bytes are no whole PNG, JPEG, WebP or GIF",
@@ -43,7 +49,9 @@ REASONS: dict[str, str] = {
     "too-large": "the item is larger than allowed",
     "truncated-parquet": "the file begins like Parquet and lacks its end",
     "unreadable": "the operating system would not let the file be read",
+    "unsafe-member": "a member of the tar is a link or a device, or its path climbs out",
     "unsupported-format": "files of this kind hold no items of this modality",
+    "wrong-columns": "the line has more or fewer columns than the header",
 }
 _EXCERPT = 200
 

