@@ -13,8 +13,8 @@ LOG = "prefect-server.log"
 def serve(project_file: Path, cron: str, store_folder: Path) -> None:
     """Run the project's flow on a cron schedule until the process is stopped.
 
-    One run at a time: an overlapping one waits for its turn, and then finds little to do. Where PREFECT_API_URL names no
-    server, one is started on loopback for as long as this lasts.
+    One run at a time: an overlapping one waits for its turn, and then finds little to do. Where PREFECT_API_URL names
+    no server, one is started on loopback for as long as this lasts.
 
     Raises:
         MissingExtraError: Prefect is not installed.

@@ -1,7 +1,7 @@
-"""Groups of items that say or show the same, and who stands for each: independent of the order in which they arrived.
+"""Groups of items that say or show the same, and who stands for each, whatever the order in which they arrived.
 
-Items are joined pair by pair; a group is a connected component, and its representative is its smallest id. A group keeps
-its representative and drops the rest, unless some of its items serve to evaluate: then it keeps those and drops the rest.
+Items are joined pair by pair; a group is a connected component, and its representative is its smallest id. A group
+keeps its representative and drops the rest, unless some of its items serve to evaluate: then it keeps those alone.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Forest(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What is known of an item of a group; `evaluates` says that a snapshot holds it in a split that is not trained on."""
+    """An item of a group; `evaluates` says that a snapshot holds it in a split that is not trained on."""
 
     item_id: str
     evaluates: bool = False

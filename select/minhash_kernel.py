@@ -105,7 +105,15 @@ def _lower(minima: Any, value: Any, factors: Any, terms: Any) -> None:
 
 @_compiled
 def _fill(
-    data: Any, borders: Any, words: bool, size: int, units: Any, starts: Any, values: Any, factors: Any, terms: Any,
+    data: Any,
+    borders: Any,
+    words: bool,
+    size: int,
+    units: Any,
+    starts: Any,
+    values: Any,
+    factors: Any,
+    terms: Any,
     minima: Any,
 ) -> None:
     for text in range(len(borders) - 1):

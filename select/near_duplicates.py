@@ -17,7 +17,7 @@ def near_duplicates(texts: Sequence[str], method: MinHash | None = None) -> pa.T
     """Return pairs of texts that are alike: `first` < `second` (positions) and their `similarity`, verified.
 
     The similarity is the exact Jaccard similarity of the two sets of shingles, so no pair lies below the threshold; of
-    those at the threshold itself 95 % or more are found, of closer ones nearly all. Of a group of k texts that are all
+    those at the threshold itself 99 % or more are found, of closer ones nearly all. Of a group of k texts that are all
     alike come k - 1 pairs: enough to connect it, and no more. Without `method`: a threshold of 0.8 over `words:3`.
     Cost: linear in the bytes, as long as few texts are alike.
 

@@ -1,7 +1,7 @@
 """Near-duplicate images: 64 bits of each picture's coarse shape, compared by the number of bits that differ.
 
-The picture becomes 32 x 32 greys; of their discrete cosine transform the 64 lowest frequencies (the mean apart) each give
-one bit: above their median or not. Resizing, re-encoding and other brightness or contrast hardly touch these bits
+The picture becomes 32 x 32 greys; of their discrete cosine transform the 64 lowest frequencies (the mean apart) each
+give one bit: above their median or not. Resizing, re-encoding and other brightness or contrast hardly touch these bits
 (Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010).
 
 Two hashes that differ in at most `d` bits share at least two whole blocks if the 64 bits are cut into d + 2 blocks: d
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import ConfigurationError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SIDE = 32
 """An image with a shorter side than this has no hash: it shows too little to tell likeness from sameness."""
 MOST_BITS = 8
-_LEAST_CONTRAST = 2.0
+_LEAST_CONTRAST = 5.0
 """The least standard deviation of the 32 x 32 greys (of 255): the bits of an even surface are noise."""
 
 
@@ -64,7 +64,7 @@ class PerceptualHash:
         import numpy as np
 
         borders = [64 * block // (self.distance + 2) for block in range(self.distance + 3)]
-        blocks = [((1 << end) - 1) ^ ((1 << start) - 1) for start, end in zip(borders, borders[1:], strict=False)]
+        blocks = [((1 << end) - 1) ^ ((1 << start) - 1) for start, end in pairwise(borders)]
         masks = np.array([one | other for one, other in combinations(blocks, 2)], np.uint64)
         seed = int.from_bytes(sha256(self.version.encode()).digest()[:8], "big")
         salts = mixed(np.arange(len(masks), dtype=np.uint64) + np.uint64(seed))
@@ -101,8 +101,8 @@ def distances(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[
     """
     import numpy as np
 
-    different = np.ascontiguousarray(first ^ second)
-    return np.unpackbits(different.view(np.uint8).reshape(*different.shape, 8), axis=-1).sum(axis=-1, dtype=np.int64)
+    different = np.asarray(first ^ second)[..., None].view(np.uint8)
+    return np.asarray(np.unpackbits(different, axis=-1).sum(axis=-1, dtype=np.int64))
 
 
 def _greys(image: bytes) -> NDArray[np.float64] | None:

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Unit = Literal["words", "characters"]
-DEFAULT = "words:3"
 BASE = 0x9E37_79B9_7F4A_7C15
 """The odd base of the polynomial that hashes a word's bytes, modulo 2^64."""
 STRIDE = 0xD6E8_FEB8_6659_FD93
 """The odd base of the polynomial that hashes a run's words."""
 _INVERSE = pow(BASE, -1, 2**64)
 _SPACE = 0x20
-_WITHOUT_SPACES = re.compile("([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
+_WITHOUT_SPACES = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])"
+)
 _PART_BYTES = 1 << 20
 
 
@@ -52,7 +53,7 @@ class Shingling:
         """
         found = re.fullmatch(r"(words|characters):([1-9]|[1-4][0-9]|50)", name)
         if found is None:
-            raise ConfigurationError(f"{name!r} are no shingles", hint=f"write {DEFAULT!r}, or characters:9")
+            raise ConfigurationError(f"{name!r} are no shingles", hint="write words:3, or characters:9")
         return cls("words" if found[1] == "words" else "characters", int(found[2]))
 
     def __str__(self) -> str:
@@ -60,9 +61,14 @@ class Shingling:
         return f"{self.unit}:{self.size}"
 
 
+DEFAULT = Shingling("words", 3)
+
+
 class Shingles(NamedTuple):
-    """The shingles of many texts, in their order and repeated as in the text: those of the i-th are
-    `values[starts[i] : starts[i + 1]]`, uint64."""
+    """The shingles of many texts, in their order and repeated as in the text.
+
+    Those of the i-th text are `values[starts[i] : starts[i + 1]]`, uint64.
+    """
 
     values: NDArray[np.uint64]
     starts: NDArray[np.int64]
@@ -157,7 +163,9 @@ def _shingles(texts: Sequence[bytes], shingling: Shingling) -> Shingles:
     return Shingles(mixed(sums), starts)
 
 
-def _units(data: NDArray[np.uint8], borders: NDArray[np.int64], unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _units(
+    data: NDArray[np.uint8], borders: NDArray[np.int64], unit: Unit
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return where each word or character of the texts begins and ends."""
     import numpy as np
 
@@ -175,9 +183,7 @@ def _units(data: NDArray[np.uint8], borders: NDArray[np.int64], unit: Unit) -> t
     return begins, np.flatnonzero(closes[1:] & ~space[:-1]) + 1
 
 
-def _polynomials(
-    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]
-) -> NDArray[np.uint64]:
+def _polynomials(data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return sum((byte + 1) * BASE^i) modulo 2^64 over the i-th bytes of each stretch, from running sums."""
     import numpy as np
 

@@ -1,6 +1,10 @@
 """Checkpoints are files named by their content: written, flushed, renamed; only then does a commit name them."""
 
+import fcntl
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from curate.errors import StoreError
@@ -14,10 +18,26 @@ def save_checkpoint(store_folder: Path, state: bytes) -> str:
     """Keep a state and return its SHA-256; a state that is there already is not written again."""
     name = hashlib.sha256(state).hexdigest()
     path = _path(store_folder, name)
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        replace_file(path, state)
+    with saving_checkpoints(store_folder):
+        if path.exists():
+            os.utime(path)  # it may be an orphan's: `gc` spares what was touched lately, until a commit names it
+        else:
+            replace_file(path, state)
     return name
+
+
+@contextmanager
+def saving_checkpoints(store_folder: Path) -> Iterator[None]:
+    """Hold the right to write or delete checkpoints; the kernel frees it when the holder dies."""
+    folder = store_folder / CHECKPOINT_FOLDER
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
 
 def load_checkpoint(store_folder: Path, name: str) -> bytes:

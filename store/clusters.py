@@ -12,12 +12,15 @@ from curate.store.reader import Reader
 from curate.store.write import LedgerKey
 
 GONE = """
-    held AS (SELECT DISTINCT item_id FROM snapshot_items WHERE split IN ('validation', 'test')),
+    held AS (
+        SELECT DISTINCT item_id FROM snapshot_items ANTI JOIN tombstones USING (item_id)
+        WHERE split IN ('validation', 'test')
+    ),
     gone AS (
         SELECT item_id FROM decisions WHERE step = 'ingest' GROUP BY item_id
         HAVING arg_max(action, commit_number) = 'drop' AND item_id NOT IN (FROM held)
     )"""
-"""Items that no longer count when duplicates are sought: superseded ones, unless a snapshot evaluates with them."""
+"""Items that no longer count when duplicates are sought: erased ones, and superseded ones that no snapshot evaluates with."""
 
 _STANDING = f"""
     WITH {GONE}, own AS (

@@ -8,9 +8,11 @@ from pathlib import Path
 import duckdb
 
 from curate.errors import StoreBusyError, StoreError
-from curate.store.manifest import sync_folder
+from curate.store.manifest import sync_file, sync_folder
 
 LEDGER_FILE = "ledger.duckdb"
+DAMAGED_SUFFIX = ".damaged"
+RESTORE_HINT = "curate backup --restore FOLDER, or without a backup: curate backup --rebuild"
 _RETRY_PAUSE = 0.02
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Readable by DuckDB 1.5 and 2.0 alike, whichever created it.
@@ -30,7 +32,8 @@ def open_ledger(folder: Path, *, timeout: float) -> Iterator[duckdb.DuckDBPyConn
     """
     path = folder / LEDGER_FILE
     if not path.exists():
-        _create(path)
+        with new_ledger(folder):
+            pass
     connection = _connect(path, timeout)
     try:
         yield connection
@@ -38,13 +41,58 @@ def open_ledger(folder: Path, *, timeout: float) -> Iterator[duckdb.DuckDBPyConn
         connection.close()
 
 
-def _create(path: Path) -> None:
-    """Make an empty ledger under another name first: a process killed meanwhile leaves no torn file under this one."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.unlink(missing_ok=True)
+def idle_bytes(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
+    """Return how much of an open ledger's file lies idle: DuckDB reuses freed blocks, and seldom gives them back."""
+    [(blocks, size)] = connection.execute("SELECT used_blocks, block_size FROM pragma_database_size()").fetchall()
+    return max(0, (folder / LEDGER_FILE).stat().st_size - int(blocks) * int(size))
+
+
+@contextmanager
+def new_ledger(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an empty ledger that takes its place in `folder` when the block ends well, and only then."""
+    path = folder / LEDGER_FILE
+    temporary = _partial(path)
+    connection = _connect(temporary, 0.0)
+    try:
+        yield connection
+    finally:
+        connection.close()
+    _put_in_place(temporary, path)
+
+
+def rewrite_ledger(folder: Path, *, timeout: float) -> None:
+    """Write the ledger anew, without the bytes of deleted rows, and swap it in; the caller holds the lease.
+
+    Cost: the whole ledger is read and written once, and lies on disk twice meanwhile.
+    """
+    path = folder / LEDGER_FILE
+    temporary = _partial(path)
     _connect(temporary, 0.0).close()
+    with open_ledger(folder, timeout=timeout) as connection:
+        connection.execute(f"ATTACH {_quoted(temporary)} AS fresh")
+        connection.execute(f'COPY FROM DATABASE "{path.stem}" TO fresh')
+        connection.execute("DETACH fresh")
+    if path.with_name(f"{path.name}.wal").exists():
+        raise _damaged(path, OSError("its write-ahead log could not be closed"))
+    _put_in_place(temporary, path)
+
+
+def _partial(path: Path) -> Path:
+    """The name under which a ledger is made; what a killed process left there goes first."""
+    temporary = path.with_name(f".{path.name}.partial")
+    for leftover in (temporary, temporary.with_name(f"{temporary.name}.wal")):
+        leftover.unlink(missing_ok=True)
+    return temporary
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    sync_file(temporary)
     temporary.rename(path)
     sync_folder(path.parent)
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _connect(path: Path, timeout: float) -> duckdb.DuckDBPyConnection:
@@ -74,5 +122,5 @@ def _damaged(path: Path, error: Exception) -> StoreError:
     return StoreError(
         f"cannot open {path.name} in store {path.parent.name!r}: {str(error).splitlines()[0]}",
         unchanged="the file was left as it is; published segments can still be read with `curate sql`",
-        hint="restore the store from a backup, or move the folder away and ingest again",
+        hint=RESTORE_HINT,
     )

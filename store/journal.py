@@ -66,6 +66,10 @@ class Journal:
         """Return the keys of all entries."""
         return frozenset(self._entries)
 
+    def entries(self) -> list[Entry]:
+        """Return all entries in the order of their arrival."""
+        return list(self._entries.values())
+
     def drained(self, keys: Collection[str]) -> pa.Table:
         """Return the entries under `keys` as rows of the table `requests`, ready for a commit."""
         return _to_rows([self._entries[key] for key in sorted(set(keys) & self._entries.keys())])

@@ -60,15 +60,35 @@ def hold_lease(folder: Path, *, timeout: float, command: str) -> Iterator[None]:
         StoreBusyError: someone else held it for the whole time; the message names the holder.
         ConfigurationError: the folder is gone or may not be written to.
     """
-    descriptor = _open(folder)
+    descriptor = _acquired(folder, timeout)
     try:
-        _acquire(descriptor, folder, timeout)
         _write_holder(descriptor, command)
         yield
     finally:
         # Closing alone would not do: a child forked meanwhile shares the lock.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+def _acquired(folder: Path, timeout: float) -> int:
+    """Return the locked lease file; one that was moved away while its lock was waited for does not count."""
+    while True:
+        descriptor = _open(folder)
+        try:
+            _acquire(descriptor, folder, timeout)
+            if _lies_in(folder, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lies_in(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(folder / LEASE_FILE))
+    except FileNotFoundError:
+        return False
 
 
 def _open(folder: Path) -> int:

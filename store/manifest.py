@@ -51,18 +51,34 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         StoreError: the file is not a manifest, or cannot be read.
     """
-    path = folder / PUBLISHED_FOLDER / MANIFEST_FILE
     try:
-        content = json.loads(path.read_bytes())
-        return _parse(content)
+        content = (folder / PUBLISHED_FOLDER / MANIFEST_FILE).read_bytes()
     except FileNotFoundError:
         return Manifest()
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-        raise StoreError(
-            f"the published snapshot's {MANIFEST_FILE} in {folder.name!r} is damaged: {error}",
-            unchanged="the ledger itself is a different file and was not touched",
-            hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
-        ) from error
+    except OSError as error:
+        raise damaged_manifest(folder, error) from error
+    return manifest_from(content, folder)
+
+
+def manifest_from(content: bytes, folder: Path) -> Manifest:
+    """Parse a manifest's bytes; `folder` is the store that they belong to, for the message.
+
+    Raises:
+        StoreError: they are not a manifest.
+    """
+    try:
+        return _parse(json.loads(content))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise damaged_manifest(folder, error) from error
+
+
+def damaged_manifest(folder: Path, error: Exception) -> StoreError:
+    """Return the error that says so."""
+    return StoreError(
+        f"the published snapshot's {MANIFEST_FILE} in {folder.name!r} is damaged: {error}",
+        unchanged="the ledger itself is a different file and was not touched",
+        hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
+    )
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -96,7 +112,12 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to disk, so that a rename survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

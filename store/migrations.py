@@ -1,12 +1,17 @@
-"""Schema changes, each a plain function applied once; their names stand in the table `migrations`."""
+"""Schema changes, each a plain function applied once; their names stand in the table `migrations`.
+
+A migration never looks at `curate.store.schema`, which goes on changing: it creates tables as they were when it was
+written, from SQL that is frozen in `schemas/`, and adds columns with ADD COLUMN IF NOT EXISTS.
+"""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 
 from curate.errors import StoreError
-from curate.store.schema import TABLES, table
 
+_SCHEMAS = Path(__file__).parent / "schemas"
 Migration = Callable[[duckdb.DuckDBPyConnection], None]
 MIGRATIONS: list[Migration] = []
 
@@ -48,12 +53,26 @@ def _refuse_newer(applied: set[str]) -> None:
 @migration
 def first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables of the first version."""
-    for table in TABLES:
-        connection.execute(table.create_statement())
+    connection.execute(_frozen("first_tables"))
 
 
 @migration
 def bands_and_clusters(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables that near-duplicates need."""
-    for name in ("bands", "clusters"):
-        connection.execute(table(name).create_statement())
+    connection.execute(_frozen("bands_and_clusters"))
+
+
+@migration
+def tombstones(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table of items that were erased and must not come back."""
+    connection.execute(_frozen("tombstones"))
+
+
+@migration
+def split_anchors(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table that says by whose id an item got its split."""
+    connection.execute(_frozen("split_anchors"))
+
+
+def _frozen(name: str) -> str:
+    return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from curate.errors import StoreError, UsageError
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
+from curate.store.pins import pin_manifest
 from curate.store.schema import TABLES, Table
 
 _VIEWS = (
@@ -33,18 +34,26 @@ _DAMAGE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.Serializatio
 class Reader:
     """One consistent view of a store at one commit; the tables of the schema are its views.
 
-    Use it as a context manager. Memory: DuckDB's default limit (80 % of the machine) for sorts and joins, nothing else.
+    Use it as a context manager: until it ends, what it reads by is pinned and stays, whoever cleans up meanwhile.
+    Memory: DuckDB's default limit (80 % of the machine) for sorts and joins, nothing else.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.manifest: Manifest = read_manifest(folder)
+        self.store_folder = folder
         self._folder = folder / PUBLISHED_FOLDER
         self._confined = False
+        self._pin = pin_manifest(folder)
         self._connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
-        self._connection.execute("SET TimeZone = 'UTC'")
-        with _sound_segments():
-            for statement in (*map(self._view, TABLES), *_VIEWS):
-                self._connection.execute(statement)
+        self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        try:
+            with self._sound_segments():
+                for table in TABLES:
+                    self._create_view(table)
+                for statement in _VIEWS:
+                    self._connection.execute(statement)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         """Return the reader itself."""
@@ -53,8 +62,18 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the in-memory database."""
+        """Close the in-memory database and let go of what was read."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the in-memory database and let go of what was read."""
         self._connection.close()
+        self._pin.close()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is published at the commit that this view shows."""
+        return self._pin.manifest
 
     @property
     def commit_number(self) -> int:
@@ -82,16 +101,18 @@ class Reader:
         Raises:
             StoreError: a published segment is missing or damaged; this may show only while the batches are read.
         """
-        with _sound_segments():
+        with self._sound_segments():
             answer = self._connection.execute(sql, parameters).to_arrow_reader(rows)
-        return pa.RecordBatchReader.from_batches(answer.schema, _checked(answer))
+        return pa.RecordBatchReader.from_batches(answer.schema, self._checked(answer))
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table visible to the next questions under `name`, beside the store's tables."""
         self._connection.register(name, table)
 
-    def ask(self, sql: str) -> pa.RecordBatchReader:
+    def ask(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pa.RecordBatchReader:
         """Answer a user's question: exactly one SELECT, over the published tables only.
+
+        Several answers may be read at once, each by a cursor of its own.
 
         Raises:
             UsageError: it is not one SELECT, or DuckDB refuses it; a value that cannot be computed may show only while
@@ -102,9 +123,9 @@ class Reader:
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise UsageError("only one SELECT can be asked; the published snapshot is read-only")
             self._confine()
-            answer = self._connection.execute(statements[0]).to_arrow_reader(10_000)
+            answer = self._connection.cursor().execute(statements[0], parameters).to_arrow_reader(10_000)
         except duckdb.IOException as error:
-            raise _damaged(error) from error
+            raise self._damaged(error) from error
         except duckdb.Error as error:
             raise _refused(error) from error
         return pa.RecordBatchReader.from_batches(answer.schema, _asked(answer))
@@ -117,34 +138,71 @@ class Reader:
         self._connection.execute("SET enable_external_access = false")
         self._confined = True
 
-    def _view(self, table: Table) -> str:
-        columns = ", ".join(f'"{name}"' for name in table.schema.names)
+    def _create_view(self, table: Table) -> None:
         segments = self.manifest.tables.get(table.name, ())
         if not segments:
-            return table.create_statement()
+            self._connection.execute(table.create_statement())
+            return
         files = ", ".join(_quoted(str(self._folder / segment.file)) for segment in segments)
-        # A folder named like a column (source=web) above the store must not become that column's value.
-        return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false)'
+        try:
+            self._connection.execute(_view(table, f"[{files}]"))
+        except duckdb.BinderException:
+            self._connection.execute(_view_of_older_segments(table, f"[{files}]"))
+
+    @contextmanager
+    def _sound_segments(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            # DuckDB has no class of its own for a torn Parquet page: then it raises the root of them all.
+            if isinstance(error, _DAMAGE) or type(error) is duckdb.Error:
+                raise self._damaged(error) from error
+            raise
+
+    def _checked(self, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        with self._sound_segments():
+            yield from batches
+
+    def _damaged(self, error: Exception) -> StoreError:
+        if self._was_replaced():
+            return StoreError(
+                f"what commit {self.commit_number} had published is gone: items were erased, or the store was replaced",
+                unchanged="the store is sound",
+                hint="run the command again",
+            )
+        return StoreError(
+            f"a published segment cannot be read: {str(error).splitlines()[0]}",
+            unchanged="the ledger itself was not touched",
+            hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
+        )
+
+    def _was_replaced(self) -> bool:
+        """Whether a segment is missing that the store does not name any more."""
+        named = _files(read_manifest(self.store_folder))
+        return any(not (self._folder / file).exists() for file in _files(self.manifest) - named)
+
+
+def _files(manifest: Manifest) -> set[str]:
+    return {segment.file for segments in manifest.tables.values() for segment in segments}
+
+
+def _view(table: Table, files: str) -> str:
+    columns = ", ".join(f'"{name}"' for name in table.schema.names)
+    # A folder named like a column (source=web) above the store must not become that column's value.
+    return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet({files}, hive_partitioning = false)'
+
+
+def _view_of_older_segments(table: Table, files: str) -> str:
+    """A view of segments of which the first were written before a column came; what they lack is null."""
+    columns = ", ".join(f'"{name}"' for name in table.schema.names)
+    return f"""
+        CREATE VIEW "{table.name}" AS SELECT {columns} FROM (
+            FROM read_parquet({files}, hive_partitioning = false, union_by_name = true)
+            UNION ALL BY NAME SELECT {table.nulls()} WHERE false)"""
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-@contextmanager
-def _sound_segments() -> Iterator[None]:
-    try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        # DuckDB has no class of its own for a torn Parquet page: then it raises the root of them all.
-        if isinstance(error, _DAMAGE) or type(error) is duckdb.Error:
-            raise _damaged(error) from error
-        raise
-
-
-def _checked(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    with _sound_segments():
-        yield from batches
 
 
 def _asked(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -152,14 +210,6 @@ def _asked(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         yield from batches
     except OSError as error:
         raise _refused(error) from error
-
-
-def _damaged(error: Exception) -> StoreError:
-    return StoreError(
-        f"a published segment cannot be read: {str(error).splitlines()[0]}",
-        unchanged="the ledger itself was not touched",
-        hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
-    )
 
 
 def _refused(error: Exception) -> UsageError:

@@ -51,6 +51,10 @@ class Table:
         columns = ", ".join(f'"{field.name}" {_SQL_TYPES[field.type]}' for field in self.schema)
         return f'CREATE TABLE IF NOT EXISTS "{self.name}" ({columns})'
 
+    def nulls(self) -> str:
+        """The SQL of one null for each column, typed and named like it."""
+        return ", ".join(f'CAST(NULL AS {_SQL_TYPES[field.type]}) AS "{field.name}"' for field in self.schema)
+
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.binary()
 
@@ -126,6 +130,7 @@ SNAPSHOT_ITEMS = Table(
     (("snapshot", _S), ("number", _I), ("item_id", _S), ("label", _S), ("split", _S), ("score", _F)),
     key=("snapshot", "number", "item_id"),
 )
+ANCHORS = Table("anchors", (("item_id", _S), ("anchor", _S)), key=("item_id",))
 CHECKPOINTS = Table(
     "checkpoints",
     (
@@ -141,6 +146,9 @@ METRICS = Table(
         ("value", _F), ("formula", _S),
     ),
     key=("subject", "checkpoint", "snapshot", "number", "name", "slice"),
+)
+TOMBSTONES = Table(
+    "tombstones", (("item_id", _S), ("reason", _S), ("erased_at", _TIME)), key=("item_id",), volatile=("erased_at",)
 )
 LEDGER = Table(
     "ledger", (("step", _S), ("step_version", _S), ("parameters", _S), ("item_id", _S)),
@@ -158,7 +166,8 @@ COMMITS = Table(
 
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
-    FAILURES, REQUESTS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, CHECKPOINTS, METRICS, LEDGER, CURSORS, RUNS, COMMITS,
+    FAILURES, REQUESTS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, METRICS, TOMBSTONES, LEDGER,
+    CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

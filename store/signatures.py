@@ -1,30 +1,14 @@
 """Signatures and band keys that were kept, so that a new batch is compared with everything that came before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
-from curate.store.clusters import GONE
 from curate.store.reader import Reader
 
 BAND_CAPACITY = 256
-"""How many items a band key leads to at most: later ones that share it are compared with these and not kept under it."""
+"""How many items a band key leads to at most: later ones are compared with these, and not kept under it."""
 _CONTENT_ROWS = 500
-
-
-def smallest_by_signature(reader: Reader, method: str, signatures: Sequence[str]) -> dict[str, str]:
-    """Return the smallest item id of each of these signatures among the items that an earlier batch has met.
-
-    Superseded items do not count. Cost: one scan of the method's signatures; memory proportional to the batch.
-    """
-    reader.register("wanted_signatures", pa.table({"signature": pa.array(signatures, pa.string())}))
-    found = reader.query(
-        f"WITH {GONE} SELECT signature, min(item_id) AS item_id FROM signatures"
-        " SEMI JOIN wanted_signatures USING (signature) ANTI JOIN gone USING (item_id)"
-        " WHERE method = ? GROUP BY signature",
-        [method],
-    )
-    return dict(zip(found["signature"].to_pylist(), found["item_id"].to_pylist(), strict=True))
 
 
 def items_by_band(reader: Reader, bands: pa.Array) -> pa.Table:
@@ -33,7 +17,9 @@ def items_by_band(reader: Reader, bands: pa.Array) -> pa.Table:
     Cost: one scan of the 8-byte keys; memory proportional to the batch.
     """
     reader.register("wanted_bands", pa.table({"band": bands}))
-    return reader.query("SELECT band, list(item_id) AS items FROM bands SEMI JOIN wanted_bands USING (band) GROUP BY band")
+    return reader.query(
+        "SELECT band, list(item_id) AS items FROM bands SEMI JOIN wanted_bands USING (band) GROUP BY band"
+    )
 
 
 def kept_signatures(reader: Reader, method: str, ids: Sequence[str]) -> dict[str, str]:
@@ -45,8 +31,8 @@ def kept_signatures(reader: Reader, method: str, ids: Sequence[str]) -> dict[str
     return dict(zip(found["item_id"].to_pylist(), found["signature"].to_pylist(), strict=True))
 
 
-def contents(reader: Reader, ids: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the content of these items (item_id, modality, text, image, events) in parts and in no order."""
+def contents(reader: Reader, ids: Sequence[str]) -> pa.RecordBatchReader:
+    """Return the content of these items (item_id, modality, text, image, events) as a stream, in no order."""
     reader.register("wanted_items", pa.table({"item_id": pa.array(ids, pa.string())}))
     query = "SELECT item_id, modality, text, image, events FROM items SEMI JOIN wanted_items USING (item_id)"
-    yield from reader.stream(query, rows=_CONTENT_ROWS)
+    return reader.stream(query, rows=_CONTENT_ROWS)

@@ -4,6 +4,8 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import duckdb
 import pyarrow as pa
 
 from curate.errors import ConfigurationError, CurateError, StoreError
-from curate.store.database import LEDGER_FILE, open_ledger
+from curate.store.care.erasure import PLAN_FILE, finish_erasure
+from curate.store.database import LEDGER_FILE, RESTORE_HINT, open_ledger
 from curate.store.lease import hold_lease
 from curate.store.migrations import apply_migrations
 from curate.store.publish import publish
@@ -19,6 +22,7 @@ from curate.store.reader import Reader
 from curate.store.write import Commit, Write, apply_write, rows
 
 DEFAULT_LEASE_TIMEOUT = 30.0
+_DAMAGE = (duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
 
 
 class Store:
@@ -30,7 +34,7 @@ class Store:
     def __init__(self, folder: Path, *, lease_timeout: float, command: str, version: str = "") -> None:
         self.folder = folder
         self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-        self._lease_timeout = lease_timeout
+        self.lease_timeout = lease_timeout
         self._command = command
         self._version = version
         self._started_at = datetime.now(UTC)
@@ -71,31 +75,42 @@ class Store:
             StoreError: the ledger is damaged.
             CurateError: the disk is full or refuses; nothing of the batch was written.
         """
+        with self.maintenance(), open_ledger(self.folder, timeout=self.lease_timeout) as connection:
+            commit = apply_write(connection, write, self.run_row(), self.run_id)
+            # Also where nothing was added: an earlier commit may have failed to publish.
+            publish(connection, self.folder, only=commit.added if commit.number is not None else None)
+        return commit
+
+    @contextmanager
+    def maintenance(self) -> Iterator[None]:
+        """Hold the lease for the block, and explain what goes wrong on the way.
+
+        Raises:
+            StoreBusyError: the lease was not to be had in time.
+            StoreError: the ledger is damaged.
+            CurateError: the disk is full or refuses.
+        """
         began = time.perf_counter()
-        with hold_lease(self.folder, timeout=self._lease_timeout, command=self._command):
+        with hold_lease(self.folder, timeout=self.lease_timeout, command=self._command):
             try:
-                with open_ledger(self.folder, timeout=self._lease_timeout) as connection:
-                    commit = apply_write(connection, write, self._run(), self.run_id)
-                    # Also where nothing was added: an earlier commit may have failed to publish.
-                    publish(connection, self.folder, only=commit.added if commit.number is not None else None)
+                yield
             except (duckdb.Error, OSError) as error:
                 raise self._write_failed(error, time.perf_counter() - began) from error
-        return commit
 
     def _prepare(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"cannot make the store's folder: {error}") from error
-        with hold_lease(self.folder, timeout=self._lease_timeout, command=self._command):
-            try:
-                with open_ledger(self.folder, timeout=self._lease_timeout) as connection:
-                    apply_migrations(connection)
-                    publish(connection, self.folder)
-            except (duckdb.Error, OSError) as error:
-                raise self._write_failed(error, 0.0) from error
+        with self.maintenance():
+            with open_ledger(self.folder, timeout=self.lease_timeout) as connection:
+                apply_migrations(connection)
+                publish(connection, self.folder)
+            if (self.folder / PLAN_FILE).exists():
+                finish_erasure(self)
 
-    def _run(self) -> pa.Table:
+    def run_row(self) -> pa.Table:
+        """Return this object's row of the table `runs`."""
         return rows(
             "runs",
             {
@@ -110,6 +125,8 @@ class Store:
     def _write_failed(self, error: Exception, seconds: float) -> CurateError:
         message = f"the store {self.folder.name!r} could not be written after {seconds:.1f} s: {error}".splitlines()[0]
         unchanged = "every earlier commit is kept; this batch was rolled back unless the next run finds it"
-        if isinstance(error, duckdb.InternalException | duckdb.FatalException | duckdb.SerializationException):
+        if "Corrupt database file" in message:
+            return StoreError(message, unchanged="every published commit can still be read", hint=RESTORE_HINT)
+        if isinstance(error, _DAMAGE):
             return StoreError(message, unchanged=unchanged, hint="curate doctor")
         return CurateError(message, unchanged=unchanged, hint="check the disk (`curate doctor`), then run again")

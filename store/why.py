@@ -1,11 +1,10 @@
 """One question, one answer: why is this item in or out, who said what about it, which snapshots and models saw it."""
 
-import json
-import math
 from typing import Any
 
 from curate.errors import BadDataError, UsageError
 from curate.store.reader import Reader
+from curate.store.snapshots.absence import absences
 
 _SECTIONS = {
     "origins": "SELECT source, locator, entity, licence, metadata, commit_number FROM origins WHERE item_id = ?",
@@ -25,15 +24,6 @@ _CHECKPOINTS = """
     SELECT c.learner, c.checkpoint, c.snapshot, c.number, c.commit_number
     FROM checkpoints c JOIN snapshot_items s ON s.snapshot = c.snapshot AND s.number <= c.number
     WHERE s.item_id = ? AND s.split = 'train' AND s.label IS NOT NULL GROUP BY ALL ORDER BY c.commit_number"""
-_ABSENT = """
-    SELECT s.snapshot, s.number, s.spec, s.as_of, i.commit_number > s.as_of AS later,
-        (SELECT min(score) FROM snapshot_items x WHERE x.snapshot = s.snapshot AND x.number = s.number) AS cut
-    FROM (FROM snapshots QUALIFY row_number() OVER (PARTITION BY snapshot ORDER BY number DESC) = 1) s
-    JOIN items i ON i.item_id = ?
-    WHERE json_extract_string(s.spec, '$.modality') = i.modality
-      AND NOT EXISTS (SELECT 1 FROM snapshot_items x
-                      WHERE x.snapshot = s.snapshot AND x.number = s.number AND x.item_id = i.item_id)
-    ORDER BY s.snapshot"""
 
 
 def find_item(reader: Reader, prefix: str) -> str:
@@ -50,11 +40,21 @@ def find_item(reader: Reader, prefix: str) -> str:
     if len(names) == 1:
         return str(names[0])
     if not names:
+        _refuse_erased(reader, prefix.lower())
         raise BadDataError(
             f"no item's id starts with {prefix!r}", hint="curate sql 'SELECT item_id FROM items LIMIT 10'"
         )
     shown = ", ".join(name[:16] for name in names[:5])
     raise UsageError(f"{prefix!r} fits several items: {shown}{' …' if len(names) > 5 else ''}", hint="give more digits")
+
+
+def _refuse_erased(reader: Reader, prefix: str) -> None:
+    query = "SELECT item_id, reason, commit_number FROM tombstones WHERE starts_with(item_id, ?) ORDER BY 1 LIMIT 1"
+    for row in reader.query(query, [prefix]).to_pylist():
+        raise BadDataError(
+            f"item {row['item_id'][:16]} was erased in commit {row['commit_number']}: {row['reason']}",
+            hint="what still holds it: curate sql 'FROM snapshot_items'",
+        )
 
 
 def explain(reader: Reader, prefix: str) -> dict[str, Any]:
@@ -74,9 +74,14 @@ def explain(reader: Reader, prefix: str) -> dict[str, Any]:
     }
     checkpoints = reader.query(_CHECKPOINTS, [item_id]).to_pylist()
     dropped = reader.query("SELECT step, reason FROM dropped WHERE item_id = ?", [item_id]).to_pylist()
-    absent = [_absence(row, sections) for row in reader.query(_ABSENT, [item_id]).to_pylist()]
     verdict = _verdict(sections, dropped)
-    return {"item": item, "verdict": verdict, **sections, "absent_from": absent, "checkpoints": checkpoints}
+    return {
+        "item": item,
+        "verdict": verdict,
+        **sections,
+        "absent_from": absences(reader, item_id),
+        "checkpoints": checkpoints,
+    }
 
 
 def _verdict(sections: dict[str, Any], dropped: list[dict[str, Any]]) -> str:
@@ -86,31 +91,3 @@ def _verdict(sections: dict[str, Any], dropped: list[dict[str, Any]]) -> str:
         names = sorted({f"{row['snapshot']} {row['number']}" for row in sections["snapshots"]})
         return f"in: held by snapshot {', '.join(names)}"
     return "kept, but no snapshot holds it"
-
-
-def _absence(row: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
-    """Say what kept the item out, from what the store knew when the snapshot was drafted."""
-    known = {
-        name: [entry for entry in entries if entry["commit_number"] <= row["as_of"]]
-        for name, entries in sections.items()
-    }
-    reason = "it came after this snapshot was taken" if row["later"] else _reason(row, json.loads(row["spec"]), known)
-    return {"snapshot": row["snapshot"], "number": row["number"], "reason": reason}
-
-
-def _reason(row: dict[str, Any], spec: dict[str, Any], known: dict[str, Any]) -> str:
-    latest = {entry["step"]: entry for entry in known["decisions"]}
-    dropped = [entry for entry in latest.values() if entry["action"] == "drop"]
-    if dropped:
-        return f"dropped by {dropped[0]['step']}: {dropped[0]['reason']}"
-    if spec["sources"] and not {origin["source"] for origin in known["origins"]} & set(spec["sources"]):
-        return f"its sources are not among {', '.join(spec['sources'])}"
-    if spec["label"] and not any(claim["attribute"] == spec["label"] for claim in known["annotations"]):
-        return f"nobody had labelled its {spec['label']!r}"
-    values = [entry["score"] for entry in known["scores"] if entry["selector"] == spec["order_by"]]
-    ranked = [value for value in values if not math.isnan(value)]
-    if spec["order_by"] and not ranked:
-        return f"{spec['order_by']!r} had not scored it"
-    if spec["order_by"] and row["cut"] is not None:
-        return f"its {spec['order_by']} score {ranked[-1]:.4f} does not reach the cut {row['cut']:.4f}"
-    return f"the limit of {spec['limit']} items was reached before it"

@@ -1,7 +1,8 @@
 """One prepared batch, and the single transaction that adds it to the ledger."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,14 +92,22 @@ def _column(value: Any, kind: pa.DataType, count: int) -> pa.Array | pa.ChunkedA
     return pa.array(value, kind)
 
 
-def apply_write(connection: duckdb.DuckDBPyConnection, write: Write, run: pa.Table, run_id: str) -> Commit:
+def apply_write(
+    connection: duckdb.DuckDBPyConnection,
+    write: Write,
+    run: pa.Table,
+    run_id: str,
+    *,
+    first: Callable[[], Mapping[str, int]] = dict,
+) -> Commit:
     """Add a batch in one transaction and return what came of it; the connection's caller holds the lease.
 
+    `first` changes more in the same transaction before, and returns how many rows each table gained (or lost, below 0).
     Cost: proportional to the batch, plus one scan of the key columns of each table touched.
     """
     connection.execute("BEGIN")
     try:
-        commit = _Transaction(connection, run_id).apply(write, run)
+        commit = _Transaction(connection, run_id).apply(write, run, first)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -115,18 +124,31 @@ class _Transaction:
         [(last,)] = connection.execute("SELECT coalesce(max(commit_number), 0) FROM commits").fetchall()
         self.number = int(last) + 1
 
-    def apply(self, write: Write, run: pa.Table) -> Commit:
-        if self._has_moved(write.cursors):
+    def apply(self, write: Write, run: pa.Table, first: Callable[[], Mapping[str, int]]) -> Commit:
+        erased = self._erased(write)
+        if self._has_moved(write.cursors) or _names_any(write.tables.get("snapshot_items"), erased):
             return Commit(None, {}, stale=True)
         settled = self._settled(write)
-        fresh = {name: _without(batch, settled) for name, batch in write.tables.items()}
-        added = {name: self._add(table(name), batch) for name, batch in fresh.items() if len(batch)}
-        added |= self._add_ledger(write, settled) | self._add_cursors(write.cursors)
-        added = {name: count for name, count in added.items() if count}
+        fresh = {name: _without(_without(batch, settled), erased) for name, batch in write.tables.items()}
+        counts = Counter(first())
+        counts.update({name: self._add(table(name), batch) for name, batch in fresh.items() if len(batch)})
+        counts.update(self._add_ledger(write, settled) | self._add_cursors(write.cursors))
+        added = {name: count for name, count in counts.items() if count}
         if not added:
             return Commit(None, {})
         self._add_commit(write, run, added)
         return Commit(self.number, added)
+
+    def _erased(self, write: Write) -> pa.Table:
+        """The batch's items that were erased while it was prepared: nothing about them is added any more."""
+        [(known,)] = self.connection.execute("SELECT count(*) FROM tombstones").fetchall()
+        ids = [batch["item_id"] for batch in write.tables.values() if "item_id" in batch.column_names]
+        chunks = [chunk for column in ids if known for chunk in column.chunks]
+        self.connection.register("arriving", pa.table({"item_id": pa.chunked_array(chunks, pa.string())}))
+        query = "SELECT item_id FROM tombstones SEMI JOIN arriving USING (item_id)"
+        found = self.connection.execute(query).to_arrow_table()
+        self.connection.unregister("arriving")
+        return found
 
     def _has_moved(self, moves: Sequence[CursorMove]) -> bool:
         if not moves:
@@ -166,8 +188,10 @@ class _Transaction:
         batch = batch.append_column("row_position", pa.array(range(len(batch)), pa.int64()))
         self.connection.register("batch", batch)
         columns = ", ".join(f'"{name}"' for name in entry.names)
+        # Columns by name: one that a migration added lies at the table's end.
         statement = f"""
-            INSERT INTO "{entry.name}" SELECT {columns}, ?, ? FROM {source} ORDER BY row_position"""
+            INSERT INTO "{entry.name}" ({columns}, run_id, commit_number)
+            SELECT {columns}, ?, ? FROM {source} ORDER BY row_position"""
         [(count,)] = self.connection.execute(statement, [self.run_id, self.number]).fetchall()
         self.connection.unregister("batch")
         return int(count)
@@ -204,7 +228,8 @@ class _Transaction:
         if not known:
             self._add(table("runs"), run)
         self.connection.execute(
-            "INSERT INTO commits VALUES (?, ?, ?, now(), ?, ?)",
+            'INSERT INTO commits (step, "rows", seconds, committed_at, run_id, commit_number)'
+            " VALUES (?, ?, ?, now(), ?, ?)",
             [write.step, json.dumps(added, sort_keys=True), write.seconds, self.run_id, self.number],
         )
 
@@ -216,6 +241,10 @@ def _new_rows(entry: Table) -> str:
     return f"""
         (FROM batch ANTI JOIN (SELECT {key} FROM "{entry.name}" known SEMI JOIN batch ON ({same})) known ON ({same})
          QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY row_position) = 1)"""
+
+
+def _names_any(batch: pa.Table | None, items: pa.Table) -> bool:
+    return batch is not None and len(_without(batch, items)) < len(batch)
 
 
 def _without(batch: pa.Table, settled: pa.Table) -> pa.Table:

@@ -24,13 +24,13 @@ Probabilities = dict[str, float]
 class CompletionWay:
     """One request per text and attribute over `/completions`, one token long: what would the model write next?
 
-    The prompt begins with one example of each value (of `examples`, or else the values' descriptions as texts) and
-    ends with the text; what is shared comes first, so that a server's prefix cache meets it. A value's probability is
-    that of the listed tokens that begin it and no other value; values that begin alike, such as "C" and "C++", take a
-    further request each time the longest listed token of one begins the other too. So no tokenizer is needed, and
-    the confidence is the calibrated probability among the values.
+    The prompt begins with up to `examples_per_value` examples of each value (for want of one, its description), each
+    cut to `example_characters`, and ends with the text; what is shared comes first, so that a server's prefix cache
+    meets it. A value's probability is that of the listed tokens that begin it and no other value; values
+    that begin alike, such as "C" and "C++", take a further request each time the longest listed token of one begins
+    the other too. So no tokenizer is needed, and the confidence is the calibrated probability among the values.
 
-    Calibration texts are the examples that the prompt does not show; without any, `CONTENT_FREE`.
+    Calibration texts are further examples, as many of each value; where there are not enough, `CONTENT_FREE`.
     """
 
     path = "/completions"
@@ -43,7 +43,7 @@ class CompletionWay:
         *,
         excerpt_characters: int = 600,
         example_characters: int = 150,
-        rounds: int = 1,
+        examples_per_value: int = 3,
         top_log_probabilities: int = 100,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
@@ -54,13 +54,8 @@ class CompletionWay:
         self._neutral: dict[str, tuple[str, ...]] = {}
         self._usual: dict[str, Mapping[str, float]] = {}
         for attribute in self.attributes:
-            shown, others = balanced(examples, attribute, rounds)
-            shown = shown or _descriptions(attribute)
-            self._shared[attribute.name] = "".join(
-                f"{self._question(attribute, excerpt(example.text, example_characters))} {value}\n\n"
-                for example in shown
-                for value in (example.answers[attribute.name],)
-            )
+            shown, others = balanced(examples, attribute, examples_per_value)
+            self._shared[attribute.name] = "".join(self._shown(attribute, example) for example in shown)
             self._neutral[attribute.name] = tuple(example.text for example in others) or CONTENT_FREE
         basic = {"model": model, "temperature": 0, "max_tokens": 1, "logprobs": top_log_probabilities}
         self._parameters = {**basic, **(parameters or {})}
@@ -138,14 +133,13 @@ class CompletionWay:
     def _prompt(self, attribute: Attribute, text: str) -> str:
         return self._shared[attribute.name] + self._question(attribute, excerpt(text, self.excerpt_characters))
 
+    def _shown(self, attribute: Attribute, example: Example) -> str:
+        question = self._question(attribute, excerpt(example.text, self.example_characters))
+        return f"{question} {example.answers[attribute.name]}\n\n"
+
     @staticmethod
     def _question(attribute: Attribute, text: str) -> str:
         return f"Text: {text}\n{attribute.name[:1].upper()}{attribute.name[1:]}:"
-
-
-def _descriptions(attribute: Attribute) -> list[Example]:
-    """Make examples of the values' descriptions, for want of real ones."""
-    return [Example(attribute.descriptions.get(value, value), {attribute.name: value}) for value in attribute.values]
 
 
 def _begins_only(token: str, value: str, endings: Mapping[str, str]) -> bool:

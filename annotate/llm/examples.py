@@ -57,17 +57,23 @@ def excerpt(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[:characters] + "…"
 
 
-def balanced(
-    examples: Sequence[Example], attribute: Attribute, rounds: int
-) -> tuple[list[Example], list[Example]]:
-    """Part the examples of one attribute into those to show and all others.
+def balanced(examples: Sequence[Example], attribute: Attribute, per_value: int) -> tuple[list[Example], list[Example]]:
+    """Choose the examples of one attribute to show to a model, and as many others of each value to calibrate it on.
 
-    Shown are up to `rounds` examples of each value, in rounds: the first of every value, then the second of every
-    value, so that no value stands together at the end, where a small model looks first.
+    Shown are up to `per_value` examples of each value, in rounds: the first of every value, then the second of every
+    value, so that no value stands together at the end, where a small model looks first. A value without an example is
+    shown with its description as the text. The others are up to `per_value` of each value, and none unless every value
+    has one left: texts of some values only would count against these values.
     """
     by_value: dict[str, list[Example]] = {value: [] for value in attribute.values}
     for example in examples:
         if attribute.name in example.answers:
             by_value[example.answers[attribute.name]].append(example)
-    shown = [found[place] for place in range(rounds) for found in by_value.values() if place < len(found)]
-    return shown, [example for found in by_value.values() for example in found[rounds:]]
+    groups = [found or [_described(attribute, value)] for value, found in by_value.items()]
+    shown = [group[place] for place in range(per_value) for group in groups if place < len(group)]
+    left = max(0, min(len(group) for group in groups) - per_value)
+    return shown, [example for group in groups for example in group[per_value:][: min(left, per_value)]]
+
+
+def _described(attribute: Attribute, value: str) -> Example:
+    return Example(attribute.descriptions.get(value, value), {attribute.name: value})

@@ -13,17 +13,28 @@ from curate.errors import UsageError
 from curate.types import StepReport
 
 if TYPE_CHECKING:
+    from curate.flows.steps import Step
     from curate.settings import Settings, SourceSettings
+
+FORMATS = ("auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset")
 
 
 def run_step(
     invocation: Invocation, name: str, *, dry_run: bool, settings: "Settings | None" = None
 ) -> StepReport | None:
-    """Run one step, or print its plan; return what it did."""
-    from curate.console import close_progress
+    """Run the step of this name, or print its plan; return what it did."""
     from curate.flows.steps import step_named
 
-    project, step, progress = invocation.project(settings), step_named(name), invocation.progress()
+    return carry_out(invocation, step_named(name), dry_run=dry_run, settings=settings)
+
+
+def carry_out(
+    invocation: Invocation, step: "Step", *, dry_run: bool, settings: "Settings | None" = None
+) -> StepReport | None:
+    """Run one step, or print its plan; return what it did."""
+    from curate.console import close_progress
+
+    project, progress = invocation.project(settings), invocation.progress()
     try:
         if dry_run:
             show_plans(invocation, [step.plan(project, progress)])
@@ -31,13 +42,18 @@ def run_step(
         report = step.run(project, progress)
     finally:
         close_progress(progress)
+    show_report(invocation, report)
+    return report
+
+
+def show_report(invocation: Invocation, report: StepReport) -> None:
+    """Print what a step did: its line, or its figures for a program."""
     if invocation.as_json:
         emit_json(report)
     else:
         emit(report_line(report))
         for note in report.notes:
             invocation.narrate(f"  {note}")
-    return report
 
 
 def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
@@ -52,13 +68,15 @@ def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
         "curate ingest --dry-run",
         "curate ingest posts.jsonl --text body --label category --id url --meta lang,year --licence CC-BY-4.0",
         "curate ingest photos/ --modality image --label folder",
+        "curate ingest 's3://bucket/shards/*.tar' --modality image --label cls",
+        "zcat posts.jsonl.gz | curate ingest - --format jsonl",
     ],
     exits=WRITES,
 )
 @click.argument("path", required=False)
 @click.option("--name", help="Name of the source; the path's own name by default.")
 @click.option("--modality", type=click.Choice(["text", "image", "events"]), help="text by default.")
-@click.option("--format", type=click.Choice(["auto", "text", "jsonl", "parquet", "images"]), help="auto by default.")
+@click.option("--format", type=click.Choice(FORMATS), help="By the files' endings by default.")
 @click.option("--text", metavar="COLUMN", help="Column that holds the text.")
 @click.option("--image", metavar="COLUMN", help="Column that holds the image.")
 @click.option("--events", metavar="COLUMN", help="Column that holds the events.")
@@ -73,8 +91,9 @@ def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
 def ingest_verb(invocation: Invocation, /, path: str | None, dry_run: bool, **options: str | None) -> int:
     """Take in what is new in the sources, or a path as a source for this call.
 
-    Without PATH: every [[source]] of curate.toml. With PATH (a file, a folder or a glob): that alone, with the
-    options as the source's settings; the store records the source. Rejected rows and their reasons: table rejects.
+    Without PATH: every [[source]] of curate.toml. With PATH (a file, a folder, a glob, an address that fsspec knows
+    such as s3://bucket/folder, or - for standard input): that alone, with the options as the source's settings; the
+    store records the source. Rejected rows and their reasons: table rejects.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if path is None and given:
@@ -106,7 +125,9 @@ def _source(path: str, folder: Path, given: dict[str, str]) -> "SourceSettings":
 
     from curate.settings import SourceSettings, relative_to_project
 
-    fields: dict[str, Any] = {"name": _name(path), **given, "path": relative_to_project(path, folder)}
+    local = path != "-" and "://" not in path
+    address = relative_to_project(path, folder) if local else path
+    fields: dict[str, Any] = {"name": _name(path), **given, "path": address}
     if "meta" in fields:
         fields["meta"] = tuple(column.strip() for column in fields["meta"].split(",") if column.strip())
     try:
@@ -117,8 +138,10 @@ def _source(path: str, folder: Path, given: dict[str, str]) -> "SourceSettings":
 
 
 def _name(path: str) -> str:
-    """The default name of a path's source: its last part without ending, or that of a glob's folder."""
-    parts = [part for part in Path(path).resolve().parts if not set(part) & set("*?[")]
+    """The default name of a path's source: its last part without ending, that of a glob's folder, or stdin."""
+    if path == "-":
+        return "stdin"
+    parts = [part for part in Path(path.rpartition("://")[2]).resolve().parts if not set(part) & set("*?[")]
     return Path(parts[-1]).stem.replace(" ", "-").strip("/") or "root"
 
 
@@ -151,21 +174,61 @@ def annotate_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "annotate", dry_run)
 
 
-@verb("snapshot", examples=["curate snapshot", "curate snapshot --dry-run"], exits=WRITES)
-@dry_run_option()
-@pass_invocation
-def snapshot_verb(invocation: Invocation, dry_run: bool) -> int:
-    """Freeze the training sets whose content has changed."""
-    return _run(invocation, "snapshot", dry_run)
-
-
-@verb("export", examples=["curate export", "curate export --folder sets"], exits=WRITES)
+@verb(
+    "export",
+    examples=["curate export", "curate export --folder sets", "HF_TOKEN=… curate export --push --hub my-name"],
+    exits=WRITES,
+)
 @setting_option("--folder", "export.folder", metavar="FOLDER", help="Write the training sets there.")
+@setting_option("--hub", "export.hub", metavar="NAME", help="User or organisation to push to.")
+@click.option("--push", is_flag=True, help="Then send them to the hub at HF_ENDPOINT, with the token in HF_TOKEN.")
 @dry_run_option()
 @pass_invocation
-def export_verb(invocation: Invocation, dry_run: bool) -> int:
-    """Write the newest training sets as Parquet with a card."""
-    return _run(invocation, "export", dry_run)
+def export_verb(invocation: Invocation, /, push: bool, dry_run: bool) -> int:
+    """Write the newest training sets as Parquet with a card.
+
+    A folder that exists grows: old shards stay as they are. Every export is loaded back before it is put in place. With
+    --push, what the hub does not have yet is sent there in one commit for each folder.
+    """
+    report = run_step(invocation, "export", dry_run=dry_run)
+    if not push or report is None:
+        return 0
+    from curate.flows.steps.export import push_exports
+
+    show_report(invocation, push_exports(invocation.project(), invocation.progress()))
+    return exit_code([report])
+
+
+@verb(
+    "label",
+    examples=["curate label --import answers.json", "curate label --import answers.json --dry-run"],
+    exits=WRITES,
+)
+@click.option(
+    "--import",
+    "file",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Label Studio's export in the format JSON.",
+)
+@dry_run_option()
+@pass_invocation
+def label_verb(invocation: Invocation, /, file: Path, dry_run: bool) -> int:
+    """Take in people's answers from a Label Studio export.
+
+    Answers become annotations of the kind human, so a snapshot trusts them first. What cannot be used is in the table
+    rejects with its reason. The tasks to be answered come from: [export] formats = ["label-studio"].
+    """
+    from curate.flows.steps.answers import import_answers, plan_answers
+
+    project, progress = invocation.project(), invocation.progress()
+    if dry_run:
+        show_plans(invocation, [plan_answers(project, file)])
+        return 0
+    report = import_answers(project, file, progress)
+    show_report(invocation, report)
+    return ingest_exit_code(report)
 
 
 @verb("learn", examples=["curate learn", "curate learn --dry-run"], exits=WRITES)

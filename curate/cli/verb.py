@@ -41,11 +41,25 @@ class Verb(click.Command):
             formatter.write_dl([(str(code), EXIT_CODES[code]) for code in self.exits])
 
 
+class VerbGroup(Verb, click.Group):
+    """A verb that also has verbs below it, and does its own work where none of them is called."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, invoke_without_command=True, subcommand_metavar="[VERB …]", **options)
+
+
 def verb(
     name: str, *, examples: Sequence[str], exits: Sequence[int] = ()
 ) -> Callable[[Callable[..., int | None]], Verb]:
     """Make a function the verb `name`; `exits` are its exit codes besides those that every verb has."""
     return click.command(name, cls=Verb, examples=examples, exits=exits)
+
+
+def verb_group(
+    name: str, *, examples: Sequence[str], exits: Sequence[int] = ()
+) -> Callable[[Callable[..., int | None]], VerbGroup]:
+    """Make a function the verb `name` with verbs below it; it is called before each of them, too."""
+    return click.command(name, cls=VerbGroup, examples=examples, exits=exits)
 
 
 def common_options() -> list[click.Parameter]:

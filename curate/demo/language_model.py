@@ -23,7 +23,8 @@ attributes = ["kind"]
 sample = @SAMPLE@
 address = @ADDRESS@
 model = @MODEL@
-excerpt_characters = 300
+excerpt_characters = 200
+concurrency = 1                        # the embedded model is quickest with one question at a time
 
 [[annotator.examples]]
 text = "def area(width, height):\\n    return width * height"

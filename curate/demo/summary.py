@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.report import text
-from curate.report.data import Agreement, Alignment, LearnerSummary, ReportData
+from curate.report.data import Accuracy, Agreement, Alignment, LearnerSummary, ReportData
 from curate.report.render import interval
 from curate.types import StepReport, total
 
@@ -23,6 +23,8 @@ _ON_PURPOSE = {
     "not-utf-8": "a picture under the name of a text file",
     "image-does-not-decode": "half of an image",
 }
+_WHY_DROPPED = {"duplicate": " (they differ in case, white space or Unicode form only)"}
+_LEFT_OUT = frozenset({"no label", "no score", "below the cut"})
 _EXPORT = {"python-like": "texts", "digits": "images"}
 
 
@@ -95,7 +97,7 @@ def _arrived(data: ReportData) -> Iterator[str]:
     yield from _columns(rows)
     yield "by kind: " + ", ".join(f"{name} {text.count(count)}" for name, count in _known_kinds(data).items())
     for reason, count in _drops(data):
-        yield f"dropped as {reason}: {text.count(count)} (they differ in case, white space or Unicode form only)"
+        yield f"dropped as {reason}: {text.count(count)}{_WHY_DROPPED.get(reason, '')}"
 
 
 def _known_kinds(data: ReportData) -> dict[str, int]:
@@ -108,8 +110,9 @@ def _known_kinds(data: ReportData) -> dict[str, int]:
 
 
 def _drops(data: ReportData) -> list[tuple[str, int]]:
-    stages = [stage for funnel in data.funnels for stage in funnel.stages]
-    return [(drop.reason, drop.count) for stage in stages for drop in stage.drops if drop.reason == "duplicate"]
+    """What decisions dropped, by reason; what a snapshot left out for other reasons is no drop."""
+    drops = [drop for funnel in data.funnels for stage in funnel.stages for drop in stage.drops]
+    return [(drop.reason, drop.count) for drop in drops if drop.reason not in _LEFT_OUT]
 
 
 def _refused(data: ReportData) -> Iterator[str]:
@@ -165,8 +168,8 @@ def _learned(learners: Sequence[LearnerSummary]) -> Iterator[str]:
     for learner in learners:
         rows = [("increment", "new digits", "learned", "accuracy before", "and after (95% interval)")]
         for increment in learner.increments:
-            before = text.percent(increment.before.value) if increment.before else "-"
-            after = f"{text.percent(increment.after.value)} ({interval(increment.after)})" if increment.after else "-"
+            before = _share(increment.before)
+            after = f"{_share(increment.after)} ({interval(increment.after)})" if increment.after else "-"
             classes = ", ".join(increment.new_classes)
             rows.append((str(increment.number), classes, text.count(increment.items), before, after))
         yield from _columns(rows)
@@ -175,11 +178,16 @@ def _learned(learners: Sequence[LearnerSummary]) -> Iterator[str]:
             yield f"forgetting: the earlier digits lost {text.percent(learner.forgetting)} since their best, on average"
 
 
+def _share(accuracy: Accuracy | None) -> str:
+    """An accuracy in percent; nothing is said of no items."""
+    return text.percent(accuracy.value) if accuracy and accuracy.is_known else "-"
+
+
 def _beside(learner: LearnerSummary) -> Iterator[str]:
     """Name the baselines, and admit it when one of them is better."""
     if not learner.baselines:
         return
-    yield "simpler ones: " + ", ".join(f"{name} {text.percent(accuracy.value)}" for name, accuracy in learner.baselines)
+    yield "simpler ones: " + ", ".join(f"{name} {_share(accuracy)}" for name, accuracy in learner.baselines)
     reached = learner.increments[-1].after if learner.increments else None
     better = [name for name, accuracy in learner.baselines if reached and accuracy.value > reached.value]
     if better:

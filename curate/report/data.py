@@ -170,10 +170,15 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """`value` of `total` items, as a share in [0, 1]."""
+    """`value` of `total` items, as a share in [0, 1]; of no items it says nothing, and is shown as such."""
 
     value: float
     total: int
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there were items to measure it on."""
+        return self.total > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,9 @@ def learner_chart(learner: LearnerSummary, name: str) -> str:
     before = tuple(_point(increment.before) for increment in learner.increments)
     after = tuple(_point(increment.after) for increment in learner.increments)
     last = learner.increments[-1].after
-    reached = "" if last is None else f" After the last increment it is {text.percent(last.value)}."
+    reached = (
+        "" if last is None or not last.is_known else f" After the last increment it is {text.percent(last.value)}."
+    )
     return charts.line_chart(
         (charts.Series("before", "before", before), charts.Series("after", "after", after)),
         [str(increment.number) for increment in learner.increments],
@@ -97,7 +99,7 @@ def learner_chart(learner: LearnerSummary, name: str) -> str:
 
 
 def _point(accuracy: Accuracy | None) -> charts.Point | None:
-    if accuracy is None:
+    if accuracy is None or not accuracy.is_known:
         return None
     found = wilson_interval(*_counts(accuracy))
     return charts.Point(accuracy.value, found.low, found.high)

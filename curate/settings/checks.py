@@ -95,11 +95,47 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
     _known("label", [snapshot.label] if snapshot.label else [], labels, where)
     claimants = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
     _known("annotator", snapshot.annotators, claimants, where)
-    if snapshot.order_by == "align" and not settings.align.target:
-        raise ConfigurationError(f'{where}: order_by = "align" needs a target', hint="set target in [align]")
+    _check_asked_values(settings, snapshot, labels, where)
+    _check_ranges(snapshot, where)
+    selectors = {snapshot.order_by, *(entry.selector for entry in snapshot.scores)}
+    if "align" in selectors and not settings.align.target:
+        raise ConfigurationError(f'{where}: the selector "align" needs a target', hint="set target in [align]")
+    if snapshot.budget.characters and snapshot.modality != "text":
+        raise ConfigurationError(f"{where}: {snapshot.modality} has no characters to budget", hint="use limit instead")
     total = math.fsum(snapshot.splits.values())
     if not math.isclose(total, 1.0, abs_tol=1e-9):
         raise ConfigurationError(f"{where}: the splits sum to {total:g}, not to 1")
+
+
+def _check_asked_values(settings: Settings, snapshot: SnapshotSettings, attributes: set[str], where: str) -> None:
+    """Refuse attributes that nobody asks about, and values that no claim can have."""
+    asked = [*snapshot.values.items(), *((quota.attribute, tuple(quota.values)) for quota in snapshot.quotas)]
+    _known("attribute", [attribute for attribute, _ in asked], attributes, where)
+    closed = {
+        one.name: one.values for one in settings.protocol.attribute if one.name not in source_attributes(settings)
+    }
+    for attribute, values in asked:
+        if attribute in closed:
+            _known("value", values, closed[attribute], f"{where}, attribute {attribute!r}")
+    quotas = [quota.attribute for quota in snapshot.quotas]
+    for quota in snapshot.quotas:
+        if quotas.count(quota.attribute) > 1:
+            raise ConfigurationError(f"{where}: two quotas of {quota.attribute!r}", hint="write them as one")
+        if not quota.most and not quota.values:
+            raise ConfigurationError(f"{where}: the quota of {quota.attribute!r} bounds nothing", hint="most = 100")
+
+
+def _check_ranges(snapshot: SnapshotSettings, where: str) -> None:
+    selectors = [entry.selector for entry in snapshot.scores]
+    for entry in snapshot.scores:
+        if selectors.count(entry.selector) > 1:
+            raise ConfigurationError(f"{where}: two ranges of {entry.selector!r} scores", hint="write them as one")
+        if entry.min is None and entry.max is None:
+            raise ConfigurationError(
+                f"{where}: the range of {entry.selector!r} scores bounds nothing", hint="min = 0.5"
+            )
+        if entry.min is not None and entry.max is not None and entry.min > entry.max:
+            raise ConfigurationError(f"{where}: no {entry.selector!r} score lies between {entry.min} and {entry.max}")
 
 
 def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> None:

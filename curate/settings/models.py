@@ -6,7 +6,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from curate.types import Modality
 
-Format = Literal["auto", "text", "jsonl", "parquet", "images"]
+Format = Literal["auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
+ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
 Count = Annotated[StrictInt, Field(ge=0)]
 Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -35,7 +36,10 @@ class Section(BaseModel):
 
 
 class SourceSettings(Section):
-    """Where items come from. `path` is a file, a folder or a glob; "" as a column name means that there is none.
+    """Where items come from; "" as a column name means that there is none.
+
+    `path` is a file, a folder or a glob, an address that fsspec knows such as `s3://bucket/folder`, or `-` for standard
+    input. Secrets come from the environment only.
 
     `label` is a column, or "folder" for the name of the folder that a file lies in; such labels become annotations of
     `attribute` by an annotator that has the source's name.
@@ -57,7 +61,7 @@ class SourceSettings(Section):
 
 
 class DedupSettings(Section):
-    """Duplicates: texts that are equal after normalisation, and with `near` texts and with `images` images that are alike.
+    """Duplicates: texts that are equal after normalisation; with `near` also texts, with `images` images that are alike.
 
     Texts are alike whose sets of `shingles` (runs of words or of characters) have a Jaccard similarity of `threshold`;
     images whose perceptual hashes differ in at most `image_distance` of 64 bits.
@@ -151,28 +155,69 @@ class LLMAnnotatorSettings(Section):
 AnnotatorSettings = Annotated[RuleAnnotatorSettings | LLMAnnotatorSettings, Field(discriminator="kind")]
 Share = Annotated[StrictFloat, Field(ge=0, le=1)]
 Split = Literal["train", "validation", "test"]
+Decided = Literal["keep", "drop", "query", "skip", "none"]
+Bound = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+FilledNames = Annotated[Names, Field(min_length=1)]
+
+
+class ScoreRangeSettings(Section):
+    """Only items whose newest score by `selector` lies between `min` and `max`, both included."""
+
+    selector: Name
+    min: Bound | None = None
+    max: Bound | None = None
+
+
+class QuotaSettings(Section):
+    """At most so many items with each value of `attribute`: `values` by value, `most` for others (0 = any number)."""
+
+    attribute: Name
+    most: Count = 0
+    values: dict[str, Annotated[StrictInt, Field(ge=1)]] = {}
+
+
+class BudgetSettings(Section):
+    """How much content at most, in Unicode characters of texts (0 = any amount)."""
+
+    characters: Count = 0
 
 
 class SnapshotSettings(Section):
     """A training set: which items, in which order, how many at most (0 = all), with which label, split how.
 
-    `annotators` is the order of trust: the first that has claimed a value decides. No `sources` means all.
+    `annotators` is the order of trust: the first that has claimed a value decides. No `sources` means all. `values` are
+    the allowed values by attribute, `decisions` the allowed latest decisions by step ("none": it has not decided); what
+    any other step drops is out. `order_by` names a selector, whose best come first.
     """
 
     name: Name
     modality: Modality = "text"
     sources: Names = ()
-    order_by: Literal["", "align"] = ""
+    values: dict[str, FilledNames] = {}
+    scores: tuple[ScoreRangeSettings, ...] = ()
+    decisions: dict[str, Annotated[tuple[Decided, ...], Field(min_length=1), AfterValidator(_distinct)]] = {}
+    order_by: str = ""
     limit: Count = 0
+    budget: BudgetSettings = BudgetSettings()
+    quotas: tuple[QuotaSettings, ...] = ()
     label: str = ""
     annotators: Names = ()
     splits: dict[Split, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
 class ExportSettings(Section):
-    """Where training sets are written."""
+    """Where training sets are written, and how.
+
+    Parquet is always written; `formats` adds others. A shard holds up to `shard_megabytes` of content. `hub` is the
+    user or organisation under whose name `curate export --push` sends the folders to a hub ("" = nowhere), as `private`
+    or public data sets; the hub's address is the variable HF_ENDPOINT's, the token HF_TOKEN's.
+    """
 
     folder: FilledPath = "exports"
+    formats: Annotated[tuple[ExportFormat, ...], AfterValidator(_distinct)] = ("parquet",)
+    shard_megabytes: Annotated[StrictInt, Field(ge=1)] = 256
+    hub: str = ""
+    private: StrictBool = True
 
 
 class LearnerSettings(Section):

@@ -66,7 +66,11 @@ def _annotate(project: Project, progress: Progress, annotating: Annotating) -> t
 
 
 def _annotate_sample(
-    project: Project, progress: Progress, annotating: Annotating, ledger: LedgerKey, compute: Callable[[pa.Table], Outcome]
+    project: Project,
+    progress: Progress,
+    annotating: Annotating,
+    ledger: LedgerKey,
+    compute: Callable[[pa.Table], Outcome],
 ) -> tuple[int, int]:
     """Annotate the sample in the order of a hash, a few items a commit, so that a kill costs little."""
     with project.reader() as reader:
@@ -79,9 +83,7 @@ def _annotate_sample(
         began = time.perf_counter()
         outcome = compute(items)
         ids = items["item_id"].to_pylist()
-        project.store.commit(
-            Write("annotate", outcome.tables, (), ledger, ids, time.perf_counter() - began)
-        )
+        project.store.commit(Write("annotate", outcome.tables, (), ledger, ids, time.perf_counter() - began))
         annotating.forget_committed()
         done, failed = done + len(items) - outcome.failed, failed + outcome.failed
         progress.advance(len(items))

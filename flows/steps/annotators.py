@@ -122,7 +122,9 @@ def annotatings(project: Project) -> Iterator[Annotating]:
             yield ModelAnnotating(project, settings)
         else:
             rules = [rule_from_mapping(rule.model_dump()) for rule in settings.rules]
-            yield Annotating(project, RuleAnnotator(settings.name, _protocol(project), rules, conflicts=settings.conflicts))
+            yield Annotating(
+                project, RuleAnnotator(settings.name, _protocol(project), rules, conflicts=settings.conflicts)
+            )
 
 
 def model_folder() -> Path:

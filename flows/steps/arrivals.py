@@ -49,7 +49,6 @@ def arrival_tables(
 
 def _select(name: str, table: pa.Table, **constants: str) -> pa.Table:
 
-
     columns = {
         column: constants[column] if column in constants else table[column] for column in schema_table(name).names
     }
@@ -57,7 +56,9 @@ def _select(name: str, table: pa.Table, **constants: str) -> pa.Table:
 
 
 def _source_row(source: SourceSettings) -> pa.Table:
-    mapping = source.model_dump(include={"text", "image", "events", "label", "attribute", "id", "meta", "licence", "time_unit"})
+    mapping = source.model_dump(
+        include={"text", "image", "events", "label", "attribute", "id", "meta", "licence", "time_unit"}
+    )
     columns = {
         "source": source.name,
         "address": source.path,

@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ItemWork:
-    """A computation over pending items: its ledger key, the modalities it takes, and the function from batch to rows."""
+    """A computation over pending items: its ledger key, the modalities it takes, the function from batch to rows."""
 
     ledger: LedgerKey
     modalities: Sequence[str]

@@ -1,41 +1,69 @@
-"""The step `export`: write the newest number of every snapshot as a Hugging Face dataset folder."""
+"""The step `export`: bring every snapshot's dataset folder to its newest number; on request send it to a hub."""
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from curate.errors import ConfigurationError
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
-from curate.settings import SnapshotSettings
 from curate.store.card import dataset_card
-from curate.store.exports import ExportPlan, export_snapshot, is_exported, label_names
+from curate.store.exports.hub import push_export
+from curate.store.exports.manifest import read_export_manifest
+from curate.store.exports.plan import ExportPlan, label_names
+from curate.store.exports.write import export_snapshot, is_complete, missing_items
 from curate.store.reader import Reader
-from curate.store.snapshots import latest_snapshot, snapshot_row
+from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
 from curate.types import Progress, StepReport
 
 
 class ExportStep:
-    """An export that lies there already, with the same content, is not written again."""
+    """A folder that exists grows by each number since its last; a new one begins with the newest."""
 
     name = "export"
 
     def plan(self, project: Project, progress: Progress) -> Plan:
-        """Count the snapshots whose newest number has not been exported."""
+        """Count the numbers that have not been exported."""
         with project.reader() as reader:
-            waiting = [plan.folder_name for plan in _waiting(project, reader)]
-        return Plan(self.name, len(waiting), len(project.settings.snapshot) - len(waiting), notes=tuple(waiting))
+            waiting = [f"{snapshot.snapshot} {snapshot.number}" for snapshot in _waiting(project, reader)]
+        return Plan(self.name, len(waiting), _complete(project, waiting), notes=tuple(waiting))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
-        """Write what is missing, each export whole or not at all."""
+        """Write what is missing, each number whole or not at all."""
         began = time.perf_counter()
         written: dict[str, str] = {}
         with project.reader() as reader:
-            for plan in list(_waiting(project, reader)):
+            for snapshot in _waiting(project, reader):
+                plan = _export_plan(project, reader, snapshot)
                 folder = export_snapshot(reader, plan, export_folder(project))
-                written[plan.folder_name] = shown_path(project, folder)
+                written[f"{snapshot.snapshot} {snapshot.number}"] = shown_path(project, folder)
         return step_report(
-            self.name, began, done=len(written), skipped=len(project.settings.snapshot) - len(written), details=written
+            self.name, began, done=len(written), skipped=_complete(project, list(written)), details=written
         )
+
+
+def push_exports(project: Project, progress: Progress) -> StepReport:
+    """Send the folder of every snapshot to the hub that the environment names; what it has is not sent again.
+
+    Raises:
+        ConfigurationError: `[export] hub` names no owner, or there is no token.
+        ServiceError: the hub cannot be reached.
+    """
+    began = time.perf_counter()
+    settings = project.settings.export
+    if not settings.hub:
+        raise ConfigurationError("there is no owner on the hub to send to", hint='[export] hub = "your-name"')
+    folders = [export_folder(project) / snapshot.name for snapshot in project.settings.snapshot]
+    present = [folder for folder in folders if read_export_manifest(folder)]
+    progress.start("push", len(present))
+    sent: dict[str, str] = {}
+    for folder in present:
+        repository = f"{settings.hub}/{folder.name}"
+        if push_export(folder, repository, private=settings.private):
+            sent[folder.name] = repository
+        progress.advance()
+    progress.finish("push")
+    return step_report("push", began, done=len(sent), skipped=len(present) - len(sent), details=sent)
 
 
 def export_folder(project: Project) -> Path:
@@ -49,17 +77,38 @@ def shown_path(project: Project, path: Path) -> str:
     return path.resolve().relative_to(project.folder.resolve()).as_posix() if inside else path.as_posix()
 
 
-def _waiting(project: Project, reader: Reader) -> Iterator[ExportPlan]:
+def _complete(project: Project, waiting: list[str]) -> int:
+    """How many of the project's snapshots have nothing to export."""
+    return len(project.settings.snapshot) - len({entry.rpartition(" ")[0] for entry in waiting})
+
+
+def _waiting(project: Project, reader: Reader) -> Iterator[Numbered]:
+    """Yield the numbers to be exported, snapshot by snapshot, the oldest first."""
     for settings in project.settings.snapshot:
-        plan = _export_plan(project, reader, settings)
-        if plan and not is_exported(export_folder(project), plan):
-            yield plan
+        numbered = list_snapshots(reader, settings.name)
+        if not numbered:
+            continue
+        held = read_export_manifest(export_folder(project) / settings.name)
+        after = held.newest.number if held else numbered[-1].number - 1
+        # A number whose items have been erased since cannot be written any more: the next one stands for it.
+        between = [found for found in numbered[:-1] if found.number > after and not missing_items(reader, found)]
+        done = held is not None and is_complete(held, numbered[-1], _formats(project))
+        yield from between if done else (*between, numbered[-1])
 
 
-def _export_plan(project: Project, reader: Reader, settings: SnapshotSettings) -> ExportPlan | None:
-    snapshot = latest_snapshot(reader, settings.name)
-    if snapshot is None:
-        return None
+def _export_plan(project: Project, reader: Reader, snapshot: Numbered) -> ExportPlan:
     attributes = {attribute.name: attribute.values for attribute in project.settings.protocol.attribute}
-    classes = label_names(reader, snapshot, attributes.get(settings.label, ())) if settings.label else ()
-    return ExportPlan(snapshot, snapshot_row(reader, snapshot).modality, classes, dataset_card(reader, snapshot))
+    row = snapshot_row(reader, snapshot)
+    label = row.spec["label"]
+    return ExportPlan(
+        snapshot,
+        row.modality,
+        label_names(reader, snapshot, attributes.get(label, ())) if label else (),
+        dataset_card(reader, snapshot),
+        _formats(project),
+        project.settings.export.shard_megabytes * 10**6,
+    )
+
+
+def _formats(project: Project) -> tuple[str, ...]:
+    return tuple(name for name in project.settings.export.formats if name != "parquet")

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.flows.project import parameters_hash
-from curate.learners.encoders.factory import encoder_named
 from curate.learners.base import BaseLearner
+from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import learner_named
 from curate.store.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
 from curate.store.reader import Reader
@@ -111,7 +111,7 @@ def learn_increment(reader: Reader, pupil: Pupil, learner: BaseLearner, incremen
 
 
 def evaluate(reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Increment) -> Evaluation:
-    """Ask the learner for the class of every labelled test item of the snapshot, whether it has met the class or not."""
+    """Ask the learner for the class of every labelled test item of the snapshot, classes never met included."""
     items = snapshot_items(reader, increment.snapshot, increment.number, ["test"])
     items = items.filter(pc.is_valid(items["label"]))
     encoder = encoder_named(pupil.encoder)
@@ -161,7 +161,9 @@ def checkpoint_write(
     return partial(Write, "learn", tables, [move], None, ())
 
 
-def _metric_rows(pupil: Pupil, checkpoint: str, increment: Increment, before: Evaluation, after: Evaluation) -> pa.Table:
+def _metric_rows(
+    pupil: Pupil, checkpoint: str, increment: Increment, before: Evaluation, after: Evaluation
+) -> pa.Table:
     measured = [("accuracy before", "all", before.accuracy), ("accuracy", "all", after.accuracy)]
     measured.append(("test items", "all", float(after.items)))
     for label, count in sorted(after.counts.items()):

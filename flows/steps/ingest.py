@@ -1,5 +1,6 @@
 """The step `ingest`: take in what is new in every source, and say what was refused and why."""
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -9,12 +10,14 @@ import pyarrow as pa
 
 from curate.errors import BadDataError
 from curate.flows.project import Project
-from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.arrivals import Arrivals, arrival_tables
+from curate.flows.steps.base import Plan, step_report
 from curate.settings import SourceSettings
-from curate.store.ingestion.files import EmptySourceError, SourceFile, list_files
+from curate.store.care.tombstones import refuse_erased
+from curate.store.ingestion.files import is_path, list_files
 from curate.store.ingestion.mapping import Mapping
-from curate.store.ingestion.read import Parsed, read_file
+from curate.store.ingestion.read import Part, read_files
+from curate.store.ingestion.source_file import EmptySourceError, SourceFile
 from curate.store.work import cursors
 from curate.store.write import CursorMove, Write
 from curate.types import Progress, StepReport
@@ -45,7 +48,7 @@ class Position:
 class Batch:
     """Parsed parts of consecutive files that make one commit, with the cursors that move with them."""
 
-    parts: list[tuple[SourceFile, Parsed]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     moves: dict[str, CursorMove] = field(default_factory=dict)
     rows: int = 0
     bytes: int = 0
@@ -97,7 +100,8 @@ class IngestStep:
 def _files(project: Project, source: SourceSettings) -> tuple[list[SourceFile], list[str]]:
     """List a source's files; an empty folder is a note, for data may still come, a missing one an error."""
     try:
-        return list_files(str(project.path(source.path)), _mapping(source)), []
+        address = str(project.path(source.path)) if is_path(source.path) else source.path
+        return list_files(address, _mapping(source)), []
     except EmptySourceError as error:
         return [], [f"source {source.name!r}: {error.message}"]
     except BadDataError as error:
@@ -134,14 +138,17 @@ def _is_done(file: SourceFile, positions: dict[str, str]) -> bool:
 def _ingest_source(
     project: Project, progress: Progress, source: SourceSettings, files: list[SourceFile], arrivals: Arrivals
 ) -> None:
-    """Read what is new; when another process moved the cursors meanwhile, look again and go on from there."""
-    if not files:
-        return
-    while waiting := _waiting(project, source, files):
+    """Read what is new; when another process moved the cursors meanwhile, look again and go on from there.
+
+    A file of which nobody can tell whether it changed, such as standard input, has no cursor and is read once a run.
+    """
+    changing = [file for file in files if not file.fingerprint]
+    if changing:
+        _ingest_files(project, progress, source, changing, {}, arrivals)
+    lasting = [file for file in files if file.fingerprint]
+    while lasting and (waiting := _waiting(project, source, lasting)):
         positions, unread = waiting
-        progress.start(f"ingest {source.name}", len(unread))
         _ingest_files(project, progress, source, unread, positions, arrivals)
-        progress.finish(f"ingest {source.name}")
 
 
 def _waiting(
@@ -162,45 +169,55 @@ def _ingest_files(
     arrivals: Arrivals,
 ) -> None:
     """Commit batch after batch until the end, or until another process has moved a cursor."""
+    progress.start(f"ingest {source.name}", len(files))
     for batch in _batches(source, files, positions):
         if not _commit(project, source, batch, arrivals):
-            return
-        complete = sum(parsed.complete for _, parsed in batch.parts)
+            break
+        complete = sum(len(part.files) for part in batch.parts if part.parsed.complete)
         arrivals.files += complete
         progress.advance(complete)
+    progress.finish(f"ingest {source.name}")
 
 
 def _batches(source: SourceSettings, files: Iterable[SourceFile], positions: dict[str, str]) -> Iterator[Batch]:
     """Group parsed parts greedily; borders depend on the files and where the cursors stand, not on this process."""
-    mapping = _mapping(source)
+    standing = dict(positions)
+
+    def start_row(file: SourceFile) -> int:
+        position = Position.decode(standing.get(file.locator, ""))
+        return position.row if position.fingerprint == file.fingerprint else 0
+
     batch = Batch()
-    for file in files:
-        before = positions.get(file.locator, "")
-        start = Position.decode(before)
-        row = start.row if start.fingerprint == file.fingerprint else 0
-        for parsed in read_file(file, mapping, row):
-            after = Position(file.fingerprint, parsed.next_row, parsed.complete).encode()
-            _put(batch, source, file, parsed, before, after)
-            if batch.full:
-                yield batch
-                batch, before = Batch(), after
+    for part in read_files(files, _mapping(source), start_row):
+        _put(batch, source, part, standing)
+        if batch.full:
+            yield batch
+            batch = Batch()
     if batch.parts:
         yield batch
 
 
-def _put(batch: Batch, source: SourceSettings, file: SourceFile, parsed: Parsed, before: str, after: str) -> None:
-    batch.parts.append((file, parsed))
-    first = batch.moves[file.locator].before if file.locator in batch.moves else before
-    batch.moves[file.locator] = CursorMove(_consumer(source), file.locator, first, after)
+def _put(batch: Batch, source: SourceSettings, part: Part, standing: dict[str, str]) -> None:
+    """Add a part to the batch, and the cursors that move with it to where the files now stand."""
+    parsed = part.parsed
+    batch.parts.append(part)
+    for file in part.files:
+        if file.fingerprint:
+            before = standing.get(file.locator, "")
+            first = batch.moves[file.locator].before if file.locator in batch.moves else before
+            standing[file.locator] = Position(file.fingerprint, parsed.next_row, parsed.complete).encode()
+            batch.moves[file.locator] = CursorMove(_consumer(source), file.locator, first, standing[file.locator])
     batch.rows += len(parsed.records) + len(parsed.rejects)
     batch.bytes += parsed.records.nbytes
 
 
 def _commit(project: Project, source: SourceSettings, batch: Batch, arrivals: Arrivals) -> bool:
     began = time.perf_counter()
-    records = pa.concat_tables([parsed.records for _, parsed in batch.parts])
-    rejects = pa.concat_tables([_with_fingerprint(parsed.rejects, file) for file, parsed in batch.parts])
+    records = pa.concat_tables([part.parsed.records for part in batch.parts])
+    rejects = pa.concat_tables([_fingerprinted(part) for part in batch.parts])
     with project.reader() as reader:
+        records, erased = refuse_erased(reader, records)
+        rejects = pa.concat_tables([rejects, erased])
         tables = arrival_tables(reader, project.settings, source, records, rejects)
     moves = [move for move in batch.moves.values() if move.before != move.after]
     commit = project.store.commit(Write("ingest", tables, moves, seconds=time.perf_counter() - began))
@@ -209,5 +226,18 @@ def _commit(project: Project, source: SourceSettings, batch: Batch, arrivals: Ar
     return not commit.stale
 
 
-def _with_fingerprint(rejects: pa.Table, file: SourceFile) -> pa.Table:
-    return rejects.append_column("fingerprint", pa.array([file.fingerprint] * len(rejects), pa.string()))
+def _fingerprinted(part: Part) -> pa.Table:
+    """The part's rejects with their file's fingerprint, where it has none that of what was wrong with the row."""
+    rejects = part.parsed.rejects
+    if len(part.files) == 1:
+        fingerprints = [part.files[0].fingerprint] * len(rejects)
+    else:
+        known = {file.locator: file.fingerprint for file in part.files}
+        fingerprints = [known[locator] for locator in rejects["locator"].to_pylist()]
+    details = rejects["detail"].to_pylist()
+    told = [known or _hash(detail) for known, detail in zip(fingerprints, details, strict=True)]
+    return rejects.append_column("fingerprint", pa.array(told, pa.string()))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -3,10 +3,17 @@
 import time
 from collections.abc import Iterator
 
-from curate.errors import BadDataError
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
-from curate.flows.steps.increments import Increment, Pupil, checkpoint_write, evaluate, learn_increment, load_pupil, unlabelled_features
+from curate.flows.steps.increments import (
+    Increment,
+    Pupil,
+    checkpoint_write,
+    evaluate,
+    learn_increment,
+    load_pupil,
+    unlabelled_features,
+)
 from curate.learners.factory import BASELINES
 from curate.settings import LearnerSettings
 from curate.store.snapshots import list_snapshots
@@ -28,17 +35,31 @@ class LearnStep:
         """Learn increment by increment; each checkpoint, its metrics and the cursor commit together."""
         began = time.perf_counter()
         details: dict[str, dict[str, float]] = {}
+        notes: list[str] = []
         for pupil in _pupils(project):
             increments = _increments(project, pupil)
             if increments:
                 progress.start(f"learn {pupil.name}", len(increments))
-            for increment in increments:
-                measured = _consume(project, pupil, increment)
-                details[f"{pupil.name} {increment.snapshot} {increment.number}"] = measured
-                progress.advance()
-            if increments:
+                notes += _teach(project, progress, pupil, increments, details)
                 progress.finish(f"learn {pupil.name}")
-        return step_report(self.name, began, done=len(details), details=details)
+        return step_report(self.name, began, done=len(details), notes=tuple(notes), details=details)
+
+
+def _teach(
+    project: Project,
+    progress: Progress,
+    pupil: Pupil,
+    increments: list[Increment],
+    details: dict[str, dict[str, float]],
+) -> list[str]:
+    """Learn the increments in order; stop with a note at one that has nothing to learn from, for more may come."""
+    for increment in increments:
+        measured = _consume(project, pupil, increment)
+        if measured is None:
+            return [f"{pupil.name}: no labelled training item in {increment.snapshot} {increment.number} yet"]
+        details[f"{pupil.name} {increment.snapshot} {increment.number}"] = measured
+        progress.advance()
+    return []
 
 
 def _pupils(project: Project) -> Iterator[Pupil]:
@@ -65,11 +86,13 @@ def _increments(project: Project, pupil: Pupil) -> list[Increment]:
         position = int(cursor(reader, pupil.consumer()) or 0)
         numbered = list_snapshots(reader, pupil.snapshot, position)
     before = [position, *(snapshot.number for snapshot in numbered)]
-    return [Increment(s.snapshot, s.number, previous, s.content_hash) for s, previous in zip(numbered, before, strict=False)]
+    return [
+        Increment(s.snapshot, s.number, previous, s.content_hash) for s, previous in zip(numbered, before, strict=False)
+    ]
 
 
-def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, float]:
-    """Learn one increment and commit it, or find that another process has done so."""
+def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, float] | None:
+    """Learn one increment and commit it, or find that another process has done so; None where no class is known."""
     began = time.perf_counter()
     with project.reader() as reader:
         learner, parent = load_pupil(reader, project.store_folder, pupil)
@@ -78,12 +101,13 @@ def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, 
             learner.initialise(unlabelled_features(reader, pupil, increment))
         learned = learn_increment(reader, pupil, learner, increment)
         if not learner.classes:
-            raise BadDataError(
-                f"snapshot {increment.snapshot!r} {increment.number} holds no labelled training item for {pupil.name!r}",
-                unchanged="the learner and its cursor stayed where they were",
-                hint="set label in [[snapshot]] to an attribute that somebody has labelled",
-            )
+            return None
         after = evaluate(reader, pupil, learner, increment)
     write = checkpoint_write(project.store_folder, pupil, learner, increment, parent, learned, before, after)
     project.store.commit(write(time.perf_counter() - began))
-    return {"before": before.accuracy, "after": after.accuracy, "test_items": float(after.items), "learned": float(learned)}
+    return {
+        "before": before.accuracy,
+        "after": after.accuracy,
+        "test_items": float(after.items),
+        "learned": float(learned),
+    }

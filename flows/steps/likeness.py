@@ -1,9 +1,9 @@
 """When two items are alike: the ways in which the step `dedup` compares texts and images, behind one face."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curate.select.duplicates import METHOD as EQUALITY
 from curate.select.duplicates import signatures as equality_signatures
-from curate.select.minhash import PERMUTATIONS, MinHash, Signed, estimate, packed
+from curate.select.minhash import PERMUTATIONS, MinHash, estimate, packed
 from curate.select.perceptual import PerceptualHash, distances, image_hashes
 from curate.select.shingles import Shingling, jaccard
 from curate.settings import DedupSettings
@@ -20,8 +20,8 @@ from curate.store.signatures import contents, kept_signatures
 from curate.types import Modality
 
 _SLACK = 0.11
-"""Three standard deviations of an estimate: texts whose signatures lie further below the threshold are not read again."""
-_Content = pa.Table | pa.RecordBatch
+"""Three standard deviations of an estimate: texts whose signatures lie further below the threshold are not read."""
+_Content: TypeAlias = pa.Table | pa.RecordBatch
 
 
 class Similarity(NamedTuple):
@@ -34,15 +34,12 @@ class Similarity(NamedTuple):
 class Features(Protocol):
     """What is compared of a batch of items.
 
-    `equality` holds a hash that items have in common which are equal in all that counts, None for none. `keys` is int64
-    of (items, keys), and `present` says which items have them: items that are alike share a key.
+    `keys` is int64 of (items, keys), and `present` says which items have them: items that are alike share a key.
+    `signatures` is what is kept of each item, None where it has no keys.
     """
 
     @property
     def ids(self) -> Sequence[str]: ...
-
-    @property
-    def equality(self) -> Sequence[str | None]: ...
 
     @property
     def keys(self) -> NDArray[np.int64]: ...
@@ -50,9 +47,8 @@ class Features(Protocol):
     @property
     def present(self) -> NDArray[np.bool_]: ...
 
-    def signatures(self) -> Mapping[str, Sequence[str | None]]:
-        """Return by method what is kept of each item, None for nothing."""
-        ...
+    @property
+    def signatures(self) -> Sequence[str | None]: ...
 
     def similarity(self, position: int, others: Any, other: int) -> Similarity:
         """Compare an item of this batch with one of another batch."""
@@ -60,7 +56,10 @@ class Features(Protocol):
 
 
 class Likeness(Protocol):
-    """A way of comparing the items of one modality; `version` names method and parameters."""
+    """A way of comparing the items of one modality; `version` names method and parameters.
+
+    `reason` is why an item is dropped that is alike and not equal.
+    """
 
     @property
     def modality(self) -> Modality: ...
@@ -87,71 +86,95 @@ class Likeness(Protocol):
         ...
 
 
-class TextFeatures:
-    """Texts by their normalized form's hash and, where near-duplicates are sought, by their shingles."""
+class EqualTexts:
+    """Texts by the hash of their normalized form alone, in hexadecimal digits."""
 
-    def __init__(self, ids: Sequence[str], texts: Sequence[str], method: MinHash | None) -> None:
+    def __init__(self, ids: Sequence[str], hashes: Sequence[str]) -> None:
         self.ids = ids
-        self.equality = equality_signatures(texts)
-        self._method = method
-        self._signed: Signed | None = method.sign(texts) if method else None
+        self.present = np.ones(len(ids), np.bool_)
+        self.signatures: Sequence[str | None] = hashes
+        self._hashes = hashes
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
-        """The bands' keys; none where only equality counts."""
-        if self._method is None or self._signed is None:
-            return np.zeros((len(self.ids), 0), np.int64)
-        return self._method.keys(self._signed.minima)
+        """One key for each normalized form."""
+        return np.array([int(digits[:16], 16) for digits in self._hashes], np.uint64).view(np.int64)[:, None]
+
+    def similarity(self, position: int, others: "EqualTexts", other: int) -> Similarity:
+        """Return 1 for texts of one normalized form and 0 for others."""
+        return Similarity(float(self._hashes[position] == others._hashes[other]), EQUALITY)
+
+
+class SimilarTexts(EqualTexts):
+    """Texts by the hash of their normalized form, and by their shingles."""
+
+    def __init__(self, ids: Sequence[str], texts: Sequence[str], method: MinHash) -> None:
+        super().__init__(ids, equality_signatures(texts))
+        self._method = method
+        self._signed = method.sign(texts)
+        self._sets = self._signed.shingles.sets()
+        self.signatures = [b64encode(row).decode() for row in packed(self._signed.minima)]
 
     @cached_property
-    def present(self) -> NDArray[np.bool_]:
-        """Which texts have shingles to compare."""
-        return np.zeros(len(self.ids), np.bool_) if self._signed is None else self._signed.present
+    def keys(self) -> NDArray[np.int64]:
+        """The normalized form's key before the bands'; the former alone, repeated, for a text without words."""
+        equality = EqualTexts(self.ids, self._hashes).keys
+        bands = np.where(self._signed.present[:, None], self._method.keys(self._signed.minima), equality)
+        return np.concatenate((equality, bands), axis=1)
 
-    @cached_property
-    def _sets(self) -> Any:
-        return self._signed.shingles.sets() if self._signed else None
-
-    def signatures(self) -> Mapping[str, Sequence[str | None]]:
-        """Return the normalized form's hash, and the MinHash signature in base64."""
-        kept: dict[str, Sequence[str | None]] = {EQUALITY: self.equality}
-        if self._method and self._signed:
-            pairs = zip(packed(self._signed.minima), self.present, strict=True)
-            kept[self._method.version] = [b64encode(row).decode() if present else None for row, present in pairs]
-        return kept
-
-    def similarity(self, position: int, others: "TextFeatures", other: int) -> Similarity:
+    def similarity(self, position: int, others: EqualTexts, other: int) -> Similarity:
         """Return 1 for texts of one normalized form, else the Jaccard similarity of their shingles."""
-        if self.equality[position] == others.equality[other]:
-            return Similarity(1.0, EQUALITY)
-        if self._method is None:
-            return Similarity(0.0, EQUALITY)
+        equality = super().similarity(position, others, other)
+        if equality.value or not isinstance(others, SimilarTexts):
+            return equality
         return Similarity(jaccard(self._sets(position), others._sets(other)), self._method.version)
 
 
-class TextLikeness:
-    """Texts are alike that are equal after normalisation and, if asked for, that share most of their shingles."""
+class TextEquality:
+    """Texts are alike that are equal after normalisation."""
+
+    modality: Modality = "text"
+    reason = "duplicate"
+    threshold = 1.0
+    version = EQUALITY
+
+    def features(self, items: _Content) -> EqualTexts:
+        """Hash the texts' normalized forms."""
+        return EqualTexts(items["item_id"].to_pylist(), equality_signatures(items["text"].to_pylist()))
+
+    def kept(self, reader: Reader, ids: Sequence[str]) -> Iterator[EqualTexts]:
+        """Look the hashes up: no text is read again."""
+        known = kept_signatures(reader, self.version, ids)
+        yield EqualTexts(sorted(known), [known[item_id] for item_id in sorted(known)])
+
+    def plausible(self, first: Sequence[str], second: Sequence[str]) -> NDArray[np.bool_]:
+        """Compare the hashes themselves."""
+        return np.array([one == other for one, other in zip(first, second, strict=True)], np.bool_)
+
+
+class TextSimilarity:
+    """Texts are alike that are equal after normalisation, or share most of their shingles."""
 
     modality: Modality = "text"
     reason = "near-duplicate by MinHash"
 
     def __init__(self, settings: DedupSettings) -> None:
-        self._method = MinHash(settings.threshold, Shingling.parse(settings.shingles)) if settings.near else None
-        self.version = self._method.version if self._method else EQUALITY
+        self._method = MinHash(settings.threshold, Shingling.parse(settings.shingles))
+        self.version = self._method.version
         self.threshold = settings.threshold
 
-    def features(self, items: _Content) -> TextFeatures:
+    def features(self, items: _Content) -> SimilarTexts:
         """Hash, shingle and sign the texts."""
-        return TextFeatures(items["item_id"].to_pylist(), items["text"].to_pylist(), self._method)
+        return SimilarTexts(items["item_id"].to_pylist(), items["text"].to_pylist(), self._method)
 
-    def kept(self, reader: Reader, ids: Sequence[str]) -> Iterator[TextFeatures]:
+    def kept(self, reader: Reader, ids: Sequence[str]) -> Iterator[SimilarTexts]:
         """Read the texts again: shingles are not kept."""
         return map(self.features, contents(reader, ids))
 
     def plausible(self, first: Sequence[str], second: Sequence[str]) -> NDArray[np.bool_]:
         """Estimate the similarity from the signatures."""
         one, other = (
-            np.frombuffer(b64decode("".join(signatures)), np.uint8).reshape(-1, PERMUTATIONS)
+            np.frombuffer(b"".join(map(b64decode, signatures)), np.uint8).reshape(-1, PERMUTATIONS)
             for signatures in (first, second)
         )
         return estimate(one, other) >= self.threshold - _SLACK
@@ -162,10 +185,9 @@ class ImageFeatures:
 
     def __init__(self, ids: Sequence[str], hashes: Sequence[str | None], method: PerceptualHash) -> None:
         self.ids = ids
-        self.equality: Sequence[str | None] = [None] * len(ids)
         self.present = np.array([value is not None for value in hashes], np.bool_)
+        self.signatures = hashes
         self._method = method
-        self._kept = hashes
         self._hashes = np.array([int(value or "0", 16) for value in hashes], np.uint64)
 
     @cached_property
@@ -173,17 +195,13 @@ class ImageFeatures:
         """The keys of the hashes' blocks."""
         return self._method.keys(self._hashes)
 
-    def signatures(self) -> Mapping[str, Sequence[str | None]]:
-        """Return the hashes."""
-        return {self._method.version: self._kept}
-
     def similarity(self, position: int, others: "ImageFeatures", other: int) -> Similarity:
         """Return the share of equal bits."""
         different = int(distances(self._hashes[position], others._hashes[other]))
         return Similarity(1 - different / 64, self._method.version)
 
 
-class ImageLikeness:
+class ImageSimilarity:
     """Images are alike whose perceptual hashes differ in few bits."""
 
     modality: Modality = "image"

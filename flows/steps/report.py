@@ -21,6 +21,7 @@ from curate.report.data import (
 )
 from curate.report.render import render
 from curate.store import summaries
+from curate.store.exports.manifest import read_export_manifest
 from curate.store.manifest import replace_file
 from curate.store.reader import Reader
 from curate.types import Progress, StepReport
@@ -98,17 +99,14 @@ def _arrivals(reader: Reader) -> tuple[Arrival, ...]:
 
 def _exports(project: Project, listed: tuple[SnapshotSummary, ...]) -> tuple[Export, ...]:
     folder = Path(project.settings.export.folder)
-    newest = {snapshot.name: snapshot.number for snapshot in listed}
-    candidates = [(name, number, folder / f"{name}-{number:05d}") for name, number in newest.items()]
+    paths = {snapshot.name: folder / snapshot.name for snapshot in listed}
+    found = {name: read_export_manifest(project.path(str(path))) for name, path in paths.items()}
     return tuple(
-        Export(name, number, path.as_posix())
-        for name, number, path in candidates
-        if (project.path(str(path)) / "manifest.json").is_file()
+        Export(name, manifest.newest.number, paths[name].as_posix()) for name, manifest in found.items() if manifest
     )
 
 
 def _commits(reader: Reader) -> tuple[CommitRow, ...]:
-
 
     return tuple(
         CommitRow(row["commit_number"], row["step"], sum(json.loads(row["rows"]).values()), row["seconds"])

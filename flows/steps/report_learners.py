@@ -25,7 +25,9 @@ def learner_summaries(reader: Reader) -> tuple[LearnerSummary, ...]:
 def _summary(name: str, histories: dict[str, list[dict[str, Any]]]) -> LearnerSummary:
     history = histories[name]
     last = history[-1]
-    baselines = [(other.split("/", 1)[1], rows[-1]) for other, rows in histories.items() if other.startswith(f"{name}/")]
+    baselines = [
+        (other.split("/", 1)[1], rows[-1]) for other, rows in histories.items() if other.startswith(f"{name}/")
+    ]
     return LearnerSummary(
         name=name,
         snapshot=last["snapshot"],

@@ -9,9 +9,16 @@ from curate.report.data import Alignment, Drop, Funnel, Histogram, Sample, Snaps
 from curate.statistics import spearman
 from curate.store import summaries
 from curate.store.reader import Reader
-from curate.store.snapshots import SnapshotRow, latest_snapshot, snapshot_row
+from curate.store.snapshots import SnapshotRow, latest_snapshot, snapshot_row, stage_of
 
 _EXAMPLES = 5
+_PAST = "in the split of its past"
+_STAGES = (
+    ("decided", "kept by every decision"),
+    ("claimed", "labelled and scored"),
+    ("placed", _PAST),
+    ("cut", "selected"),
+)
 
 
 def snapshot_summaries(reader: Reader) -> tuple[SnapshotSummary, ...]:
@@ -60,20 +67,20 @@ def _newest_rows(reader: Reader, listed: tuple[SnapshotSummary, ...]) -> list[tu
 
 
 def _funnel(reader: Reader, name: str, row: SnapshotRow) -> Funnel:
-    counts = dict(row.funnel)
-    arrived = counts.pop("arrived")
+    counts = {line: count for line, count in row.funnel.items() if line not in ("arrived", "selected")}
+    arrived = row.funnel["arrived"]
     samples = {drop["reason"]: drop["samples"] for drop in summaries.dropped(reader, row.modality)}
     stages = [Stage("arrived", arrived)]
-    groups = (
-        ("kept by every decision", [reason for reason in counts if reason.startswith("dropped: ")]),
-        ("labelled and scored", [reason for reason in counts if reason in ("no label", "no score")]),
-        ("selected", [reason for reason in counts if reason == "below the cut"]),
-    )
+    groups = [(title, [line for line in counts if stage_of(line) == stage]) for stage, title in _STAGES]
     left = arrived
-    for stage, reasons in groups:
-        drops = tuple(_drop(reason, counts[reason], samples.get(reason.removeprefix("dropped: "), [])) for reason in reasons)
+    for title, reasons in groups:
+        if title == _PAST and not reasons:
+            continue
+        drops = tuple(
+            _drop(reason, counts[reason], samples.get(reason.removeprefix("dropped: "), [])) for reason in reasons
+        )
         left -= sum(drop.count for drop in drops)
-        stages.append(Stage(stage, left, drops))
+        stages.append(Stage(title, left, drops))
     return Funnel(name, tuple(stages))
 
 
@@ -115,7 +122,7 @@ def _sample(entry: dict[str, object], texts: dict[str, dict[str, str]]) -> Sampl
 def _shares(
     reader: Reader, row: SnapshotRow, scored: list[dict[str, object]]
 ) -> tuple[str, float | None, float | None]:
-    """How much of the selection bears its most frequent label, and of as many candidates drawn by a hash of their ids."""
+    """How much of the selection bears its most frequent label, and of as many candidates drawn by a hash."""
     if not row.spec["label"]:
         return "", None, None
     labels = summaries.labels_of(reader, str(row.spec["label"]))

@@ -1,52 +1,100 @@
 """The step `snapshot`: freeze every `[[snapshot]]` of the project whose content has changed."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from curate.errors import UnknownNameError
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
 from curate.settings import SnapshotSettings
-from curate.store.snapshots import Draft, Numbered, SnapshotSpec, draft_snapshot, latest_snapshot, snapshot_write, spec_hash
+from curate.store.snapshots import (
+    Draft,
+    Numbered,
+    Quota,
+    ScoreRange,
+    SnapshotSpec,
+    commit_as_of,
+    draft_snapshot,
+    latest_snapshot,
+    snapshot_write,
+    spec_hash,
+)
 from curate.types import Progress, StepReport
+
+_TRIES = 3
 
 
 class SnapshotStep:
-    """Equal content is never numbered twice."""
+    """Equal content is never numbered twice.
+
+    `as_of` (a commit's number or a time, "" for now) freezes what the store knew then; `names` are the snapshots to
+    look at, all by default.
+    """
 
     name = "snapshot"
 
+    def __init__(self, as_of: str = "", names: Sequence[str] = ()) -> None:
+        self._as_of = as_of
+        self._names = tuple(names)
+
     def plan(self, project: Project, progress: Progress) -> Plan:
         """Count the snapshots that would get a new number."""
-        changed = [draft for settings in project.settings.snapshot if (draft := _changed(project, settings))]
-        notes = tuple(f"{draft.spec.name}: {len(draft.items)} items" for draft, _ in changed)
-        return Plan(self.name, len(changed), len(project.settings.snapshot) - len(changed), notes=notes)
+        wanted = self._wanted(project)
+        changed = [draft for settings in wanted if (draft := self._changed(project, settings))]
+        notes = [f"{draft.spec.name}: {len(draft.items)} items" for draft, _ in changed]
+        notes += [note for draft, _ in changed for note in _remarks(draft)]
+        return Plan(self.name, len(changed), len(wanted) - len(changed), notes=tuple(notes))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Draft each snapshot and commit those that differ from their newest number."""
         began = time.perf_counter()
         details: dict[str, Mapping[str, int]] = {}
-        notes = []
-        for settings in project.settings.snapshot:
-            changed = _changed(project, settings)
+        notes: list[str] = []
+        wanted = self._wanted(project)
+        for settings in wanted:
+            draft, number = self._freeze(project, settings)
+            if draft:
+                notes += _remarks(draft)
+            if draft and number:
+                details[f"{settings.name} {number}"] = draft.funnel
+        skipped = len(wanted) - len(details)
+        return step_report(self.name, began, done=len(details), skipped=skipped, notes=tuple(notes), details=details)
+
+    def _wanted(self, project: Project) -> list[SnapshotSettings]:
+        """The snapshots asked for, those that train on the smallest share first.
+
+        They evaluate with what the others would also evaluate with, and more: so that none takes an item from the
+        training set of one that was frozen before it, and a second run finds nothing to do.
+        """
+        known = {settings.name: settings for settings in project.settings.snapshot}
+        for name in self._names:
+            if name not in known:
+                raise UnknownNameError("snapshot", name, known)
+        wanted = [settings for name, settings in known.items() if name in (self._names or known)]
+        return sorted(wanted, key=lambda settings: settings.splits.get("train", 0.0))
+
+    def _freeze(self, project: Project, settings: SnapshotSettings) -> tuple[Draft | None, int]:
+        """Return the draft (None where nothing has changed) and its number, 0 where it got none."""
+        for _ in range(_TRIES):
+            changed = self._changed(project, settings)
             if changed is None:
-                continue
+                return None, 0
             draft, before = changed
             if not len(draft.items):
-                notes.append(f"snapshot {settings.name!r} would be empty: {dict(draft.funnel)}")
-                continue
-            number = before + 1
-            if project.store.commit(snapshot_write(draft, number, before)).stale:
-                notes.append(f"snapshot {settings.name!r}: another run numbered it meanwhile")
-                continue
-            details[f"{settings.name} {number}"] = draft.funnel
-        return step_report(
-            self.name,
-            began,
-            done=len(details),
-            skipped=len(project.settings.snapshot) - len(details),
-            notes=tuple(notes),
-            details=details,
-        )
+                return draft, 0
+            if not project.store.commit(snapshot_write(draft, before + 1, before)).stale:
+                return draft, before + 1
+            # Another run has frozen a snapshot meanwhile: what it evaluates with must be known here.
+        return draft, 0
+
+    def _changed(self, project: Project, settings: SnapshotSettings) -> tuple[Draft, int] | None:
+        with project.reader() as reader:
+            as_of = commit_as_of(reader, self._as_of) if self._as_of else None
+            draft = draft_snapshot(reader, snapshot_spec(settings), as_of)
+            latest = latest_snapshot(reader, settings.name)
+        if latest is None:
+            return draft, 0
+        return None if _same(draft, latest) else (draft, latest.number)
 
 
 def snapshot_spec(settings: SnapshotSettings) -> SnapshotSpec:
@@ -59,18 +107,25 @@ def snapshot_spec(settings: SnapshotSettings) -> SnapshotSpec:
         limit=settings.limit,
         label=settings.label,
         annotators=tuple(settings.annotators),
-        splits=dict(settings.splits),
+        splits=dict(settings.splits.items()),
+        values=dict(settings.values),
+        scores=tuple(ScoreRange(entry.selector, entry.min, entry.max) for entry in settings.scores),
+        decisions={step: tuple(allowed) for step, allowed in settings.decisions.items()},
+        quotas=tuple(Quota(entry.attribute, entry.most, dict(entry.values)) for entry in settings.quotas),
+        characters=settings.budget.characters,
     )
-
-
-def _changed(project: Project, settings: SnapshotSettings) -> tuple[Draft, int] | None:
-    with project.reader() as reader:
-        draft = draft_snapshot(reader, snapshot_spec(settings))
-        latest = latest_snapshot(reader, settings.name)
-    if latest is None:
-        return draft, 0
-    return None if _same(draft, latest) else (draft, latest.number)
 
 
 def _same(draft: Draft, latest: Numbered) -> bool:
     return draft.content_hash == latest.content_hash and spec_hash(draft.spec) == latest.spec_hash
+
+
+def _remarks(draft: Draft) -> list[str]:
+    name = draft.spec.name
+    if not len(draft.items):
+        return [f"snapshot {name!r} would be empty: {dict(draft.funnel)}"]
+    if draft.staying:
+        return [
+            f"snapshot {name!r}: {draft.staying} items stay in the split of an earlier number; a new name divides anew"
+        ]
+    return []

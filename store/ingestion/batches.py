@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -42,15 +42,16 @@ def chunk_rows(rows: float) -> int:
     return int(max(1, min(_CHUNK_ROWS, rows)))
 
 
-def chunked(entries: Iterable[_T], size_of: Callable[[_T], int]) -> Iterator[list[_T]]:
+def chunked(entries: Iterable[_T], size_of: Callable[[_T], int], rows: int | None = None) -> Iterator[list[_T]]:
     """Cut what is read one by one into chunks; where reading fails, what was read before comes first."""
+    most = chunk_rows(_CHUNK_ROWS if rows is None else rows)
     chunk: list[_T] = []
     size = 0
     try:
         for entry in entries:
             chunk.append(entry)
             size += size_of(entry)
-            if len(chunk) >= _CHUNK_ROWS or size >= CHUNK_BYTES:
+            if len(chunk) >= most or size >= CHUNK_BYTES:
                 yield chunk
                 chunk, size = [], 0
     except (RefusedFileError, OSError):
@@ -67,8 +68,11 @@ def row_locators(file: SourceFile, rows: ArrayLike) -> pa.Array:
     return pc.binary_join_element_wise(f"{file.locator}#", numbers, "")
 
 
-def assemble(chunk: Chunk, file: SourceFile, mapping: Mapping) -> pa.Table:
-    """Turn a chunk into a table of the schema `ROWS`: each row either a record or, with a reason, a refusal."""
+def assemble(chunk: Chunk, file: SourceFile | Sequence[SourceFile], mapping: Mapping) -> pa.Table:
+    """Turn a chunk into a table of the schema `ROWS`: each row either a record or, with a reason, a refusal.
+
+    The rows are of one file, or each is of its own.
+    """
     length = len(chunk.rows)
     item_id, stored, size = CONTENT_OF[mapping.modality](chunk.content, mapping, chunk.refusals)
     columns = {
@@ -120,9 +124,19 @@ def group(tables: Iterable[pa.Table], mapping: Mapping, start_row: int) -> Itera
     for rows in _runs(tables, mapping):
         if held is not None:
             yield held
-        held = _parsed(rows)
+        held = parsed(rows)
     held = held or Parsed(RECORDS.empty_table(), REJECTS.empty_table(), start_row, True)
     yield replace(held, complete=True)
+
+
+def parsed(rows: pa.Table) -> Parsed:
+    """Part rows into records and rejects; the file may go on."""
+    next_row = rows["row"][-1].as_py() + 1
+    fine = rows["reason"].is_null()
+    if rows["reason"].null_count == rows.num_rows:
+        return Parsed(rows.select(RECORDS.names), REJECTS.empty_table(), next_row, False)
+    records, rejects = rows.filter(fine).select(RECORDS.names), rows.filter(pc.invert(fine)).select(REJECTS.names)
+    return Parsed(records, rejects, next_row, False)
 
 
 def _runs(tables: Iterable[pa.Table], mapping: Mapping) -> Iterator[pa.Table]:
@@ -151,15 +165,6 @@ def _borders(rows: pa.Table, mapping: Mapping) -> list[int]:
     return ends
 
 
-def _parsed(rows: pa.Table) -> Parsed:
-    next_row = rows["row"][-1].as_py() + 1
-    fine = rows["reason"].is_null()
-    if rows["reason"].null_count == rows.num_rows:
-        return Parsed(rows.select(RECORDS.names), REJECTS.empty_table(), next_row, False)
-    records, rejects = rows.filter(fine).select(RECORDS.names), rows.filter(pc.invert(fine)).select(REJECTS.names)
-    return Parsed(records, rejects, next_row, False)
-
-
 def _entities(identifiers: pa.Array | None, source: str, length: int) -> pa.Array:
     if identifiers is None:
         return pa.repeat("", length)
@@ -168,9 +173,13 @@ def _entities(identifiers: pa.Array | None, source: str, length: int) -> pa.Arra
     )
 
 
-def _labels(labels: pa.Array | None, file: SourceFile, mapping: Mapping, length: int) -> pa.Array | None:
+def _labels(
+    labels: pa.Array | None, file: SourceFile | Sequence[SourceFile], mapping: Mapping, length: int
+) -> pa.Array | None:
     if mapping.label == FOLDER_LABEL:
-        return pa.repeat(file.folder, length) if file.folder else None
+        if isinstance(file, SourceFile):
+            return pa.repeat(file.folder, length) if file.folder else None
+        labels = pa.array([each.folder for each in file], pa.string())
     return labels if labels is None else pc.if_else(pc.equal(labels, ""), None, labels)
 
 

@@ -29,27 +29,29 @@ class Columns:
         RefusedFileError: a column is missing, or there twice; a chunk's column has a wrong type.
     """
 
-    def __init__(self, schema: pa.Schema, mapping: Mapping) -> None:
+    def __init__(self, schema: pa.Schema, file: SourceFile, mapping: Mapping) -> None:
+        self._file = file
         self._mapping = mapping
         wanted = (mapping.content, mapping.identifier, mapping.label_column, *mapping.metadata)
         self.names = list(dict.fromkeys(name for name in wanted if name))
         for name in self.names:
             _check_present(schema, name)
         self._classes = _class_names(schema, mapping.label_column)
+        self.chunk({name: _nothing(schema, name) for name in self.names}, 0)
 
-    def chunk(self, file: SourceFile, batch: pa.RecordBatch, first_row: int) -> Chunk:
+    def chunk(self, batch: pa.RecordBatch | dict[str, pa.Array], first_row: int) -> Chunk:
         """Turn a batch with these columns, whose first row is the file's `first_row`, into a chunk."""
         mapping = self._mapping
         refusals: Refusals = {}
-        columns = {name: plain(batch.column(name)) for name in self.names}
-        rows = np.arange(first_row, first_row + batch.num_rows)
+        columns = {name: plain(batch[name]) for name in self.names}
+        rows = np.arange(first_row, first_row + len(columns[mapping.content]))
         identifier = columns.get(mapping.identifier)
         if identifier is not None:
             identifier = single_values(identifier, mapping.identifier, "invalid-identifier", refusals)
         metadata = {name: columns[name] for name in mapping.metadata}
         return Chunk(
             rows,
-            row_locators(file, rows),
+            row_locators(self._file, rows),
             _CONTENT_OF[mapping.modality](columns[mapping.content], mapping.content),
             identifier,
             self._labels(columns.get(mapping.label_column), refusals),
@@ -80,6 +82,11 @@ def _class_names(schema: pa.Schema, label: str) -> list[str]:
         return [str(name) for name in feature["names"]] if feature["_type"] == "ClassLabel" else []
     except (ValueError, KeyError, TypeError, RecursionError):
         return []
+
+
+def _nothing(schema: pa.Schema, name: str) -> pa.Array:
+    """An array of the column's type with no value: converting it tells whether the type will do."""
+    return pa.chunked_array([], schema.field(name).type).combine_chunks()
 
 
 def rows_at_once(sample: pa.RecordBatch) -> int:

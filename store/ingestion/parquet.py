@@ -25,11 +25,12 @@ _ROWS_PER_BYTE = 100
 def read_parquet(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator[pa.Table]:
     """Yield tables of rows; row groups before `start_row` are not read, and of the others only the columns that count.
 
-    A damaged row group is one reject for the rows that could not be read, and the next group is read. More rows than
-    100 for each byte of the file, and columns that unpack to more than 200 times what they take, are refused.
+    A damaged row group is one reject for the rows that could not be read, and the next group is read. A file that says
+    that it holds more than a million rows and 100 for each of its bytes, or unpacks to more than 64 MiB and 200 times
+    its size, is refused.
 
     Memory: a chunk holds 16,384 rows or about 16 MiB, as far as a row group's mean size and its first 64 rows foretell;
-    to it comes one page of each column (1 MiB as most programs write them, at most what its group's column takes).
+    to it comes one page of each column that is read (1 MiB as most programs write them).
 
     Raises:
         RefusedFileError: the file is damaged, or lacks a column, or one has a wrong type.
@@ -37,14 +38,17 @@ def read_parquet(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator
     """
     with file.open(in_order=False) as stream:
         parquet = _opened(stream)
-        _check_rows(parquet, file)
-        reader = _Groups(parquet, Columns(parquet.schema_arrow, mapping), file, mapping)
+        _check_claims(parquet, stream.seek(0, 2))
+        reader = _Groups(parquet, Columns(parquet.schema_arrow, file, mapping), file, mapping)
         first_row = 0
         for number in range(parquet.num_row_groups):
             next_row = first_row + parquet.metadata.row_group(number).num_rows
             if next_row > start_row:
                 yield from reader.read(number, first_row, max(first_row, start_row), next_row)
             first_row = next_row
+        if first_row != parquet.metadata.num_rows:
+            detail = f"the footer counts {parquet.metadata.num_rows} rows, its row groups {first_row}"
+            raise RefusedFileError("broken-parquet", detail)
 
 
 class _Groups:
@@ -61,15 +65,14 @@ class _Groups:
         try:
             with _complaints():
                 for at, batch in self._batches(number, first_row, row):
-                    yield assemble(self._columns.chunk(self._file, batch, at), self._file, self._mapping)
+                    yield assemble(self._columns.chunk(batch, at), self._file, self._mapping)
                     row = at + batch.num_rows
             if row < end:
                 raise RefusedFileError("broken-parquet", "the row group holds fewer rows than it says")
         except RefusedFileError as error:
-            yield refused_rows(self._file, row, end - 1, error.refusal)
+            yield refused_rows(self._file, min(row, end - 1), end - 1, error.refusal)
 
     def _batches(self, number: int, first_row: int, row: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-        self._check_size(number)
         size = self._rows_at_once(number)
         for batch in self._parquet.iter_batches(size, row_groups=[number], columns=self._columns.names):
             skipped = min(max(0, row - first_row), batch.num_rows)
@@ -77,23 +80,10 @@ class _Groups:
                 yield first_row + skipped, batch.slice(skipped)
             first_row += batch.num_rows
 
-    def _sizes(self, number: int) -> tuple[int, int]:
-        """How many bytes the columns that are read take in a group, and how many when unpacked."""
-        group = self._parquet.metadata.row_group(number)
-        columns = [group.column(index) for index in range(group.num_columns)]
-        read = [column for column in columns if column.path_in_schema.split(".")[0] in self._columns.names]
-        packed, unpacked = ([getattr(c, name) for c in read] for name in _SIZES)
-        return sum(packed), sum(unpacked)
-
-    def _check_size(self, number: int) -> None:
-        packed, unpacked = self._sizes(number)
-        if unpacked > max(FREE_BYTES, RATIO * packed):
-            raise RefusedFileError("decompression-bomb", f"{packed} bytes would unpack to {unpacked}")
-
     def _rows_at_once(self, number: int) -> int:
         """How many rows of a row group make a chunk: by its stated size and, as dictionaries hide that, a sample."""
-        rows = self._parquet.metadata.row_group(number).num_rows
-        by_size = chunk_rows(CHUNK_BYTES * rows // max(1, self._sizes(number)[1]))
+        group = self._parquet.metadata.row_group(number)
+        by_size = chunk_rows(CHUNK_BYTES * group.num_rows // max(1, group.total_byte_size))
         batches = self._parquet.iter_batches(
             min(by_size, SAMPLED_ROWS), row_groups=[number], columns=self._columns.names
         )
@@ -101,15 +91,19 @@ class _Groups:
         return by_size if sample is None else min(by_size, rows_at_once(sample))
 
 
-_SIZES = ("total_compressed_size", "total_uncompressed_size")
+def _check_claims(parquet: pq.ParquetFile, size: int) -> None:
+    """Refuse a footer that promises the impossible.
 
-
-def _check_rows(parquet: pq.ParquetFile, file: SourceFile) -> None:
-    groups = [parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups)]
-    if min(groups, default=0) < 0:
-        raise RefusedFileError("broken-parquet", f"a row group says that it holds {min(groups)} rows")
-    if sum(groups) > _FREE_ROWS + _ROWS_PER_BYTE * file.size:
-        raise RefusedFileError("absurd-size", f"{file.size} bytes say that they hold {sum(groups)} rows")
+    Of the metadata only plain numbers are asked: `RowGroupMetaData.column` ends the process where they are damaged.
+    """
+    groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
+    if min((group.num_rows for group in groups), default=0) < 0:
+        raise RefusedFileError("broken-parquet", "a row group says that it holds fewer than 0 rows")
+    rows, unpacked = sum(group.num_rows for group in groups), sum(group.total_byte_size for group in groups)
+    if rows > _FREE_ROWS + _ROWS_PER_BYTE * size:
+        raise RefusedFileError("absurd-size", f"{size} bytes say that they hold {rows} rows")
+    if unpacked > max(FREE_BYTES, RATIO * size):
+        raise RefusedFileError("decompression-bomb", f"{size} bytes would unpack to {unpacked}")
 
 
 def _opened(stream: BinaryIO) -> pq.ParquetFile:

@@ -1,20 +1,23 @@
-"""Reads one file of a source into batches of records and rejects."""
+"""Reads the files of a source into batches of records and rejects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from curate.store.ingestion.arrow import read_arrow
-from curate.store.ingestion.batches import group, refused_file
+from curate.store.ingestion.batches import group, parsed, refused_file
 from curate.store.ingestion.delimited import read_delimited
 from curate.store.ingestion.formats import format_of
 from curate.store.ingestion.jsonl import read_jsonl
 from curate.store.ingestion.mapping import FileFormat, Mapping
 from curate.store.ingestion.parquet import read_parquet
 from curate.store.ingestion.shapes import Parsed, Refusal, RefusedFileError
-from curate.store.ingestion.single import read_single
+from curate.store.ingestion.single import read_single, read_singles
 from curate.store.ingestion.source_file import SourceFile, reason_of
 from curate.store.ingestion.webdataset import read_webdataset
 
@@ -28,6 +31,29 @@ _READERS: dict[FileFormat, _Reader] = {
     "arrow": read_arrow,
     "webdataset": read_webdataset,
 }
+
+
+class Part(NamedTuple):
+    """A batch of one file, or the whole of several that are one item each."""
+
+    files: Sequence[SourceFile]
+    parsed: Parsed
+
+
+def read_files(
+    files: Iterable[SourceFile], mapping: Mapping, start_row_of: Callable[[SourceFile], int]
+) -> Iterator[Part]:
+    """Yield the batches of files one after the other, each from its start row on; many one-item files make one.
+
+    Raises, costs and promises what `read_file` does; starting again behind any part gives the same remaining parts.
+    """
+    for is_single, run in groupby(files, lambda file: _is_single(file, mapping)):
+        if is_single:
+            for singles, rows in read_singles(run, mapping):
+                yield Part(singles, replace(parsed(rows), complete=True))
+        else:
+            for file in run:
+                yield from (Part([file], batch) for batch in read_file(file, mapping, start_row_of(file)))
 
 
 def read_file(file: SourceFile, mapping: Mapping, start_row: int = 0) -> Iterator[Parsed]:
@@ -46,6 +72,13 @@ def read_file(file: SourceFile, mapping: Mapping, start_row: int = 0) -> Iterato
         ServiceError: the file lies behind an address, and that fails; the file is as good as it was.
     """
     yield from group(_rows(file, mapping, start_row), mapping, start_row)
+
+
+def _is_single(file: SourceFile, mapping: Mapping) -> bool:
+    try:
+        return file.refusal is None and _READERS[format_of(file.locator, mapping)] is read_single
+    except RefusedFileError:
+        return False
 
 
 def _rows(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator[pa.Table]:

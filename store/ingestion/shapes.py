@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
     "decompression-bomb": "the data unpack to absurdly more than they take",
     "empty-events": "the sequence has no event",
     "empty-text": "the text has no character other than white space",
+    "erased": "the content was erased, and a tombstone keeps it out",
     "image-does-not-decode": "the bytes are no whole PNG, JPEG, WebP or GIF",
     "image-too-large": "the image has more pixels than allowed",
     "invalid-events": "an event's time is not finite or its type is no 32-bit integer",

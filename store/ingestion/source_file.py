@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -54,7 +56,9 @@ class StandardInput(SourceFile):
 
 def reason_of(error: OSError) -> str:
     """Return the operating system's words, without the path (the locator says it)."""
-    return error.strerror or str(error)
+    if error.strerror:
+        return error.strerror
+    return os.strerror(errno.ENOENT) if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
 
 
 def nothing_at(address: str) -> BadDataError:

@@ -9,10 +9,13 @@ from typing import BinaryIO, NamedTuple
 from curate.store.ingestion.shapes import Refusal, RefusedFileError, excerpt
 
 _BLOCK = tarfile.BLOCKSIZE
-_HEADER_BYTES = 2**20
+_EXTENSION_BYTES = 2**20
 _PIECE_BYTES = 2**20
 _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _WITHOUT_DATA = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE)
+_EXTENSIONS = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
 _KINDS = {
     tarfile.LNKTYPE: "a hard link",
     tarfile.SYMTYPE: "a symbolic link",
@@ -38,35 +41,35 @@ def tar_members(stream: BinaryIO, wanted: Callable[[str], bool], limit: int) -> 
     Links, devices, pipes, sparse files and paths that are absolute or climb out are refused. Where a header is damaged,
     or says that its member is larger than the file, one refusal stands for all up to the next header that is whole.
     Tars one behind the other are read as one. Memory: one member's content, and 1 MiB for a name.
-
-    Raises:
-        RefusedFileError: the tar is packed, and its packing is damaged between two members.
     """
     headers = _Headers(_Blocks(stream))
-    for number, (info, name) in enumerate(headers):
-        if info is None:
-            yield Member(number, "", refusal=Refusal("broken-tar", name))
-        elif not headers.holds(info):
-            yield Member(number, name, refusal=Refusal("broken-tar", f"{excerpt(name)} says that it has {info.size} bytes"))
-        elif (member := _member(number, info, name, headers.blocks, limit if wanted(name) else None)) is not None:
+    for number, (header, name) in enumerate(headers):
+        if isinstance(header, Refusal):
+            yield Member(number, name, refusal=header)
+            continue
+        try:
+            member = _member(number, header, name, headers.blocks, limit if wanted(name) else None)
+        except RefusedFileError as error:
+            yield Member(number, name, refusal=error.refusal)
+            return
+        if member is not None:
             yield member
 
 
-def _member(
-    number: int, info: tarfile.TarInfo, name: str, blocks: _Blocks, limit: int | None
-) -> Member | None:
+def _member(number: int, info: tarfile.TarInfo, name: str, blocks: _Blocks, limit: int | None) -> Member | None:
     """The member, and the stream moved behind it; None for a folder."""
     refusal = _refusal(info, name)
-    size = 0 if info.type in _WITHOUT_DATA else info.size
+    size = _data_size(info)
     if limit is not None and size > limit:
         refusal = refusal or Refusal("too-large", f"{excerpt(name)} has {size} bytes, more than {limit}")
-    try:
-        if refusal is None and limit is not None:
-            return Member(number, name, blocks.content(size))
-        blocks.skip(size)
-    except RefusedFileError as error:
-        refusal = error.refusal
+    if refusal is None and limit is not None:
+        return Member(number, name, blocks.content(size))
+    blocks.skip(size)
     return None if info.type == tarfile.DIRTYPE and refusal is None else Member(number, name, refusal=refusal)
+
+
+def _data_size(info: tarfile.TarInfo) -> int:
+    return 0 if info.type in _WITHOUT_DATA else info.size
 
 
 def _refusal(info: tarfile.TarInfo, name: str) -> Refusal | None:
@@ -88,7 +91,7 @@ class _Blocks:
     def header(self) -> bytes:
         return self._stream.read(_BLOCK)
 
-    def holds(self, size: int) -> bool:
+    def hold(self, size: int) -> bool:
         return self._end is None or size <= self._end - self._stream.tell()
 
     def content(self, size: int) -> bytes:
@@ -124,46 +127,51 @@ def _end_of(stream: BinaryIO) -> int:
 
 
 class _Headers:
-    """The headers of members with their full names; None with a sentence for a stretch in which none is whole."""
+    """The headers of members with their full names; a refusal for a stretch in which none is whole."""
 
     def __init__(self, blocks: _Blocks) -> None:
         self.blocks = blocks
         self._name = ""
         self._lost = False
+        self._ended = False
 
-    def __iter__(self) -> Iterator[tuple[tarfile.TarInfo | None, str]]:
-        while block := self.blocks.header():
-            try:
-                info = _parsed(block)
-            except tarfile.EOFHeaderError:
-                continue
-            except tarfile.HeaderError as error:
-                if not self._lost:
-                    yield None, f"a member's header is damaged ({error}); all up to the next whole one is lost"
-                self._lost, self._name = True, ""
-                continue
-            self._lost = False
-            if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-                self._name = self._long_name(info)
-            elif info.type in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
-                self.blocks.skip(info.size)
-            else:
-                yield info, _printable(self._name or info.name).removeprefix("./")
-                self._name = ""
+    def __iter__(self) -> Iterator[tuple[tarfile.TarInfo | Refusal, str]]:
+        try:
+            while block := self.blocks.header():
+                yield from self._header(block)
+        except RefusedFileError as error:
+            yield error.refusal, ""
+            return
+        if not self._ended and not self._lost:
+            yield Refusal("broken-tar", "the tar lacks its end mark; copy it again"), ""
 
-    def holds(self, info: tarfile.TarInfo) -> bool:
-        """Whether the member fits into the tar; if not, the next header is looked for right behind this one."""
-        self._lost = info.type not in _WITHOUT_DATA and not self.blocks.holds(info.size)
-        return not self._lost
+    def _header(self, block: bytes) -> Iterator[tuple[tarfile.TarInfo | Refusal, str]]:
+        """What a block says where a header should be: of a damaged stretch the first block, of an extension nothing."""
+        try:
+            info = _parsed(block)
+        except tarfile.EOFHeaderError:
+            self._ended = True
+            return
+        except tarfile.HeaderError as error:
+            if not self._lost:
+                detail = f"a header is damaged ({error}); what lies before the next whole one is lost"
+                yield Refusal("broken-tar", detail), ""
+            self._lost, self._name = True, ""
+            return
+        self._lost = self._ended = False
+        if info.type in _EXTENSIONS:
+            self._name = self._extension(info)
+            return
+        name, self._name = _printable(self._name or info.name).removeprefix("./"), ""
+        self._lost = not self.blocks.hold(_data_size(info))
+        yield Refusal("broken-tar", f"{excerpt(name)} says that it has {info.size} bytes") if self._lost else info, name
 
-    def _long_name(self, info: tarfile.TarInfo) -> str:
-        if info.size > _HEADER_BYTES:
-            self.blocks.skip(info.size)
-            return ""
+    def _extension(self, info: tarfile.TarInfo) -> str:
+        """The name that an extension gives to the next member."""
         content = self.blocks.content(info.size)
         if info.type == tarfile.GNUTYPE_LONGNAME:
             return content.rstrip(b"\0").decode("utf-8", "surrogateescape")
-        return _pax_path(content)
+        return _pax_path(content) if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE) else self._name
 
 
 def _parsed(block: bytes) -> tarfile.TarInfo:
@@ -173,7 +181,7 @@ def _parsed(block: bytes) -> tarfile.TarInfo:
         raise
     except (tarfile.HeaderError, ValueError, OverflowError, IndexError) as error:
         raise tarfile.InvalidHeaderError(str(error)) from error
-    if info.size < 0:
+    if info.size < 0 or (info.type in _EXTENSIONS and info.size > _EXTENSION_BYTES):
         raise tarfile.InvalidHeaderError(f"it says {info.size} bytes")
     return info
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -48,7 +47,7 @@ def read_webdataset(file: SourceFile, mapping: Mapping, start_row: int) -> Itera
     packed with gzip or zstd. Every bad member is one reject, and a sample that has one is no item.
 
     Raises:
-        RefusedFileError: the rest of the tar is damaged or missing.
+        RefusedFileError: the tar is packed, and does not begin like that.
         OSError: the file cannot be read.
     """
     extensions = {mapping.content, *_CONTENT[mapping.modality], "json"}
@@ -77,7 +76,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _samples(members: Iterator[Member]) -> Iterator[_Sample]:
-    """Samples and refused members; a refused one takes the parts of its sample with it."""
+    """Samples and refused members; a refused one takes the parts of its sample with it, as far as its name is known."""
     current: _Sample | None = None
     spoilt = ""
     for member in members:
@@ -87,11 +86,9 @@ def _samples(members: Iterator[Member]) -> Iterator[_Sample]:
                 yield current
             current, spoilt = None, key
             yield _Sample(member.number, member.name or str(member.number + 1), {}, member.refusal)
-        elif any(map(is_leftover, PurePosixPath(member.name).parts)) or key == spoilt:
-            continue
         elif current is not None and current.key == key:
             current.parts.update(_part(extension, member))
-        else:
+        elif key != spoilt and not any(map(is_leftover, member.name.split("/"))):
             if current is not None:
                 yield current
             current, spoilt = _Sample(member.number, key, _part(extension, member)), ""

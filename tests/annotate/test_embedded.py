@@ -47,7 +47,7 @@ def annotator(server: EmbeddedServer, cache: Any) -> LanguageModelAnnotator:
 
 @needs_model
 def test_the_real_model_keeps_the_promises_of_annotators(folder: Path, cache: Any) -> None:
-    with EmbeddedServer(folder, repeatable=True) as server:
+    with EmbeddedServer(folder, repeatable=True, threads=1) as server:
         said = check_annotator(annotator(server, cache), items(*TEXTS, None), PROTOCOL)
     assert [claim.item_id for claim in said.claims] == ["0", "1", "2"]
     assert not said.failures
@@ -56,11 +56,11 @@ def test_the_real_model_keeps_the_promises_of_annotators(folder: Path, cache: An
 
 @needs_model
 def test_a_second_run_does_not_even_start_the_server(folder: Path, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with EmbeddedServer(folder) as server:
+    with EmbeddedServer(folder, threads=1) as server:
         said = annotator(server, cache).annotate(items(*TEXTS))
         assert server._server is not None
     kept = len(cache.kept)
-    with EmbeddedServer(folder) as server:
+    with EmbeddedServer(folder, threads=1) as server:
         assert annotator(server, cache).annotate(items(*TEXTS)) == said
         assert server._server is None
     assert len(cache.kept) == kept == len(TEXTS) + 3
@@ -71,7 +71,7 @@ def test_a_repeatable_server_repeats_itself(folder: Path, cache: Any) -> None:
     said = []
     for order in (TEXTS, TEXTS[::-1]):
         cache.kept.clear()
-        with EmbeddedServer(folder, repeatable=True) as server:
+        with EmbeddedServer(folder, repeatable=True, threads=1) as server:
             claims = annotator(server, cache).annotate(items(*order)).claims
             said.append(sorted((order[int(claim.item_id)], claim.value, claim.confidence) for claim in claims))
     assert said[0] == said[1]

@@ -89,12 +89,28 @@ def test_what_is_shared_comes_first_and_the_calibration_is_measured_once() -> No
     assert f"{shared}Text: secon…\nKind:" in model.prompts
 
 
-def test_one_example_of_each_value_is_shown_and_the_others_calibrate() -> None:
-    examples = [Example(text, {"kind": value}) for text, value in (("b1", "b"), ("b2", "b"), ("a1", "a"), ("a2", "a"))]
-    way = CompletionWay("m", [Attribute("kind", "?", ("a", "b"))], [*examples, Example("other", {"tone": "dry"})])
-    prompts = [request["prompt"] for request in way.preparation()]
-    shared = "Text: a1\nKind: a\n\nText: b1\nKind: b\n\n"
-    assert prompts == [f"{shared}Text: b2\nKind:", f"{shared}Text: a2\nKind:"]
+def prompts(examples: str, per_value: int) -> tuple[str, list[str]]:
+    """Return the examples that are shown, and the calibration texts, of examples such as "a1 b1 a2"."""
+    given = [*(Example(text, {"kind": text[0]}) for text in examples.split()), Example("other", {"tone": "dry"})]
+    attribute = Attribute("kind", "?", ("a", "b"), {"b": "about b"})
+    way = CompletionWay("m", [attribute], given, examples_per_value=per_value)
+    parts = [request["prompt"].split("\n\n") for request in way.preparation()]
+    shown = [part.removeprefix("Text: ").replace("\nKind: ", "=") for part in parts[0][:-1]]
+    return " ".join(shown), [part[-1].removeprefix("Text: ").removesuffix("\nKind:") for part in parts]
+
+
+def test_examples_are_shown_in_rounds_and_those_left_over_calibrate() -> None:
+    assert prompts("b1 b2 b3 a1 a2 a3 b4", 2) == ("a1=a b1=b a2=a b2=b", ["a3", "b3"])
+    assert prompts("b1 b2 b3 a1 a2 a3 b4", 1) == ("a1=a b1=b", ["a2", "b2"])
+
+
+def test_texts_of_some_values_only_do_not_calibrate() -> None:
+    assert prompts("a1 b1 b2", 1) == ("a1=a b1=b", list(CONTENT_FREE))
+
+
+def test_a_value_without_an_example_is_shown_by_its_description() -> None:
+    assert prompts("a1 a2", 2) == ("a1=a about b=b a2=a", list(CONTENT_FREE))
+    assert prompts("", 3) == ("a=a about b=b", list(CONTENT_FREE))
 
 
 def test_a_value_that_the_server_does_not_list_is_unlikely_but_possible() -> None:

@@ -140,6 +140,16 @@ def test_a_learner_without_increments_is_no_error() -> None:
     assert "has not learnt" in render(replace(_data(), learners=(LearnerSummary("a", "b", "c", ""),)))
 
 
+def test_an_accuracy_of_no_items_is_not_shown_as_a_figure() -> None:
+    nothing = Increment(1, 5, Accuracy(0.0, 0), Accuracy(0.0, 0))
+    page = render(replace(_data(), learners=(LearnerSummary("a", "b", "c", "", (nothing,)),)))
+    learners = page[page.index('id="learners"') : page.index('id="commits"')]
+    assert learners.count("no test items") == 2
+    assert "0.0%" not in learners
+    assert "<circle" not in learners
+    assert "accuracy of a" not in page
+
+
 def test_content_cannot_become_markup() -> None:
     hostile = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
     outline = _Outline(render(_data(hostile)))

@@ -12,10 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from curate.flows.project import Project
-from curate.settings import load_settings
 from PIL import Image
 from sklearn.datasets import load_digits
+
+from curate.flows.project import Project
+from curate.settings import load_settings
 
 SETTINGS = """
 lease_timeout = 20.0

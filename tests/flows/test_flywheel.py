@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from curate.errors import ConfigurationError, PartlyDoneError
 from curate.store.reader import Reader
 
@@ -41,8 +42,9 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.mark.timeout(300)
 def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Callable[..., Path]) -> None:
-    from curate.flows.flywheel import flywheel
     from prefect.artifacts import Artifact
+
+    from curate.flows.flywheel import flywheel
 
     folder = make_project()
     flywheel(str(folder / "curate.toml"))
@@ -51,7 +53,8 @@ def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Calla
     assert steps == ["align", "annotate", "dedup", "ingest", "learn", "snapshot"]
     assert (folder / "report.html").exists()
     artifact = Artifact.get("flywheel")
-    assert artifact is not None and "ingest" in str(artifact.data)
+    assert artifact is not None
+    assert "ingest" in str(artifact.data)
     with (folder / "curate.toml").open("a", encoding="utf-8") as settings:
         settings.write(UNREACHABLE)
     with pytest.raises(PartlyDoneError, match="2 items failed"):
@@ -80,7 +83,9 @@ def test_the_sequence_never_imports_prefect(make_project: Callable[..., Path]) -
         "assert 'curate.flows.sequence' in sys.modules\n"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'prefect']"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=make_project(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=make_project(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

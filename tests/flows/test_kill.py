@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from curate.store.comparison import differences
 from curate.store.reader import Reader
 
@@ -30,9 +31,7 @@ concurrency = 2
 @pytest.fixture(scope="module")
 def fake_model_address() -> Iterator[str]:
     """The address of a fake language model whose answers are a fixed function of the question."""
-    process = subprocess.Popen(
-        [sys.executable, str(FAKE_MODEL), "--port", "0"], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, str(FAKE_MODEL), "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     yield process.stdout.readline().strip()
     process.kill()
@@ -101,9 +100,7 @@ def test_killed_runs_end_with_the_same_rows(make_project: Callable[..., Path], f
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_twenty_killed_runs_end_with_the_same_rows(
-    make_project: Callable[..., Path], fake_model_address: str
-) -> None:
+def test_twenty_killed_runs_end_with_the_same_rows(make_project: Callable[..., Path], fake_model_address: str) -> None:
     """One kill and one rerun, twenty times over, each from the beginning; and one run killed twenty times in a row."""
     check_kills(make_project, fake_model_address, repetitions=20, kills=1)
 

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from datasets import ClassLabel, load_dataset
+
 from curate.errors import BadDataError, CurateError
 from curate.flows.project import Project
 from curate.flows.sequence import run_sequence
 from curate.flows.steps import STEPS
 from curate.types import SilentProgress, StepReport
-from datasets import ClassLabel, load_dataset
 
 Make = Callable[..., Path]
 Open = Callable[[Path], Project]
@@ -27,7 +28,7 @@ def test_the_walk_ends_with_a_training_set_a_learner_and_a_report(make_project: 
     assert reports["dedup"].details["dropped"] == 1
     assert reports["learn"].details["digits digits 1"]["after"] >= 0.9
     assert "like-target" in (folder / "report.html").read_text(encoding="utf-8")
-    loaded = load_dataset(str(folder / "exports" / "like-target-00001"), cache_dir=str(folder / "cache"))
+    loaded = load_dataset(str(folder / "exports" / "like-target"), cache_dir=str(folder / "cache"))
     assert isinstance(loaded["train"].features["label"], ClassLabel)
     assert loaded["train"].features["label"].names == ["python", "english"]
     assert sum(len(split) for split in loaded.values()) == 40
@@ -130,5 +131,5 @@ def test_no_commit_carries_a_clock_into_the_card(make_project: Make, open_projec
     assert len(files) > 6
     for file in files:
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
-    manifest = json.loads((one / "exports" / "digits-00001" / "manifest.json").read_bytes())
+    manifest = json.loads((one / "exports" / "digits" / "manifest.json").read_bytes())
     assert sum(manifest["splits"].values()) == 100

@@ -40,7 +40,8 @@ def held(store: Path) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None and process.stdout.readline().strip() == "held"
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "held"
     yield process
     process.communicate("")
 

@@ -1,7 +1,6 @@
 """Exports: what `datasets` finds in them, byte for byte the same each time."""
 
 import io
-import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +12,9 @@ from PIL import Image
 
 from curate.errors import BadDataError
 from curate.store.card import dataset_card
-from curate.store.exports import ExportPlan, export_snapshot, is_exported, label_names
+from curate.store.exports.manifest import read_export_manifest
+from curate.store.exports.plan import ExportPlan, label_names
+from curate.store.exports.write import export_snapshot, is_complete
 from curate.store.snapshots import Numbered, SnapshotSpec, draft_snapshot, latest_snapshot, snapshot_write
 from curate.store.store import Store
 from curate.store.write import Write
@@ -43,8 +44,15 @@ def export(store: Store, spec: SnapshotSpec, folder: Path, declared: tuple[str, 
     with store.reader() as reader:
         plan = ExportPlan(frozen, spec.modality, label_names(reader, frozen, declared), dataset_card(reader, frozen))
         written = export_snapshot(reader, plan, folder)
-        assert is_exported(folder, plan)
+    manifest = read_export_manifest(written)
+    assert manifest is not None
+    assert is_complete(manifest, frozen)
     return written
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture
@@ -107,10 +115,10 @@ class TestTexts:
     def test_the_same_snapshot_gives_the_same_bytes(self, store: Store, spec: SnapshotSpec, tmp_path: Path) -> None:
         first = export(store, spec, tmp_path / "one")
         second = export(store, spec, tmp_path / "two")
-        content = {path.relative_to(first): path.read_bytes() for path in first.rglob("*") if path.is_file()}
-        assert content == {path.relative_to(second): path.read_bytes() for path in second.rglob("*") if path.is_file()}
-        assert [str(path) for path in sorted(content)] == [
+        assert content_of(first) == content_of(second)
+        assert sorted(content_of(first)) == [
             "README.md",
+            "croissant.json",
             "data/test-00000-of-00001.parquet",
             "data/train-00000-of-00001.parquet",
             "data/validation-00000-of-00001.parquet",
@@ -164,7 +172,7 @@ def test_events_are_found(store: Store, add: Add, make: Any, tmp_path: Path, loa
 
 
 class TestFolders:
-    """An export replaces an older export and nothing else."""
+    """An export goes on in a folder that is its own, and in no other."""
 
     @pytest.fixture
     def plan(self, store: Store, add: Add, make: Any) -> ExportPlan:
@@ -195,21 +203,22 @@ class TestFolders:
         (tmp_path / plan.folder_name).mkdir()
         assert (self.write(store, plan, tmp_path) / "manifest.json").exists()
 
-    def test_an_older_export_is_replaced_whole(self, store: Store, plan: ExportPlan, tmp_path: Path) -> None:
-        folder = self.write(store, plan, tmp_path / "exports")
-        (folder / "manifest.json").write_text(json.dumps({"content_hash": "older"}))
-        (folder / "data" / "old.parquet").write_bytes(b"old")
-        assert not is_exported(tmp_path / "exports", plan)
-        self.write(store, plan, tmp_path / "exports")
-        assert is_exported(tmp_path / "exports", plan)
-        assert [path.name for path in (tmp_path / "exports").iterdir()] == [plan.folder_name]
-        assert not (folder / "data" / "old.parquet").exists()
+    @pytest.mark.parametrize("content", ["", "[]", "null", '{"content_hash": 1}', '{"format": 2, "numbers": []}'])
+    def test_a_damaged_manifest_is_no_export(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "manifest.json").write_text(content)
+        assert read_export_manifest(tmp_path) is None
 
-    @pytest.mark.parametrize("content", ["", "[]", "null", '{"content_hash": 1}'])
-    def test_a_damaged_manifest_is_no_export(self, plan: ExportPlan, tmp_path: Path, content: str) -> None:
-        (tmp_path / plan.folder_name).mkdir()
-        (tmp_path / plan.folder_name / "manifest.json").write_text(content)
-        assert not is_exported(tmp_path, plan)
+    def test_an_export_of_another_store_is_left_alone(
+        self, store: Store, plan: ExportPlan, tmp_path: Path, make: Any
+    ) -> None:
+        written = self.write(store, plan, tmp_path)
+        other = Store.open(tmp_path / "other", create=True)
+        other.commit(Write("test", {"items": make.items(["b"])}))
+        theirs = ExportPlan(freeze(other, SnapshotSpec("texts", "text")), "text", (), "card")
+        before = content_of(written)
+        with pytest.raises(BadDataError, match="number 1"):
+            self.write(other, theirs, tmp_path)
+        assert content_of(written) == before
 
 
 def test_the_card_carries_no_clock(store: Store, add: Add, make: Any, tmp_path: Path) -> None:

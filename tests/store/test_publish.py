@@ -12,6 +12,7 @@ import pytest
 
 from curate.errors import CurateError, StoreError
 from curate.store import publish
+from curate.store import segments as segment_files
 from curate.store.comparison import differences
 from curate.store.database import LEDGER_FILE, open_ledger
 from curate.store.manifest import MANIFEST_FILE, PUBLISHED_FOLDER, read_manifest
@@ -70,7 +71,7 @@ def check_against_ledger(store: Store) -> None:
 class TestKilled:
     """A writer that dies between the ledger's commit and the manifest's swap."""
 
-    @pytest.fixture(params=["read_manifest", "_write_segment", "_merge", "_discard_retired", "write_manifest"])
+    @pytest.fixture(params=["read_manifest", "write_segment", "_merge", "discard_retired", "write_manifest"])
     def victim(self, request: pytest.FixtureRequest, store: Store, add: Add, make: Any, spawn: Spawn) -> Store:
         add(items=make.items(["a1", "a2"]), origins=make.origins(["a1", "a2"]))
         assert spawn(KILLED_AT, store.folder, request.param).wait() == -signal.SIGKILL
@@ -207,8 +208,8 @@ class TestMerging:
 
 
 def test_row_groups_are_bounded_by_bytes(store: Store, add: Add, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "_GROUP_BYTES", 1_000)
-    monkeypatch.setattr(publish, "_BATCH_ROWS", 4)
+    monkeypatch.setattr(segment_files, "GROUP_BYTES", 1_000)
+    monkeypatch.setattr(publish, "BATCH_ROWS", 4)
     add(items=make.items(make.ids(*range(8)), text="x" * 900))
     [file] = segments(store, "items")
     assert pq.read_metadata(published(store) / file).num_row_groups == 2

@@ -16,6 +16,7 @@ import re
 import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
@@ -179,7 +180,8 @@ def _handler(fake: FakeLanguageModelServer) -> type[BaseHTTPRequestHandler]:
                 "broken body": lambda whole: whole[: len(whole) // 2],
                 "page": lambda _: b"<html>Welcome</html>",
             }
-            fake.note_answer(payload)
+            if fault not in spoiled:
+                fake.note_answer(payload)
             self.reply(200, spoiled.get(fault, bytes)(content), {})
 
         def reply(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
@@ -197,8 +199,9 @@ def _handler(fake: FakeLanguageModelServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Length", "100000")
                 self.end_headers()
                 self.wfile.write(b"{")
-            while not fake.closed.wait(0.02 if fault == "drip" else None):
-                self.wfile.write(b" ")
+            with suppress(OSError):  # the client has gone
+                while not fake.closed.wait(0.02 if fault == "drip" else None):
+                    self.wfile.write(b" ")
             self.close_connection = True
 
         def reset(self) -> None:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.store.ingestion import jsonl, parquet
-from curate.store.ingestion.files import SourceFile, list_files
+from curate.store.ingestion import batches
+from curate.store.ingestion.files import list_files
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.read import read_file
+from curate.store.ingestion.source_file import SourceFile
 
 SAME_FOLDER = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -22,8 +23,7 @@ SAME_FOLDER = settings(max_examples=50, suppress_health_check=[HealthCheck.funct
 @pytest.fixture(params=[3, 16_384])
 def _chunk_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks as usual, and far smaller than a batch: borders must not notice."""
-    for module in (jsonl, parquet):
-        monkeypatch.setattr(module, "_CHUNK_ROWS", request.param)
+    monkeypatch.setattr(batches, "_CHUNK_ROWS", request.param)
 
 
 def _files(folder: Path, texts: list[str], mapping: Mapping) -> Iterator[SourceFile]:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from curate.errors import BadDataError, ConfigurationError, UnknownNameError
-from curate.store.ingestion.files import EmptySourceError, SourceFile, list_files
+from curate.store.ingestion.files import list_files
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.read import read_file
+from curate.store.ingestion.source_file import EmptySourceError, SourceFile
 
 TEXTS = Mapping(source="s", modality="text")
 
@@ -187,7 +188,7 @@ def test_mappings_that_cannot_work_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="known: "):
         Mapping(source="s", modality="txt")  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError):
-        Mapping(source="s", modality="text", format="csv")  # type: ignore[arg-type]
+        Mapping(source="s", modality="text", format="xml")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="hold no items"):
         Mapping(source="s", modality="image", format="jsonl")
     with pytest.raises(ConfigurationError, match="batch_rows"):

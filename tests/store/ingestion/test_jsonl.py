@@ -46,7 +46,7 @@ def test_a_line_becomes_a_record(tmp_path: Path, read: Read) -> None:
 @pytest.mark.parametrize(
     ("line", "reason", "words"),
     [
-        (b'{"text": "a"', "broken-json", 'at column 13; the line begins \'{"text": "a"\''),
+        (b'{"text": "a"', "broken-json", 'at column 13; it begins \'{"text": "a"\''),
         (b"\x1b[2J", "broken-json", "\\x1b[2J"),
         (b"[1]", "not-an-object", "[1]"),
         (b"{}", "missing-text", "'text'"),

@@ -235,15 +235,19 @@ def test_a_truncated_file_is_one_reject(tmp_path: Path, read: Read, length: int,
     assert [(reject["locator"], reject["reason"]) for reject in reading.rejects] == [("a.parquet", reason)]
 
 
-def test_damage_in_the_middle_keeps_the_rows_before(tmp_path: Path, read: Read) -> None:
+def test_damage_in_the_middle_costs_its_row_group_only(tmp_path: Path, read: Read) -> None:
     content = bytearray(FILES[0])
     group = pq.ParquetFile(pa.BufferReader(FILES[0])).metadata.row_group(2).column(0)
     start = group.dictionary_page_offset
     content[start : start + group.total_compressed_size] = bytes(group.total_compressed_size)
     (tmp_path / "a.parquet").write_bytes(content)
     reading = read(tmp_path / "a.parquet", batch_rows=60)
-    assert reading.column("text") == TABLE["text"].to_pylist()[:200]
-    assert [(reject["locator"], reject["reason"]) for reject in reading.rejects] == [("a.parquet", "broken-parquet")]
+    texts = TABLE["text"].to_pylist()
+    assert reading.column("text") == texts[:200] + texts[300:]
+    (reject,) = reading.rejects
+    assert (reject["locator"], reject["reason"]) == ("a.parquet#201", "broken-parquet")
+    assert reject["detail"].startswith("rows 201 to 300: ")
+    assert read(tmp_path / "a.parquet", start_row=300).column("text") == texts[300:]
 
 
 @SAME_FOLDER
@@ -267,3 +271,59 @@ def test_flipped_bits_never_raise(
 def test_any_bytes_are_one_reject(tmp_path: Path, read: Read, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
     assert len(read(tmp_path / "a.parquet").reasons) == 1
+
+
+def _footer_with(content: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A Parquet file whose footer says something else."""
+    length = int.from_bytes(content[-8:-4], "little")
+    footer = change(content[-8 - length : -8])
+    return content[: -8 - length] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def _number(value: int) -> bytes:
+    """A number as Thrift's compact protocol writes it."""
+    value = (value << 1) ^ (value >> 63)
+    digits = bytearray()
+    while value > 0x7F:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*digits, value])
+
+
+@pytest.mark.parametrize("claim", [2**20 * 3, 2**40, 2**62, -5])
+def test_absurd_numbers_of_rows_are_refused(tmp_path: Path, read: Read, claim: int) -> None:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"text": [f"text {row}" for row in range(12_345)]}), stream)
+    lies = _footer_with(stream.getvalue(), lambda footer: footer.replace(_number(12_345), _number(claim)))
+    assert lies != stream.getvalue()
+    (tmp_path / "a.parquet").write_bytes(lies)
+    reading = read(tmp_path / "a.parquet")
+    assert len(reading.records) in (0, 12_345)
+    assert reading.reasons[-1] in ("absurd-size", "broken-parquet")
+    assert len(reading.rejects) == 1
+
+
+def test_true_but_absurd_numbers_of_rows_are_refused_at_once(tmp_path: Path, read: Read) -> None:
+    with pq.ParquetWriter(tmp_path / "a.parquet", pa.schema([("text", pa.string())])) as writer:
+        for _ in range(3):
+            writer.write_table(pa.table({"text": pa.nulls(1_000_000, pa.string())}))
+    assert read(tmp_path / "a.parquet").reasons == ["absurd-size"]
+
+
+def test_row_groups_that_hold_less_than_they_say(tmp_path: Path, read: Read) -> None:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"text": [f"text {row}" for row in range(300)]}), stream, row_group_size=150)
+    lies = _footer_with(stream.getvalue(), lambda footer: footer.replace(_number(150), _number(170)))
+    (tmp_path / "a.parquet").write_bytes(lies)
+    reading = read(tmp_path / "a.parquet")
+    assert len(reading.records) + 20 * 2 >= 300
+    assert set(reading.reasons) == {"broken-parquet"}
+
+
+def test_what_unpacks_to_more_than_memory_is_not_unpacked(tmp_path: Path, read: Read) -> None:
+    table = pa.table({"text": ["x" * 2**20] * 100})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
+    assert (tmp_path / "a.parquet").stat().st_size < 2**17
+    before = pa.default_memory_pool().max_memory()
+    assert read(tmp_path / "a.parquet").reasons == ["decompression-bomb"]
+    assert pa.default_memory_pool().max_memory() <= max(before, 2**24)

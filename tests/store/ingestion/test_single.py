@@ -141,6 +141,32 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, read: Rea
         assert read(tmp_path / "bomb.png", modality="image").reasons == ["image-too-large"]
 
 
+def _with_side(content: bytes, kind: str) -> bytes:
+    """The same picture with a header that says 16,000 by 16,000 pixels, or about that."""
+    damaged = bytearray(content)
+    side = (16_000).to_bytes(2, "little")
+    if kind == "GIF":
+        damaged[6:10] = side + side
+        at = content.index(b"\x2c\0\0\0\0") + 5
+        damaged[at : at + 4] = side + side
+    elif kind == "WEBP":
+        at = content.index(b"VP8L") + 9
+        damaged[at : at + 3] = b"\xff\xff\xff"
+    else:
+        at = content.index(b"\xff\xc0") + 5
+        damaged[at : at + 4] = (side + side)[::-1]
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "JPEG"])
+def test_bombs_of_every_kind_are_refused_by_their_header(tmp_path: Path, read: Read, kind: str) -> None:
+    path = tmp_path / "bomb"
+    Image.fromarray(NOISE).save(path, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    path.write_bytes(_with_side(path.read_bytes(), kind))
+    reason = "image-does-not-decode" if kind == "WEBP" else "image-too-large"  # WebP's header is checked with its data
+    assert read(path, modality="image").reasons == [reason]
+
+
 def test_the_limit_of_pixels_is_the_mappings(tmp_path: Path, read: Read) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     assert read(tmp_path / "a.png", modality="image", image_pixels=64).reasons == []

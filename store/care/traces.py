@@ -1,0 +1,171 @@
+"""Traces of an item outside its own rows: requests that show it to a model, rejects that quote it, files that hold it."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from curate.store.journal import Journal
+from curate.store.reader import Reader
+
+_PREFIX = 48
+_SHORT = 32
+_CERTAIN = 200
+_QUOTED = re.compile(r"'(.+?)…?'", re.DOTALL)
+_PIECE = 16
+_IDS = "SELECT item_id FROM wanted_items"
+_ORIGINS = f"SELECT DISTINCT source, locator FROM origins WHERE item_id IN ({_IDS}) ORDER BY ALL"
+_SNAPSHOTS = f"""
+    SELECT s.snapshot, s.number, any_value(s.content_hash) AS content_hash, count(*) AS items
+    FROM snapshot_items i JOIN snapshots s USING (snapshot, number)
+    WHERE i.item_id IN ({_IDS}) GROUP BY s.snapshot, s.number ORDER BY ALL"""
+_CHECKPOINTS = f"""
+    SELECT c.learner, c.checkpoint, c.snapshot, c.number
+    FROM checkpoints c JOIN snapshot_items i ON i.snapshot = c.snapshot AND i.number <= c.number
+    WHERE i.item_id IN ({_IDS}) GROUP BY ALL ORDER BY ALL"""
+_RELATIVES = f"""
+    SELECT item_id, 'the same entity' AS relation FROM origins
+    WHERE entity <> '' AND entity IN (SELECT entity FROM origins WHERE item_id IN ({_IDS}))
+    UNION SELECT item_id, 'a duplicate of it' FROM duplicates WHERE duplicate_of IN ({_IDS})
+    UNION SELECT duplicate_of, 'it is a duplicate of that' FROM duplicates WHERE item_id IN ({_IDS})"""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What else knows of some items.
+
+    `requests` are keys of requests that show them to a model, `rejects` the natural keys (source, locator, reason,
+    fingerprint) of rejects that may quote them: both go with the items. The others stay, for a person to look at:
+    `origins` (source and locator), `snapshots` (whose exports hold them), `checkpoints` (that learned from them) and
+    `relatives`, items that may say the same: of the same entity, or duplicates.
+    """
+
+    requests: tuple[str, ...] = ()
+    rejects: tuple[tuple[str, str, str, str], ...] = ()
+    origins: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    snapshots: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    checkpoints: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    relatives: Sequence[Mapping[str, Any]] = field(default_factory=list)
+
+
+def find_traces(reader: Reader, journal: Journal, items: Sequence[str]) -> Traces:
+    """Look for what else knows of these items. Cost: one pass over the requests and rejects for each of them."""
+    reader.register("wanted_items", pa.table({"item_id": pa.array(items, pa.string())}))
+    origins, snapshots, checkpoints, relatives = (
+        reader.query(query).to_pylist() for query in (_ORIGINS, _SNAPSHOTS, _CHECKPOINTS, _RELATIVES)
+    )
+    query = f"SELECT text, image FROM items WHERE item_id IN ({_IDS})"
+    needles = [needle for row in reader.query(query).to_pylist() if (needle := _needle(row)) is not None]
+    return Traces(
+        tuple(sorted({*_committed_requests(reader, needles), *_waiting_requests(journal, needles)})),
+        tuple(_quoting_rejects(reader, needles)),
+        origins,
+        snapshots,
+        checkpoints,
+        [row for row in relatives if row["item_id"] not in set(items)],
+    )
+
+
+def shows(content: Any, needle: str) -> bool:
+    """Whether a request's content holds a text: the whole of it, or a beginning of it that was cut off.
+
+    A cut-off beginning ends with an ellipsis, as annotators cut, or is at least 200 characters long. A text shorter
+    than 32 characters must stand by itself, for it may occur in others.
+    """
+    return any(_holds(text, needle) for text in _texts(content))
+
+
+def _holds(text: str, needle: str) -> bool:
+    start = text.find(needle[:_PREFIX])
+    while start >= 0:
+        length = _common(text, start, needle)
+        end = start + length
+        if length == len(needle) and (length >= _SHORT or _stands_alone(text, start, end)):
+            return True
+        if length < len(needle) and (length >= _CERTAIN or text[end : end + 1] == "…"):
+            return True
+        start = text.find(needle[:_PREFIX], start + 1)
+    return False
+
+
+def _common(text: str, start: int, needle: str) -> int:
+    """How many characters of `needle` stand in `text` from `start` on."""
+    length = min(len(text) - start, len(needle))
+    if text[start : start + length] == needle[:length]:
+        return length
+    return next(place for place in range(length) if text[start + place] != needle[place])
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    before, after = text[:start], text[end : end + 1]
+    return (not before or before[-1] == "\n" or before.endswith(": ")) and after in ("", "\n", "…")
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping):
+        for value in content.values():
+            yield from _texts(value)
+    elif isinstance(content, list | tuple):
+        for value in content:
+            yield from _texts(value)
+
+
+def _needle(row: Mapping[str, Any]) -> str | None:
+    """What of an item a request would hold: its text, or its image as it is sent in JSON."""
+    if row["text"] is not None:
+        return str(row["text"])
+    return base64.b64encode(row["image"]).decode() if row["image"] is not None else None
+
+
+def _committed_requests(reader: Reader, needles: Sequence[str]) -> Iterator[str]:
+    query = "SELECT request_key, payload, body FROM requests WHERE contains(payload, ?) OR contains(body, ?)"
+    for needle in needles:
+        # As JSON writes it; `_holds` then looks at the decoded text.
+        written = json.dumps(needle[:_PREFIX])[1:-1]
+        for batch in reader.stream(query, [written, written], rows=1_000):
+            for row in batch.to_pylist():
+                if shows([json.loads(row["payload"]), json.loads(row["body"])], needle):
+                    yield row["request_key"]
+
+
+def _waiting_requests(journal: Journal, needles: Sequence[str]) -> Iterator[str]:
+    for entry in journal.entries():
+        content = [entry.request.payload, entry.response.body]
+        if any(shows(content, needle) for needle in needles):
+            yield entry.key
+
+
+def _quoting_rejects(reader: Reader, needles: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    """Rejects from the very places that the items came from, and those whose detail quotes a piece of one."""
+    columns = "source, locator, reason, fingerprint"
+    query = f"""
+        SELECT {columns}, detail, (source, locator) IN (SELECT (source, locator) FROM origins
+            WHERE item_id IN ({_IDS})) AS same_place FROM rejects ORDER BY ALL"""
+    printed = [_printed(needle) for needle in needles]
+    for batch in reader.stream(query):
+        for row in batch.to_pylist():
+            if row["same_place"] or any(_quotes(row["detail"], text) for text in printed):
+                yield row["source"], row["locator"], row["reason"], row["fingerprint"]
+
+
+def _quotes(detail: str, text: str) -> bool:
+    """Whether a piece of the text stands in what a detail quotes; the quotation may begin and end with other things."""
+    return any(_share_a_piece(quoted, text) for quoted in _QUOTED.findall(detail))
+
+
+def _share_a_piece(quoted: str, text: str) -> bool:
+    size = min(_PIECE, len(quoted), len(text))
+    if size < _PIECE // 2:
+        return quoted == text
+    return any(quoted[start : start + size] in text for start in range(len(quoted) - size + 1))
+
+
+def _printed(text: str) -> str:
+    """A text as `curate.store.ingestion.shapes.excerpt` quotes it."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

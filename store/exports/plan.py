@@ -1,0 +1,87 @@
+"""What an export shall hold: the snapshot, the columns in order, and the class names that codes stand for."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from curate.store.reader import Reader
+from curate.store.schema import EVENTS
+from curate.store.snapshots import Numbered
+
+SHARD_BYTES = 256 * 2**20
+FORMATS = ("parquet", "jsonl", "webdataset", "label-studio")
+_VALUES = {"item_id": pa.string(), "score": pa.float64(), "source": pa.string(), "licence": pa.string()}
+_CONTENT: Mapping[str, tuple[pa.DataType, dict[str, Any]]] = {
+    "text": (pa.string(), {"dtype": "string", "_type": "Value"}),
+    "image": (pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}),
+    "events": (
+        EVENTS,
+        {
+            "feature": {"time": {"dtype": "float64", "_type": "Value"}, "type": {"dtype": "int32", "_type": "Value"}},
+            "_type": "List",
+        },
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """What to write: the snapshot, its modality, the class names in order (empty: no label column), and the card.
+
+    `formats` are those besides Parquet, which is always written; a shard holds up to `shard_bytes` of content.
+    """
+
+    snapshot: Numbered
+    modality: str
+    class_names: tuple[str, ...]
+    card: str
+    formats: tuple[str, ...] = ()
+    shard_bytes: int = SHARD_BYTES
+
+    @property
+    def folder_name(self) -> str:
+        """The name of the export's folder: all numbers of a snapshot share it."""
+        return self.snapshot.snapshot
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the exported columns, in order."""
+        return ("item_id", self.modality, *(["label"] if self.class_names else []), "score", "source", "licence")
+
+
+def label_names(reader: Reader, snapshot: Numbered, declared: Sequence[str]) -> tuple[str, ...]:
+    """Return the class names of a snapshot: the declared values in order, then what else its labels hold, sorted."""
+    found = reader.query(
+        "SELECT DISTINCT label FROM snapshot_items WHERE snapshot = ? AND number = ? AND label IS NOT NULL",
+        [snapshot.snapshot, snapshot.number],
+    )
+    others = sorted(set(found["label"].to_pylist()) - set(declared))
+    return (*declared, *others) if len(found) else ()
+
+
+def schema(plan: ExportPlan) -> pa.Schema:
+    """Return the shards' schema, the same for all: every field nullable, and the features in its metadata."""
+    metadata = {"huggingface": json.dumps({"info": {"features": features(plan)}})}
+    return pa.schema([pa.field(name, _type(plan, name), nullable=True) for name in plan.columns], metadata=metadata)
+
+
+def features(plan: ExportPlan) -> dict[str, Any]:
+    """Return the features as `datasets` writes them to JSON."""
+    return {name: _feature(plan, name) for name in plan.columns}
+
+
+def _type(plan: ExportPlan, name: str) -> pa.DataType:
+    if name == "label":
+        return pa.int64()
+    return _CONTENT[name][0] if name == plan.modality else _VALUES[name]
+
+
+def _feature(plan: ExportPlan, name: str) -> dict[str, Any]:
+    if name == "label":
+        return {"names": list(plan.class_names), "_type": "ClassLabel"}
+    if name == plan.modality:
+        return _CONTENT[name][1]
+    return {"dtype": "float64" if name == "score" else "string", "_type": "Value"}

@@ -1,0 +1,57 @@
+"""Shards: immutable Parquet files, each the same bytes for the same rows."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.store.exports.manifest import ShardFile, shard_file
+from curate.store.exports.plan import ExportPlan, schema
+from curate.store.exports.rows import OrderedRows, Part
+
+PARQUET_FOLDER = "data"
+COMPRESSION = "zstd"
+REPEATED = ("label", "source", "licence")
+"""Columns whose values repeat: only these are worth a dictionary."""
+_THREADS = 4
+
+
+def shard_names(parts: Iterable[Part], suffix: str) -> list[str]:
+    """Return the shards' names without ending, such as `train-00000-of-00002`, `suffix` at their end.
+
+    >>> shard_names([Part("train", (0, 9)), Part("test", (9, 10))], "-number-00002")
+    ['train-00000-of-00001-number-00002', 'test-00000-of-00001-number-00002']
+    """
+    splits = [part.split for part in parts]
+    totals, seen = Counter(splits), Counter[str]()
+    names = []
+    for split in splits:
+        names.append(f"{split}-{seen[split]:05d}-of-{totals[split]:05d}{suffix}")
+        seen[split] += 1
+    return names
+
+
+def write_shards(rows: OrderedRows, names: Iterable[str], plan: ExportPlan, folder: Path) -> list[ShardFile]:
+    """Write every part into `folder`/data, flushed to disk, and return the files; side by side where the rows allow it.
+
+    Memory: one row group for each of up to four threads, beside what the rows hold.
+    """
+    (folder / PARQUET_FOLDER).mkdir(parents=True, exist_ok=True)
+    paths = [f"{PARQUET_FOLDER}/{name}.parquet" for name in names]
+    with ThreadPoolExecutor(_THREADS if rows.parallel else 1) as threads:
+        return list(threads.map(lambda part, path: _write(rows, part, plan, folder, path), rows.parts, paths))
+
+
+def _write(rows: OrderedRows, part: Part, plan: ExportPlan, folder: Path, path: str) -> ShardFile:
+    dictionaries = [name for name in REPEATED if name in plan.columns]
+    with (folder / path).open("wb") as stream:
+        with pq.ParquetWriter(stream, schema(plan), compression=COMPRESSION, use_dictionary=dictionaries) as writer:
+            for group in rows.groups(part):
+                writer.write_table(pa.Table.from_batches([group]), row_group_size=group.num_rows)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return shard_file(folder, path)

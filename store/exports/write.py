@@ -1,0 +1,234 @@
+"""Writing an export: staged beside its folder, loaded back, and only then put in place."""
+
+import filecmp
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from curate.errors import BadDataError
+from curate.store.card import declared_licences
+from curate.store.exports.check import check_export
+from curate.store.exports.croissant import CROISSANT_FILE, croissant
+from curate.store.exports.formats import derive
+from curate.store.exports.growth import Growth, grow
+from curate.store.exports.label_studio import LABELLING_FILE, labelling_interface
+from curate.store.exports.manifest import (
+    MANIFEST_FILE,
+    REMOVED_FILE,
+    ExportedNumber,
+    ExportManifest,
+    Shard,
+    read_export_manifest,
+    removed_lines,
+)
+from curate.store.exports.plan import ExportPlan
+from curate.store.exports.readme import README_FILE, readme
+from curate.store.exports.rows import ordered_rows
+from curate.store.exports.shards import shard_names, write_shards
+from curate.store.manifest import replace_file, sync_folder
+from curate.store.reader import Reader
+from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
+
+Check = Callable[[Path, ExportPlan, ExportManifest], None]
+# Swapped last and in this order: `datasets` goes by the README, curate by its manifest.
+_DESCRIPTIONS = (f"label-studio/{LABELLING_FILE}", REMOVED_FILE, CROISSANT_FILE, README_FILE, MANIFEST_FILE)
+
+
+def is_complete(manifest: ExportManifest, snapshot: Numbered, formats: Sequence[str] = ()) -> bool:
+    """Whether an export holds this very number as its newest, in every format asked for."""
+    return _holds(manifest, snapshot) and not _lacking(manifest, formats)
+
+
+def missing_items(reader: Reader, snapshot: Numbered) -> int:
+    """Return how many items of a snapshot the store no longer has, because they were erased."""
+    query = """
+        SELECT count(*) AS items FROM snapshot_items ANTI JOIN items USING (item_id)
+        WHERE snapshot = ? AND number = ?"""
+    return int(reader.query(query, [snapshot.snapshot, snapshot.number])["items"][0].as_py())
+
+
+def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path, *, check: Check = check_export) -> Path:
+    """Bring the export's folder below `folder` to this number of the snapshot, and return it.
+
+    Old shards stay as they are, byte for byte; new ones are written beside the folder, read back together with the old
+    ones, and moved in. Nothing of a failed export stays; one that was killed is repeated by the next call. The same
+    numbers exported in the same order give the same bytes.
+
+    Cost: one pass over the columns besides content for what is there already, and over what is new. Memory: see
+    `ordered_rows`, `grow` and `check_export`.
+
+    Raises:
+        BadDataError: the folder is somebody else's or another store's, items have been erased, or the result does not
+            load back as it was written.
+    """
+    final = folder / plan.folder_name
+    before = _own_manifest(reader, plan, final)
+    plan = _with_earlier_names(plan, before)
+    with _staging(final) as staging:
+        if before and _holds(before, plan.snapshot):
+            manifest = before
+            _link_shards(final, staging, before.listed)
+        else:
+            growth = grow(reader, plan, before, final)
+            _link_shards(final, staging, growth.shards)
+            manifest = _extended(before, plan, growth, _new_shards(reader, plan, growth, staging, first=before is None))
+            _describe(staging / REMOVED_FILE, removed_lines(final, plan.snapshot.number, growth.removed))
+        manifest = _in_all_formats(reader, plan, manifest, staging)
+        if "label-studio" in plan.formats:
+            as_of = snapshot_row(reader, plan.snapshot).as_of
+            _describe(staging / "label-studio" / LABELLING_FILE, labelling_interface(reader, plan, as_of))
+        licences = declared_licences(reader, plan.snapshot)
+        _describe(staging / README_FILE, readme(plan, manifest, licences))
+        _describe(staging / CROISSANT_FILE, croissant(plan, manifest, licences))
+        replace_file(staging / MANIFEST_FILE, manifest.to_json())
+        check(staging, plan, manifest)
+        _put_in_place(staging, final)
+    return final
+
+
+def _own_manifest(reader: Reader, plan: ExportPlan, final: Path) -> ExportManifest | None:
+    """What an earlier export left in the folder; None where there is nothing.
+
+    A folder that was written from another store would mix two histories, so it is refused as a stranger's is.
+    """
+    manifest = read_export_manifest(final)
+    if manifest is None:
+        if final.exists() and not (final.is_dir() and not any(final.iterdir())):
+            raise _refusal(f"{final.name} exists and is not an export of curate")
+        return None
+    known = {found.number: found.content_hash for found in list_snapshots(reader, plan.snapshot.snapshot)}
+    newest = manifest.newest
+    if known.get(newest.number) != newest.content_hash or newest.number > plan.snapshot.number:
+        raise _refusal(f"{final.name} holds number {newest.number} of another store's snapshot")
+    return manifest
+
+
+def _refusal(message: str) -> BadDataError:
+    return BadDataError(
+        message, unchanged="it was left as it is", hint="move it away or choose another [export] folder"
+    )
+
+
+def _refuse_erased(plan: ExportPlan, found: int) -> None:
+    if missing := plan.snapshot.size - found:
+        raise BadDataError(
+            f"snapshot {plan.snapshot.snapshot} {plan.snapshot.number} holds {missing} items that were erased since",
+            unchanged="nothing was written",
+            hint="curate snapshot",
+        )
+
+
+def _with_earlier_names(plan: ExportPlan, before: ExportManifest | None) -> ExportPlan:
+    """Let class names only grow at the end: the codes in old shards keep their meaning."""
+    if before is None or before.columns != plan.columns:
+        return plan
+    new = [name for name in plan.class_names if name not in before.class_names]
+    return replace(plan, class_names=(*before.class_names, *new))
+
+
+def _new_shards(reader: Reader, plan: ExportPlan, growth: Growth, staging: Path, *, first: bool) -> list[Shard]:
+    number = plan.snapshot.number
+    rows = ordered_rows(reader, plan, growth.kept)
+    _refuse_erased(plan, len(growth.kept) + sum(part.rows for part in rows.parts))
+    names = shard_names(rows.parts, "" if first else f"-number-{number:05d}")
+    files = write_shards(rows, names, plan, staging)
+    described = zip(rows.parts, names, files, strict=True)
+    return [Shard(name, part.split, part.rows, number, {"parquet": file}) for part, name, file in described]
+
+
+def _extended(before: ExportManifest | None, plan: ExportPlan, growth: Growth, new: Sequence[Shard]) -> ExportManifest:
+    names = tuple(shard.name for shard in (*growth.shards, *new))
+    entry = ExportedNumber(plan.snapshot.number, plan.snapshot.content_hash, names, len(growth.removed))
+    numbers, shards = (before.numbers, before.shards) if before else ((), ())
+    return ExportManifest(plan.snapshot.snapshot, plan.columns, plan.class_names, (*numbers, entry), (*shards, *new))
+
+
+def _in_all_formats(reader: Reader, plan: ExportPlan, manifest: ExportManifest, staging: Path) -> ExportManifest:
+    lacking = _lacking(manifest, plan.formats)
+    added = {shard.name: derive(reader, plan, shard, formats, staging) for shard, formats in lacking}
+    shards = (replace(shard, files={**shard.files, **added.get(shard.name, {})}) for shard in manifest.shards)
+    return replace(manifest, shards=tuple(shards))
+
+
+def _lacking(manifest: ExportManifest, formats: Sequence[str]) -> list[tuple[Shard, list[str]]]:
+    wanted = [(shard, [name for name in formats if name not in shard.files]) for shard in manifest.listed]
+    return [(shard, names) for shard, names in wanted if names]
+
+
+def _holds(manifest: ExportManifest, snapshot: Numbered) -> bool:
+    return (manifest.newest.number, manifest.newest.content_hash) == (snapshot.number, snapshot.content_hash)
+
+
+def _describe(file: Path, content: str) -> None:
+    if content:
+        replace_file(file, content.encode())
+
+
+@contextmanager
+def _staging(final: Path) -> Iterator[Path]:
+    """Make a hidden folder beside the export's, and take it away whatever happens; killed processes' go as well."""
+    prefix = f".{final.name}."
+    for left in final.parent.glob(f"{prefix}*.partial"):
+        owner = left.name.removeprefix(prefix).removesuffix(".partial")
+        if owner.isdecimal() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    staging = final.parent / f"{prefix}{os.getpid()}.partial"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _link_shards(final: Path, staging: Path, shards: Sequence[Shard]) -> None:
+    for path in (file.path for shard in shards for file in shard.files.values()):
+        (staging / path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(final / path, staging / path)
+        except OSError:  # a file system without hard links
+            shutil.copy2(final / path, staging / path)
+
+
+def _put_in_place(staging: Path, final: Path) -> None:
+    """Move new files in, descriptions last: until the README is swapped, loading gives the earlier number."""
+    for folder in {path.parent for path in staging.rglob("*")}:
+        sync_folder(folder)
+    if not final.exists() or not any(final.iterdir()):
+        staging.replace(final)
+    else:
+        _move_into(staging, final)
+    sync_folder(final.parent)
+
+
+def _move_into(staging: Path, final: Path) -> None:
+    files = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
+    shards = [path for path in files if path.as_posix() not in _DESCRIPTIONS]
+    new = [path for path in shards if not _is_there(staging / path, final / path)]
+    for path in new:
+        (final / path).parent.mkdir(exist_ok=True)
+        (staging / path).replace(final / path)
+    for folder in {(final / path).parent for path in new}:
+        sync_folder(folder)
+    for name in _DESCRIPTIONS:
+        if (staging / name).is_file():
+            (staging / name).replace(final / name)
+    sync_folder(final)
+
+
+def _is_there(staged: Path, final: Path) -> bool:
+    """Whether a staged file is a link to, or a copy of, an old shard: old shards are never touched."""
+    return final.exists() and (staged.samefile(final) or filecmp.cmp(staged, final, shallow=False))

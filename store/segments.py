@@ -1,0 +1,109 @@
+"""Segments: the immutable Parquet files of the published snapshot, written whole or not at all, and read in order."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import StoreError
+from curate.store.manifest import PUBLISHED_FOLDER, Manifest, Segment
+from curate.store.schema import Table
+
+BATCH_ROWS = 10_000
+GROUP_BYTES = 64 * 2**20
+
+
+def write_segment(
+    folder: Path, schema: pa.Schema, file: str, batches: Iterable[pa.RecordBatch], level: int = 0
+) -> Segment:
+    """Write batches as one segment of the store in `folder`; without rows no file is left.
+
+    A column that a batch lacks, for it was written before the column came, is filled with nulls.
+    """
+    path = folder / PUBLISHED_FOLDER / file
+    temporary = path.with_suffix(".partial")
+    count = 0
+    with temporary.open("wb") as stream:
+        with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+            for group in _row_groups(batches, schema):
+                count += group.num_rows
+                writer.write_table(group)
+        stream.flush()
+        os.fsync(stream.fileno())
+    if count:
+        temporary.rename(path)
+    else:
+        temporary.unlink()
+    return Segment(file, count, level)
+
+
+def read_segments(folder: Path, segments: Iterable[Segment]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of segments in their order.
+
+    Raises:
+        StoreError: one of them is missing or damaged.
+    """
+    for segment in segments:
+        try:
+            with pq.ParquetFile(folder / PUBLISHED_FOLDER / segment.file) as file:
+                yield from file.iter_batches(BATCH_ROWS)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(
+                f"the published segment {segment.file} cannot be read: {error}",
+                unchanged="the ledger itself is a different file; every commit is kept there",
+                hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
+            ) from error
+
+
+def segment_name(table: Table, first: int, last: int) -> str:
+    """Return the name of a segment that holds the commits from `first` to `last`."""
+    return f"{table.name}-{first:09d}-{last:09d}.parquet"
+
+
+def merge_tail(folder: Path, manifest: Manifest, table: Table, tail: Sequence[Segment], level: int) -> Manifest:
+    """Merge a table's newest segments, `tail`, into one and return the manifest that names it in their place.
+
+    Only the newest: so a segment never holds a column that one after it lacks, which the readers' views rely on.
+    """
+    kept = manifest.tables[table.name][: -len(tail)]
+    name = segment_name(table, _commits(tail[0])[0], _commits(tail[-1])[1])
+    merged = write_segment(folder, table.schema, name, read_segments(folder, tail), level)
+    now = time.time()
+    return replace(
+        manifest,
+        tables=manifest.tables | {table.name: (*kept, merged)},
+        retired=(*manifest.retired, *((segment.file, now) for segment in tail)),
+    )
+
+
+def _commits(segment: Segment) -> tuple[int, int]:
+    _, first, last = segment.file.partition(".")[0].split("-")
+    return int(first), int(last)
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Gather batches into row groups of about `BATCH_ROWS` rows or `GROUP_BYTES` bytes, whatever comes first."""
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if held and (rows + batch.num_rows > BATCH_ROWS or size + batch.nbytes > GROUP_BYTES):
+            yield pa.Table.from_batches(held)
+            held, rows, size = [], 0, 0
+        if batch.num_rows:
+            held.append(_conform(batch, schema))
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    known = set(batch.schema.names)
+    columns = [
+        batch.column(field.name).cast(field.type) if field.name in known else pa.nulls(len(batch), field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,0 +1,46 @@
+"""What learners and exports read of a snapshot: its items with their content, and what was there beside them."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from curate.store.reader import Reader
+from curate.store.snapshots.judging import Moment, judge
+from curate.store.snapshots.numbered import find_snapshot, snapshot_row
+from curate.store.snapshots.spec import SnapshotSpec
+
+
+def snapshot_items(reader: Reader, name: str, number: int, splits: Sequence[str], after: int | None = None) -> pa.Table:
+    """Return the content, label and split of a snapshot's items in the order of their ids.
+
+    With `after`, only those items that no snapshot of this name from 1 to `after` held in the same split.
+    """
+    query = """
+        SELECT s.item_id, s.label, s.split, s.score, i.modality, i.text, i.image, i.events
+        FROM snapshot_items s JOIN items i USING (item_id)
+        WHERE s.snapshot = $name AND s.number = $number AND list_contains($splits, s.split)
+          AND NOT EXISTS (
+            SELECT 1 FROM snapshot_items e
+            WHERE e.snapshot = $name AND e.number <= $after AND e.item_id = s.item_id AND e.split = s.split)
+        ORDER BY s.item_id"""
+    return reader.query(query, {"name": name, "number": number, "splits": list(splits), "after": after or 0})
+
+
+def items_before_snapshot(reader: Reader, name: str, number: int, most: int) -> pa.Table:
+    """Return up to `most` items that could be trained on when a snapshot was taken, in the order of their ids.
+
+    Items of its modality, labelled or not, chosen or not; left out is what was dropped then, and what belongs to
+    validation or test. The answer is the same whatever came later.
+
+    Raises:
+        UsageError: there is no such snapshot.
+    """
+    row = snapshot_row(reader, find_snapshot(reader, name, number))
+    asked = row.request
+    spec = SnapshotSpec(name, asked.modality, splits=asked.splits, decisions=asked.decisions)
+    judge(reader, spec, Moment(row.as_of, row.commit_number + 1))
+    query = """
+        SELECT item_id, modality, text, image, events FROM items SEMI JOIN (
+            SELECT item_id FROM judged WHERE barrier IS NULL AND split = 'train' ORDER BY item_id LIMIT $most
+        ) USING (item_id) ORDER BY item_id"""
+    return reader.query(query, {"most": most})

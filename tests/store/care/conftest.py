@@ -1,0 +1,66 @@
+"""Stores to take care of: one as an older version left it, and one with something in every table."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from curate.store.database import LEDGER_FILE
+from curate.store.manifest import MANIFEST_FILE, PUBLISHED_FOLDER
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+LEARNER_STATE = b"the state of a learner"
+LEARNER_STATE_NAME = "b8ee6fba5e963c7fda2d36ad4ec20796cad91143630bd92fd05ecdbd50ad0c79"
+
+
+def write_old_store(script: Path, folder: Path) -> None:
+    """Build what an older version left: the ledger from its frozen SQL, one segment a table, and the manifest."""
+    published = folder / PUBLISHED_FOLDER
+    published.mkdir(parents=True)
+    with duckdb.connect(str(folder / LEDGER_FILE), config={"storage_compatibility_version": "v1.2.0"}) as connection:
+        connection.execute(script.read_text(encoding="utf-8"))
+        tables = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        segments = {}
+        for name in sorted({*tables} - {"migrations"}):
+            file = f"{name}-000000001-000000003.parquet"
+            connection.execute(f"COPY \"{name}\" TO '{published / file}'")
+            [(rows,)] = connection.execute(f'SELECT count(*) FROM "{name}"').fetchall()
+            segments[name] = [[file, rows, 0]]
+    head = {"format": 1, "commit_number": 3, "committed_at": "2026-11-23T01:02:03+00:00", "step": "learn"}
+    figures = {"items:text": 2, "items:image": 1, "items:events": 1}
+    manifest = {**head, "figures": figures, "tables": segments, "retired": []}
+    (published / MANIFEST_FILE).write_text(json.dumps(manifest), encoding="utf-8")
+    checkpoint = folder / "checkpoints" / f"{LEARNER_STATE_NAME}.safetensors"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(LEARNER_STATE)
+
+
+@pytest.fixture(params=sorted(FIXTURES.glob("*.sql")), ids=lambda path: path.stem)
+def old_store(request: pytest.FixtureRequest, folder: Path) -> Path:
+    """The folder of a store that some older version left, each of them in turn."""
+    write_old_store(request.param, folder)
+    return folder
+
+
+@pytest.fixture
+def full_store(folder: Path) -> Path:
+    """The folder of a small store with rows in every table of the first version, brought up to date."""
+    from curate.store.store import Store
+
+    write_old_store(FIXTURES / "first_version.sql", folder)
+    Store.open(folder, create=True)
+    return folder
+
+
+@pytest.fixture
+def damage() -> Callable[[Path], None]:
+    """Return a function that overwrites the middle of a file, as a failing disk may."""
+
+    def overwrite(path: Path) -> None:
+        content = path.read_bytes()
+        half = len(content) // 2
+        path.write_bytes(content[:half] + b"\xff" * min(8_192, len(content) - half) + content[half + 8_192 :])
+
+    return overwrite
