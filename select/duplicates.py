@@ -27,15 +27,15 @@ def normalized(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
-def signatures(texts: Iterable[str | None]) -> list[str | None]:
-    """Return the SHA-256 of each text's normalized form in hex; None for None.
+def signatures(texts: Iterable[str]) -> list[str]:
+    """Return the SHA-256 of each text's normalized form in hex.
 
     Takes any iterable of texts, an Arrow column's `to_pylist()` included. Cost: linear in the characters.
 
     >>> signatures(["Hello  World", "hello world"]) == [signatures(["HELLO WORLD"])[0]] * 2
     True
     """
-    return [None if text is None else _signature(text) for text in texts]
+    return [_signature(text) for text in texts]
 
 
 def _signature(text: str) -> str:

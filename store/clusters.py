@@ -20,7 +20,7 @@ GONE = """
         SELECT item_id FROM decisions WHERE step = 'ingest' GROUP BY item_id
         HAVING arg_max(action, commit_number) = 'drop' AND item_id NOT IN (FROM held)
     )"""
-"""Items that no longer count when duplicates are sought: erased ones, and superseded ones that no snapshot evaluates with."""
+"""Items that no longer count: erased ones, and superseded ones that no snapshot evaluates with."""
 
 _STANDING = f"""
     WITH {GONE}, own AS (

@@ -41,6 +41,21 @@ def open_ledger(folder: Path, *, timeout: float) -> Iterator[duckdb.DuckDBPyConn
         connection.close()
 
 
+@contextmanager
+def read_ledger(folder: Path, *, timeout: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the ledger to read only; the caller holds the lease, for DuckDB lets nobody read what another writes.
+
+    Raises:
+        StoreBusyError: a program other than curate keeps the file open for longer than `timeout` seconds.
+        StoreError: the file is not a ledger that DuckDB can read.
+    """
+    connection = _connect(folder / LEDGER_FILE, timeout, read_only=True)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
 def idle_bytes(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Return how much of an open ledger's file lies idle: DuckDB reuses freed blocks, and seldom gives them back."""
     [(blocks, size)] = connection.execute("SELECT used_blocks, block_size FROM pragma_database_size()").fetchall()
@@ -95,11 +110,11 @@ def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def _connect(path: Path, timeout: float) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, timeout: float, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            return duckdb.connect(str(path), config=_CONFIG)
+            return duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
         except duckdb.IOException as error:
             if "Could not set lock" not in str(error):
                 raise _damaged(path, error) from error

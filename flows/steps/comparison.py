@@ -97,8 +97,9 @@ class Comparison:
             by_kept[other].append(place)
         for part in self.likeness.kept(self.reader, sorted(by_kept)) if by_kept else ():
             for index, other in enumerate(part.ids):
-                if any([self._join_if_alike(place, part, index) for place in by_kept[other]]):
-                    self.places[other] = (part, index)
+                for place in by_kept[other]:
+                    if self._join_if_alike(place, part, index):
+                        self.places[other] = (part, index)
 
     def _join_if_alike(self, place: int, part: Features, index: int) -> bool:
         item_id, other = self.features.ids[place], part.ids[index]
@@ -149,7 +150,9 @@ class Comparison:
         known = {item_id for items in kept.values() for item_id in items}.intersection(ids)
         fresh = features.present & np.array([item_id not in known for item_id in ids], np.bool_)
         bands, owners = _room(features.keys, fresh, {band: len(items) for band, items in kept.items()})
-        signed = [(ids[place], self.likeness.version, features.signatures[place]) for place in np.flatnonzero(fresh)]
+        signed = [
+            (ids[place], self.likeness.version, features.signatures[place]) for place in np.flatnonzero(fresh).tolist()
+        ]
         return {
             "signatures": _rows("signatures", ("item_id", "method", "signature"), signed),
             "bands": rows("bands", {"band": bands, "item_id": [ids[owner] for owner in owners]}, len(bands)),

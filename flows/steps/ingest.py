@@ -24,6 +24,7 @@ from curate.types import Progress, StepReport
 
 BATCH_ROWS = 20_000
 BATCH_BYTES = 32 * 2**20
+PART_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _mapping(source: SourceSettings) -> Mapping:
         metadata=tuple(source.meta),
         licence=source.licence,
         time_unit=source.time_unit,
-        batch_rows=5_000,
+        batch_rows=PART_ROWS,
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from curate.store.ingestion.content import CONTENT_OF
 from curate.store.ingestion.mapping import FOLDER_LABEL, Mapping
-from curate.store.ingestion.shapes import RECORDS, REJECTS, ROWS, Parsed, Refusal, RefusedFileError, Refusals
+from curate.store.ingestion.shapes import RECORDS, REJECTS, ROWS, Parsed, Refusal, Refusals, RefusedFileError
 from curate.store.ingestion.source_file import SourceFile
 
 _CHUNK_ROWS = 16_384

@@ -17,7 +17,7 @@ from curate.store.ingestion.content import utf8
 from curate.store.ingestion.lines import Line, is_blank, numbered_lines, too_long
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.metadata import json_objects
-from curate.store.ingestion.shapes import Refusal, RefusedFileError, Refusals, excerpt
+from curate.store.ingestion.shapes import Refusal, Refusals, RefusedFileError, excerpt
 from curate.store.ingestion.source_file import SourceFile
 from curate.store.ingestion.streams import unpacked
 

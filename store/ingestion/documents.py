@@ -13,7 +13,7 @@ import pyarrow as pa
 from curate.store.ingestion.batches import Chunk
 from curate.store.ingestion.canonical import BYTE_ORDER_MARK, canonical_json
 from curate.store.ingestion.mapping import Mapping
-from curate.store.ingestion.shapes import RefusedFileError, Refusals, excerpt
+from curate.store.ingestion.shapes import Refusals, RefusedFileError, excerpt
 from curate.types import Modality
 
 _EVENTS = pa.list_(pa.struct([("time", pa.float64()), ("type", pa.float64())]))

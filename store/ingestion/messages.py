@@ -100,7 +100,9 @@ def _message(header: bytes, stream: BinaryIO) -> Message:
     if size > _BODY_BYTES:
         return Message(kind, rows, header, b"", f"a batch of {body_length} bytes unpacks to {size}")
     if max(rows, column_rows) > size:
-        return Message(kind, 1, header, b"", f"a batch says that it holds {max(rows, column_rows)} rows in {size} bytes")
+        return Message(
+            kind, 1, header, b"", f"a batch says that it holds {max(rows, column_rows)} rows in {size} bytes"
+        )
     if rows != column_rows:
         detail = f"a batch says that it holds {rows} rows, and its first column {column_rows}"
         return Message(kind, max(rows, column_rows), header, b"", detail)
@@ -131,7 +133,7 @@ def _said(table: bytes) -> tuple[int, int, int, int, list[tuple[int, int]]]:
 
 
 def _pairs(table: bytes, start: int, number: int) -> list[tuple[int, int]]:
-    """A field that is a vector of pairs of 64-bit integers: of a length and a count of nulls, or of a place and a length."""
+    """A field that is a vector of pairs of 64-bit integers: length and count of nulls, or place and length."""
     vector = _reference(table, _field(table, start, number))
     count = struct.unpack_from("<I", table, vector)[0]
     return list(struct.iter_unpack("<qq", table[vector + 4 :][: 16 * count]))

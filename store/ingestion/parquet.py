@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from curate.store.ingestion.batches import CHUNK_BYTES, assemble, chunk_rows, refused_rows
 from curate.store.ingestion.columnar import SAMPLED_ROWS, Columns, rows_at_once
 from curate.store.ingestion.mapping import Mapping
-from curate.store.ingestion.shapes import Refusal, RefusedFileError, excerpt
+from curate.store.ingestion.shapes import RefusedFileError, excerpt
 from curate.store.ingestion.source_file import SourceFile
 from curate.store.ingestion.streams import FREE_BYTES, RATIO
 
@@ -61,7 +61,7 @@ class _Groups:
         self._mapping = mapping
 
     def read(self, number: int, first_row: int, row: int, end: int) -> Iterator[pa.Table]:
-        """Yield the rows from `row` on of a group that holds `first_row` up to `end`; at last, what could not be read."""
+        """Yield the rows from `row` to `end` of a group that begins at `first_row`; at last, what could not be read."""
         try:
             with _complaints():
                 for at, batch in self._batches(number, first_row, row):

@@ -1,4 +1,4 @@
-"""Files behind an fsspec address (`s3://…`, `https://…`, `memory://…`): listed with what tells a change, read in ranges."""
+"""Files behind an fsspec address such as `s3://…`: listed with what tells a change, read in ranges."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _RemoteStream(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return int(_reached(self._path, lambda: self._stream.seek(offset, whence)))
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         piece = _reached(self._path, lambda: self._stream.read(len(buffer)))
         buffer[: len(piece)] = piece
         return len(piece)
@@ -145,9 +145,7 @@ def _info(filesystem: Any, path: str) -> dict[str, Any] | None:
         return None
 
 
-def _chosen(
-    found: dict[str, Any], pattern: Parts, mapping: Mapping, read: Callable[[str], bytes]
-) -> Iterable[str]:
+def _chosen(found: dict[str, Any], pattern: Parts, mapping: Mapping, read: Callable[[str], bytes]) -> Iterable[str]:
     names = [name for name in found if not any(map(is_leftover, name.split("/")))]
     shards = dataset_files(names, read) if not pattern and mapping.format == "auto" else None
     if shards is not None:

@@ -8,7 +8,7 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from curate.errors import BadDataError
 from curate.store.ingestion.mapping import Mapping
@@ -51,7 +51,7 @@ class StandardInput(SourceFile):
         """Return standard input; closing the result leaves it open."""
         if sys.stdin is None or sys.stdin.isatty():
             raise BadDataError("nothing is piped into standard input", hint="cat FILE | curate ingest - --format jsonl")
-        return io.BufferedReader(PulledStream(sys.stdin.buffer.read1))
+        return io.BufferedReader(PulledStream(cast(io.BufferedReader, sys.stdin.buffer).read1))
 
 
 def reason_of(error: OSError) -> str:

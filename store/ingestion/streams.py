@@ -1,4 +1,4 @@
-"""Byte streams: one over any function that gives bytes, and one that unpacks gzip and zstd without falling for bombs."""
+"""Byte streams: one over any function that gives bytes, and one that unpacks gzip and zstd and falls for no bomb."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -29,7 +29,7 @@ class PulledStream(io.RawIOBase):
         """Return True."""
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Fill the buffer's beginning; return with how many bytes."""
         piece = self._pull(len(buffer))
         buffer[: len(piece)] = piece

@@ -147,11 +147,11 @@ class _Headers:
 
     def _header(self, block: bytes) -> Iterator[tuple[tarfile.TarInfo | Refusal, str]]:
         """What a block says where a header should be: of a damaged stretch the first block, of an extension nothing."""
-        try:
-            info = _parsed(block)
-        except tarfile.EOFHeaderError:
+        if not any(block):
             self._ended = True
             return
+        try:
+            info = _parsed(block)
         except tarfile.HeaderError as error:
             if not self._lost:
                 detail = f"a header is damaged ({error}); what lies before the next whole one is lost"
@@ -177,12 +177,10 @@ class _Headers:
 def _parsed(block: bytes) -> tarfile.TarInfo:
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except (tarfile.EOFHeaderError, tarfile.InvalidHeaderError):
-        raise
-    except (tarfile.HeaderError, ValueError, OverflowError, IndexError) as error:
-        raise tarfile.InvalidHeaderError(str(error)) from error
+    except (ValueError, OverflowError, IndexError) as error:
+        raise tarfile.HeaderError(str(error)) from error
     if info.size < 0 or (info.type in _EXTENSIONS and info.size > _EXTENSION_BYTES):
-        raise tarfile.InvalidHeaderError(f"it says {info.size} bytes")
+        raise tarfile.HeaderError(f"it says {info.size} bytes")
     return info
 
 

@@ -134,7 +134,7 @@ def test_without_near_only_equal_texts_are_dropped(tmp_path: Path) -> None:
     bench.add(FAMILY)
     bench.run()
     assert bench.reasons() == {"d": "duplicate"}
-    assert bench.ask("FROM bands") == []
+    assert len(bench.ask("FROM bands")) == len(FAMILY)
 
 
 def test_short_sentences_of_one_pattern_are_no_duplicates(bench: Bench) -> None:

@@ -19,10 +19,6 @@ def test_words_and_digits_matter() -> None:
     assert len(set(signatures(["a b", "ab", "a c", "a b 1", ""]))) == 5
 
 
-def test_null_has_no_signature() -> None:
-    assert signatures([None, "x"])[0] is None
-
-
 def test_lone_surrogates_have_a_signature() -> None:
     assert signatures(["\udc80"]) != signatures(["\udc81"])
 

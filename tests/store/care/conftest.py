@@ -56,11 +56,11 @@ def full_store(folder: Path) -> Path:
 
 @pytest.fixture
 def damage() -> Callable[[Path], None]:
-    """Return a function that overwrites the middle of a file, as a failing disk may."""
+    """Return a function that overwrites what follows a file's head, as a failing disk may."""
 
     def overwrite(path: Path) -> None:
         content = path.read_bytes()
-        half = len(content) // 2
-        path.write_bytes(content[:half] + b"\xff" * min(8_192, len(content) - half) + content[half + 8_192 :])
+        head = min(3 * 4_096, len(content) // 2)
+        path.write_bytes(content[:head] + b"\xff" * (len(content) - head))
 
     return overwrite

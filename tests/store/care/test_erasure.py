@@ -52,6 +52,18 @@ def filled(folder: Path, filled_once: Path) -> Store:
     return Store.open(folder, create=False, lease_timeout=20.0, command="pytest")
 
 
+@pytest.fixture
+def ask(filled: Store) -> Ask:
+    """Query what is published now."""
+
+    def query(sql: str, parameters: Any = ()) -> list[dict[str, Any]]:
+        with filled.reader() as reader:
+            found: list[dict[str, Any]] = reader.query(sql, parameters).to_pylist()
+            return found
+
+    return query
+
+
 @pytest.fixture(scope="module")
 def filled_once(tmp_path_factory: pytest.TempPathFactory, make: Any) -> Path:
     store = Store.open(tmp_path_factory.mktemp("filled") / "store", create=True)

@@ -208,7 +208,8 @@ def test_idle_blocks_of_the_ledger_are_given_back(
 
     noise = [os.urandom(3_000).hex() for _ in range(500)]
     with open_ledger(store.folder, timeout=0) as connection:
-        connection.execute("CREATE TABLE more AS SELECT unnest(?::VARCHAR[]) AS noise; CHECKPOINT", [noise])
+        connection.execute("CREATE TABLE more AS SELECT unnest(?::VARCHAR[]) AS noise", [noise])
+        connection.execute("CHECKPOINT")
     add(items=make.items(make.ids(*range(500)), text=noise))
     with open_ledger(store.folder, timeout=0) as connection:
         connection.execute("DROP TABLE more; CHECKPOINT")

@@ -18,7 +18,9 @@ TEXTS = Mapping(source="s", modality="text", label="label")
 
 def _texts(count: int = 30) -> Dataset:
     features = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
-    return Dataset.from_dict({"text": [f"text {n}" for n in range(count)], "label": [n % 2 for n in range(count)]}, features)
+    return Dataset.from_dict(
+        {"text": [f"text {n}" for n in range(count)], "label": [n % 2 for n in range(count)]}, features
+    )
 
 
 def _read(folder: Path | str, mapping: Mapping = TEXTS) -> tuple[list[str], list[str | None], list[str]]:
@@ -59,7 +61,9 @@ def test_saved_images(tmp_path: Path) -> None:
     assert [Picture.open(io.BytesIO(image)).getpixel((0, 0)) for image in images] == list(range(5))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["data/train-00000-of-00001.parquet", "data/part.parquet", "fr/train-00000-of-00001.parquet"])
+@pytest.mark.parametrize(
+    "name", ["data/train-00000-of-00001.parquet", "data/part.parquet", "fr/train-00000-of-00001.parquet"]
+)
 def test_a_folder_as_on_the_hub(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True)

@@ -58,7 +58,7 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def _s3() -> Iterator[Any]:
+def s3() -> Iterator[Any]:
     """A bucket of a real S3 server; the environment says where it is, as it would for a user."""
     import boto3
     from moto.server import ThreadedMotoServer
@@ -81,7 +81,7 @@ def _s3() -> Iterator[Any]:
 
 
 @pytest.fixture
-def _memory() -> Iterator[None]:
+def memory() -> Iterator[None]:
     filesystem = fsspec.filesystem("memory")
     for name, content in FILES.items():
         filesystem.pipe_file(f"/bucket/{name}", content)
@@ -92,7 +92,7 @@ def _memory() -> Iterator[None]:
 @pytest.fixture(params=["s3", "memory"])
 def base(request: pytest.FixtureRequest) -> str:
     """The address of the same files in each file system."""
-    request.getfixturevalue(f"_{request.param}")
+    request.getfixturevalue(request.param)
     return f"{request.param}://bucket"
 
 
@@ -140,21 +140,21 @@ def test_what_is_not_there_is_named(base: str) -> None:
         list_files(f"{base}/data", Mapping(source="s", modality="text", format="csv"))
 
 
-def test_fingerprints_stay_until_the_content_changes(_s3: Any) -> None:
+def test_fingerprints_stay_until_the_content_changes(s3: Any) -> None:
     (before,) = list_files("s3://bucket/elsewhere/*", TEXTS)
     (again,) = list_files("s3://bucket/elsewhere/*", TEXTS)
     assert before.fingerprint == again.fingerprint
-    _s3.put_object(Bucket="bucket", Key="elsewhere/note.txt", Body=b"A note")
+    s3.put_object(Bucket="bucket", Key="elsewhere/note.txt", Body=b"A note")
     (after,) = list_files("s3://bucket/elsewhere/*", TEXTS)
     assert before.fingerprint != after.fingerprint
     assert _texts(after) == ["A note"]
 
 
-def test_a_file_that_vanished_is_a_reject(_s3: Any) -> None:
+def test_a_file_that_vanished_is_a_reject(s3: Any) -> None:
     for name in ("a.txt", "a.parquet"):
-        _s3.put_object(Bucket="bucket", Key=f"fading/{name}", Body=b"text")
+        s3.put_object(Bucket="bucket", Key=f"fading/{name}", Body=b"text")
         (file,) = list_files("s3://bucket/fading", TEXTS)
-        _s3.delete_object(Bucket="bucket", Key=f"fading/{name}")
+        s3.delete_object(Bucket="bucket", Key=f"fading/{name}")
         (parsed,) = read_file(file, TEXTS)
         (reject,) = parsed.rejects.to_pylist()
         assert (reject["reason"], reject["detail"]) == ("unreadable", "No such file or directory")
@@ -176,14 +176,14 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return lengths
 
 
-@pytest.mark.usefixtures("_s3")
+@pytest.mark.usefixtures("s3")
 def test_of_parquet_only_the_columns_that_count_are_fetched(fetched: list[int]) -> None:
     (file,) = list_files("s3://bucket/data/**/*.parquet", TEXTS)
     assert len(_texts(file)) == 400
     assert sum(fetched) < file.size / 10
 
 
-@pytest.mark.usefixtures("_s3")
+@pytest.mark.usefixtures("s3")
 def test_a_stream_is_fetched_in_blocks(fetched: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_BLOCK_BYTES", 2**16)
     (file,) = list_files("s3://bucket/data/d.tar", TEXTS)

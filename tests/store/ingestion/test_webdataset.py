@@ -79,7 +79,9 @@ def test_a_sample_is_an_item(tmp_path: Path, read: Read, form: int, name: str) -
 
 
 def test_texts_and_events(tmp_path: Path, read: Read) -> None:
-    path = _write(tmp_path, _tar(("0.txt", b"one\r\n"), ("0.cls", b"x"), ("1.json", b'{"body": "two"}'), ("2.bin", b"?")))
+    path = _write(
+        tmp_path, _tar(("0.txt", b"one\r\n"), ("0.cls", b"x"), ("1.json", b'{"body": "two"}'), ("2.bin", b"?"))
+    )
     assert read(path, label="cls").column("text") == ["one\n"]
     reading = read(path, text="body")
     assert reading.column("text") == ["one\n", "two"]
@@ -146,7 +148,9 @@ def test_an_absurd_size_is_refused(tmp_path: Path, read: Read, name: str, size: 
 
 
 def test_a_member_above_the_limit_is_skipped(tmp_path: Path, read: Read) -> None:
-    path = _write(tmp_path, _tar(("0.png", bytes(2**20)), ("0.cls", b"0"), ("1.npy", bytes(2**20)), ("1.png", _image(1))))
+    path = _write(
+        tmp_path, _tar(("0.png", bytes(2**20)), ("0.cls", b"0"), ("1.npy", bytes(2**20)), ("1.png", _image(1)))
+    )
     reading = read(path, modality="image", item_bytes=1000)
     assert reading.column("locator") == ["a.tar#1"]
     assert _rejects(reading) == [("a.tar#0.png", "too-large")]

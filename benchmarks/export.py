@@ -1,0 +1,214 @@
+"""Exporting a snapshot against pyarrow writing the very same table; loading it back is timed apart.
+
+The items are short texts (three lines of code, C headers, JSON or prose of this Python installation, and a number), from
+three sources, labelled by a rule, scored and frozen as users do it. Two references take turns with curate: pyarrow writes
+the finished table, which lies in memory, with the same compression and also flushed to disk; and, beside the bar, DuckDB
+reads the same rows out of the same published segments in the same order and pyarrow writes them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.harness.bars import Bar
+from benchmarks.harness.command import Options, Result, main
+from benchmarks.harness.corpora import corpus
+from benchmarks.harness.memory import peak_memory
+from benchmarks.harness.paired import FEWEST_ROUNDS, Timings, take_turns
+from curate.store.card import dataset_card
+from curate.store.exports.check import check_export
+from curate.store.exports.manifest import ExportManifest, read_export_manifest
+from curate.store.exports.plan import ExportPlan, label_names
+from curate.store.exports.shards import COMPRESSION
+from curate.store.exports.write import export_snapshot
+from curate.store.ingestion.canonical import text_ids
+from curate.store.reader import Reader
+from curate.store.snapshots import SnapshotSpec, draft_snapshot, latest_snapshot, snapshot_write
+from curate.store.store import Store
+from curate.store.write import Write, rows
+
+PACKAGES = ("curate", "pyarrow", "duckdb", "datasets", "numpy")
+SPEC = SnapshotSpec("texts", "text", order_by="align", label="kind")
+KINDS = ("python", "c", "json", "prose")
+BATCH = 100_000
+_RAW = """
+    SELECT s.item_id, i.text, s.label, s.score, o.source, o.licence, s.split
+    FROM snapshot_items s JOIN items i USING (item_id) JOIN origins o USING (item_id)
+    WHERE s.snapshot = 'texts' ORDER BY s.split, s.score DESC NULLS LAST, s.item_id"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the benchmark works: a store with one snapshot, and a folder for what the contenders write."""
+
+    store: Path
+    outputs: Path
+
+    def fresh(self, name: str) -> Path:
+        """Return an empty folder for one contender."""
+        folder = self.outputs / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+
+def run(options: Options) -> Result:
+    """Measure the export of 1,000,000 items (quick: 50,000)."""
+    count = 50_000 if options.quick else 1_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder) / "store", Path(folder) / "outputs")
+        options.note(f"filling a store with {count:,} texts")
+        fill(place.store, count, options.seed)
+        return _measured(options, place, count)
+
+
+def fill(folder: Path, count: int, seed: int) -> None:
+    """Make the store: items, origins, labels and scores in batches, and one snapshot of all."""
+    store = Store.open(folder, create=True, command="benchmark")
+    generator = np.random.default_rng(seed)
+    for position, texts in enumerate(_texts(count, seed)):
+        store.commit(Write("benchmark", _tables(texts, position, generator)))
+    with store.reader() as reader:
+        draft = draft_snapshot(reader, SPEC)
+    store.commit(snapshot_write(draft, 1, 0))
+
+
+def export(store: Path, folder: Path, check: Callable[[Path, ExportPlan, ExportManifest], None]) -> None:
+    """What the step does: the class names, the card, the shards, and their descriptions."""
+    with Reader(store) as reader:
+        export_snapshot(reader, _plan(reader), folder, check=check)
+
+
+def unchecked(*_: object) -> None:
+    """Stands for the check where the check is timed apart."""
+
+
+def _texts(count: int, seed: int) -> Iterator[pa.StringArray]:
+    pool = corpus(2_000, 1, seed)
+    lines = [line for text in pool.texts for line in text.splitlines() if len(line) > 20]
+    choose = random.Random(seed).choices
+    for start in range(0, count, BATCH):
+        numbers = range(start, min(count, start + BATCH))
+        yield pa.array(["\n".join([*choose(lines, k=3), str(number)]) for number in numbers], pa.string())
+
+
+def _tables(texts: pa.StringArray, position: int, generator: np.random.Generator) -> dict[str, pa.Table]:
+    count, ids = len(texts), text_ids(texts)
+    content = {"image": None, "events": None, "time_unit": None, "size": pa.compute.binary_length(texts)}
+    claims = {"protocol": "kinds", "protocol_version": "1", "attribute": "kind", "confidence": 1.0}
+    claims |= {"annotator": "rules", "annotator_kind": "rule", "annotator_version": "1"}
+    values = pa.array(KINDS).take(pa.array(generator.integers(len(KINDS), size=count)))
+    selector = {"selector": "align", "selector_version": "1", "target": "t", "score": generator.random(count)}
+    origin = {"source": f"source-{position % 3}", "entity": "", "licence": f"licence-{position % 2}", "metadata": ""}
+    locators = [f"file-{position}.jsonl#{row}" for row in range(count)]
+    return {
+        "items": rows("items", {"item_id": ids, "modality": "text", "text": texts, **content}, count),
+        "origins": rows("origins", {"item_id": ids, "locator": locators, **origin}, count),
+        "annotations": rows("annotations", {"item_id": ids, "value": values, **claims}, count),
+        "scores": rows("scores", {"item_id": ids, **selector}, count),
+    }
+
+
+def _plan(reader: Reader) -> ExportPlan:
+    snapshot = latest_snapshot(reader, SPEC.name)
+    assert snapshot is not None
+    return ExportPlan(snapshot, "text", label_names(reader, snapshot, KINDS), dataset_card(reader, snapshot))
+
+
+def _measured(options: Options, place: Place, count: int) -> Result:
+    export(place.store, place.fresh("curate"), unchecked)
+    exported = place.outputs / "curate" / SPEC.name
+    tables = _tables_of(exported)
+    contenders: dict[str, Callable[[], object]] = {
+        "curate": lambda: export(place.store, place.fresh("curate"), unchecked),
+        "pyarrow": lambda: _write_all(tables, place.fresh("pyarrow")),
+        "duckdb + pyarrow": lambda: _raw(place),
+    }
+    timings = take_turns(contenders, note=options.note)
+    checks = _check_seconds(place, exported, options)
+    memory = peak_memory(export, place.store, place.fresh("memory"), unchecked)
+    return _result(timings, checks, memory.added, tables, count, _bytes(place.outputs / "curate"), options)
+
+
+def _result(
+    timings: Timings, checks: Sequence[float], memory: int, tables: Sequence[pa.Table], count: int, size: int, options: Options
+) -> Result:
+    over_pyarrow = timings.times_faster("pyarrow", "curate", options.seed)
+    over_both = timings.times_faster("duckdb + pyarrow", "curate", options.seed)
+    table = [
+        {"what": name, "seconds": timings.median(name), "items/s": count / timings.median(name)} for name in timings.rounds
+    ]
+    table.append({"what": "loading it back", "seconds": median(checks), "items/s": count / median(checks)})
+    content = sum(part["text"].nbytes for part in tables)
+    return Result(
+        [
+            Bar("seconds over pyarrow writing the same table", over_pyarrow.value, 1.3, "<=", over_pyarrow),
+            Bar("seconds over DuckDB reading and pyarrow writing it", over_both.value, 1.3, "<=", over_both),
+        ],
+        table,
+        {
+            "items": count,
+            "mean_bytes_of_text": round(content / count, 1),
+            "bytes_exported": size,
+            "memory_added": memory,
+            "seconds": {name: list(values) for name, values in timings.rounds.items()},
+            "seconds_loading_back": list(checks),
+        },
+        PACKAGES,
+    )
+
+
+def _tables_of(exported: Path) -> list[pa.Table]:
+    manifest = read_export_manifest(exported)
+    assert manifest is not None
+    return [pq.read_table(exported / shard.files["parquet"].path) for shard in manifest.listed]
+
+
+def _write_all(tables: Sequence[pa.Table], folder: Path) -> None:
+    for position, table in enumerate(tables):
+        with (folder / f"{position}.parquet").open("wb") as stream:
+            pq.write_table(table, stream, compression=COMPRESSION)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def _raw(place: Place) -> None:
+    with Reader(place.store) as reader:
+        table = reader.query(_RAW)
+    _write_all([table], place.fresh("raw"))
+
+
+def _check_seconds(place: Place, exported: Path, options: Options) -> list[float]:
+    with Reader(place.store) as reader:
+        plan = _plan(reader)
+    manifest = read_export_manifest(exported)
+    assert manifest is not None
+    seconds = []
+    for number in range(FEWEST_ROUNDS):
+        began = time.perf_counter()
+        check_export(exported, plan, manifest)
+        seconds.append(time.perf_counter() - began)
+        options.note(f"loading back, round {number + 1}: {seconds[-1]:.3f} s")
+    return seconds
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    sys.exit(main("export", run))
