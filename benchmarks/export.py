@@ -145,12 +145,19 @@ def _measured(options: Options, place: Place, count: int) -> Result:
 
 
 def _result(
-    timings: Timings, checks: Sequence[float], memory: int, tables: Sequence[pa.Table], count: int, size: int, options: Options
+    timings: Timings,
+    checks: Sequence[float],
+    memory: int,
+    tables: Sequence[pa.Table],
+    count: int,
+    size: int,
+    options: Options,
 ) -> Result:
     over_pyarrow = timings.times_faster("pyarrow", "curate", options.seed)
     over_both = timings.times_faster("duckdb + pyarrow", "curate", options.seed)
     table = [
-        {"what": name, "seconds": timings.median(name), "items/s": count / timings.median(name)} for name in timings.rounds
+        {"what": name, "seconds": timings.median(name), "items/s": count / timings.median(name)}
+        for name in timings.rounds
     ]
     table.append({"what": "loading it back", "seconds": median(checks), "items/s": count / median(checks)})
     content = sum(part["text"].nbytes for part in tables)

@@ -5,9 +5,28 @@ In a wheel they lie inside this package; in a checkout they lie beside it, and t
 """
 
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+if _TYPE_CHECKING:
+    from curate.store.view import StoreView
 
 __version__ = "0.1.0"
 
 _root = _Path(__file__).resolve().parent.parent
 if (_root / "pyproject.toml").is_file() and (_root / "store").is_dir():
     __path__.append(str(_root))
+
+
+def open(store: str | _Path) -> "StoreView":
+    """Open a store's folder to look at what it has published; never waits for a writer, and changes nothing.
+
+    >>> import curate
+    >>> with curate.open("curate-store") as store:  # doctest: +SKIP
+    ...     labels = store.query("SELECT value, count(*) AS items FROM annotations GROUP BY value").read_all()
+
+    Raises:
+        ConfigurationError: there is no store in the folder, or nothing has been published.
+    """
+    from curate.store.view import StoreView
+
+    return StoreView(_Path(store))

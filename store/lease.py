@@ -86,7 +86,7 @@ def _acquired(folder: Path, timeout: float) -> int:
 
 def _lies_in(folder: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(folder / LEASE_FILE))
+        return os.path.samestat(os.fstat(descriptor), (folder / LEASE_FILE).stat())
     except FileNotFoundError:
         return False
 

@@ -32,6 +32,9 @@ VERBS = {
     "sql": ("query", "Ask the published snapshot a question in SQL; nothing can be changed."),
     "config": ("diagnose", "Print every setting with where its value comes from."),
     "doctor": ("diagnose", "Check installation, project and store."),
+    "gc": ("care", "Free what nothing needs any more, and merge small segments."),
+    "backup": ("care", "Copy the whole store while writers work, or put such a copy back."),
+    "erase": ("care", "Erase items for good, and keep them from coming back."),
 }
 _EPILOG = """\b
 Standard output is data, standard error is narration. Every verb has --help with examples and exit codes.

@@ -60,8 +60,8 @@ def check_project(invocation: Invocation) -> Iterator[Finding]:
     yield Finding("project", "ok", str(file) if file else "none, the store is named")
 
 
-def check_store(folder: Path) -> Iterator[Finding]:
-    """Look at the store's folder, its disk, its lease and what it has published."""
+def check_store(folder: Path, *, all_items: bool = False) -> Iterator[Finding]:
+    """Look at the store's folder, its disk, its lease and what it holds; `all_items` spares nothing."""
     from curate.store.lease import holder
 
     above = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
@@ -75,7 +75,18 @@ def check_store(folder: Path) -> Iterator[Finding]:
     yield Finding("store", "ok" if writable else "broken", str(folder) + ("" if writable else " cannot be written"))
     writer = holder(folder)
     yield Finding("writer", "note" if writer else "ok", str(writer or "nobody"))
-    yield _check_published(folder)
+    published = _check_published(folder)
+    yield published
+    if published.state == "ok":
+        yield from _check_integrity(folder, all_items)
+
+
+def _check_integrity(folder: Path, all_items: bool) -> Iterator[Finding]:
+    from curate.store.care.integrity import SAMPLE, check_integrity
+
+    for check in check_integrity(folder, sample=None if all_items else SAMPLE):
+        detail = f"{check.detail}; {check.remedy}" if check.remedy else check.detail
+        yield Finding(check.what, "ok" if check.sound else "broken", detail)
 
 
 def _check_published(folder: Path) -> Finding:

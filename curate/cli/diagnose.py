@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
+import click
+
 from curate.cli.checkup import Finding, check_installation, check_project, check_store
 from curate.cli.invocation import Invocation
 from curate.cli.output import emit_json, emit_lines
@@ -29,16 +31,19 @@ def config_verb(invocation: Invocation) -> None:
     invocation.narrate(f"project: {folder}")
 
 
-@verb("doctor", examples=["curate doctor", "curate doctor --json"], exits=(4,))
+@verb("doctor", examples=["curate doctor", "curate doctor --all", "curate doctor --json"], exits=(4,))
+@click.option("--all", "all_items", is_flag=True, help="Check every item, and every row of the ledger.")
 @pass_invocation
-def doctor_verb(invocation: Invocation) -> int:
+def doctor_verb(invocation: Invocation, all_items: bool) -> int:
     """Check installation, project and store.
 
-    Exit code 4 says that something is broken; what is only missing (an extra, a project) is not.
+    Of the store: segments, ids against content (of a sample, by default), rows without an item, keys that occur twice,
+    commit numbers, hashes of snapshots and checkpoints, and the ledger. Each finding says what to do. Exit code 4 says
+    that something is broken; what is only missing (an extra, a project) is not.
     """
     findings = [*check_installation(), *check_project(invocation)]
     if invocation.store_folder:
-        findings += check_store(invocation.store_folder)
+        findings += check_store(invocation.store_folder, all_items=all_items)
     _show(invocation, findings)
     broken = [finding for finding in findings if finding.state == "broken"]
     for finding in broken:

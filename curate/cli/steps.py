@@ -13,8 +13,11 @@ from curate.errors import UsageError
 from curate.types import StepReport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from curate.flows.steps import Step
     from curate.settings import Settings, SourceSettings
+    from curate.types import Progress
 
 FORMATS = ("auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset")
 
@@ -195,7 +198,7 @@ def export_verb(invocation: Invocation, /, push: bool, dry_run: bool) -> int:
         return 0
     from curate.flows.steps.export import push_exports
 
-    show_report(invocation, push_exports(invocation.project(), invocation.progress()))
+    show_report(invocation, _with_progress(invocation, lambda progress: push_exports(invocation.project(), progress)))
     return exit_code([report])
 
 
@@ -222,13 +225,23 @@ def label_verb(invocation: Invocation, /, file: Path, dry_run: bool) -> int:
     """
     from curate.flows.steps.answers import import_answers, plan_answers
 
-    project, progress = invocation.project(), invocation.progress()
+    project = invocation.project()
     if dry_run:
         show_plans(invocation, [plan_answers(project, file)])
         return 0
-    report = import_answers(project, file, progress)
+    report = _with_progress(invocation, lambda progress: import_answers(project, file, progress))
     show_report(invocation, report)
     return ingest_exit_code(report)
+
+
+def _with_progress(invocation: Invocation, work: "Callable[[Progress], StepReport]") -> StepReport:
+    from curate.console import close_progress
+
+    progress = invocation.progress()
+    try:
+        return work(progress)
+    finally:
+        close_progress(progress)
 
 
 @verb("learn", examples=["curate learn", "curate learn --dry-run"], exits=WRITES)

@@ -215,7 +215,7 @@ class ExportSettings(Section):
 
     folder: FilledPath = "exports"
     formats: Annotated[tuple[ExportFormat, ...], AfterValidator(_distinct)] = ("parquet",)
-    shard_megabytes: Annotated[StrictInt, Field(ge=1)] = 256
+    shard_megabytes: Annotated[StrictInt, Field(ge=1)] = 128
     hub: str = ""
     private: StrictBool = True
 

@@ -155,7 +155,7 @@ def _ingest_source(
 def _waiting(
     project: Project, source: SourceSettings, files: list[SourceFile]
 ) -> tuple[dict[str, str], list[SourceFile]] | None:
-    with project.store.reader() as reader:
+    with project.reader() as reader:
         positions = cursors(reader, _consumer(source))
     unread = [file for file in files if not _is_done(file, positions)]
     return (positions, unread) if unread else None

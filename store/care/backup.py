@@ -9,10 +9,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from curate.errors import StoreError, UsageError
+import duckdb
+
+from curate.errors import CurateError, StoreError, UsageError
 from curate.store.care.rebuild import write_ledger
 from curate.store.checkpoints import CHECKPOINT_FOLDER
 from curate.store.database import open_ledger
@@ -45,6 +48,21 @@ class Backup:
     bytes: int
 
 
+def plan_backup(folder: Path, target: Path) -> Backup:
+    """Return what `back_up` would copy now; nothing is written.
+
+    Raises:
+        UsageError: the target exists and is not empty, or one lies inside the other.
+        StoreError: the store is damaged.
+    """
+    _refuse_place(folder, target)
+    with Reader(folder) as reader:
+        files = [folder / file for file in _held_files(reader)]
+        rows = sum(map(reader.manifest.rows, reader.manifest.tables))
+        size = sum(path.stat().st_size for path in files)
+        return Backup(target, reader.commit_number, rows, len(files), size)
+
+
 def back_up(store: Store, target: Path) -> Backup:
     """Copy the store into the new folder `target`, all of it or nothing, and verify the copy.
 
@@ -56,11 +74,9 @@ def back_up(store: Store, target: Path) -> Backup:
         StoreError: the store is damaged, or the copy differs from it.
     """
     _refuse_place(store.folder, target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / PUBLISHED_FOLDER).mkdir(parents=True)
-    try:
+    with _made_whole(temporary):
+        (temporary / PUBLISHED_FOLDER).mkdir(parents=True)
         # The journal first: an answer that is committed and forgotten meanwhile lies in the segments too.
         _copy_journal(store.folder, temporary)
         with Reader(store.folder) as reader:
@@ -75,8 +91,6 @@ def back_up(store: Store, target: Path) -> Backup:
             target.rmdir()
         temporary.rename(target)
         sync_folder(target.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return backup
 
 
@@ -113,12 +127,22 @@ def restore(backup: Path, store_folder: Path, *, lease_timeout: float, command: 
     check_backup(backup)
     _refuse_inside(backup, store_folder)
     temporary = store_folder.with_name(f".{store_folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with _made_whole(temporary):
         shutil.copytree(backup, temporary)
         check_backup(temporary)
         (temporary / BACKUP_FILE).unlink()
         return _exchange(temporary, store_folder, lease_timeout, command)
+
+
+@contextmanager
+def _made_whole(temporary: Path) -> Iterator[None]:
+    """Remove what was made if the block fails, and say what the disk refused."""
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        message = f"the copy could not be written: {str(error).splitlines()[0]}"
+        raise CurateError(message, unchanged="no copy was left", hint="check the disk (`curate doctor`)") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

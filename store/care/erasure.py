@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.errors import StoreError
-from curate.store.care.traces import Traces
+from curate.errors import CurateError, StoreError
+from curate.store.care.traces import Traces, find_traces
 from curate.store.database import DAMAGED_SUFFIX, LEDGER_FILE, open_ledger, rewrite_ledger
 from curate.store.journal import Journal
-from curate.store.manifest import PUBLISHED_FOLDER, Manifest, Segment, read_manifest, replace_file, sync_folder
+from curate.store.manifest import PUBLISHED_FOLDER, Segment, read_manifest, replace_file, sync_folder
 from curate.store.publish import publish, swap_manifest
 from curate.store.reader import Reader
 from curate.store.schema import TABLES, Table, table
@@ -83,6 +83,31 @@ def erase(store: "Store", plan: ErasurePlan) -> Mapping[str, int]:
         content = {name: getattr(plan, name) for name in ErasurePlan.__dataclass_fields__}
         replace_file(store.folder / PLAN_FILE, json.dumps(content).encode())
         return finish_erasure(store)
+
+
+def tombstones_of(folder: Path) -> dict[str, str]:
+    """Return the erased items of the store in `folder`, with the reasons; none where it cannot be read."""
+    try:
+        with Reader(folder) as reader:
+            found = reader.query("SELECT item_id, reason FROM tombstones")
+    except CurateError:
+        return {}
+    return dict(zip(found["item_id"].to_pylist(), found["reason"].to_pylist(), strict=True))
+
+
+def erase_again(store: "Store", tombstones: Mapping[str, str]) -> int:
+    """Erase what was erased after a backup that has been restored was made; return how many items that were.
+
+    Raises:
+        StoreBusyError: the lease was not to be had.
+    """
+    missing = sorted(set(tombstones) - set(tombstones_of(store.folder)))
+    for reason in sorted({tombstones[item] for item in missing}):
+        items = [item for item in missing if tombstones[item] == reason]
+        with store.reader() as reader:
+            traces = find_traces(reader, Journal(store.folder), items)
+        erase(store, ErasurePlan.of(items, traces, reason))
+    return len(missing)
 
 
 def finish_erasure(store: "Store") -> Mapping[str, int]:
@@ -184,9 +209,7 @@ def _erase_rows(connection: duckdb.DuckDBPyConnection, store: "Store", doom: _Do
 
 def _unburied(connection: duckdb.DuckDBPyConnection, doom: _Doom) -> bool:
     connection.register("doomed_items", pa.table({"item_id": doom.items}))
-    [(count,)] = connection.execute(
-        "SELECT count(*) FROM doomed_items ANTI JOIN tombstones USING (item_id)"
-    ).fetchall()
+    [(count,)] = connection.execute("SELECT count(*) FROM doomed_items ANTI JOIN tombstones USING (item_id)").fetchall()
     return bool(count)
 
 
@@ -244,10 +267,10 @@ def _remove_leftovers(folder: Path, doom: _Doom) -> None:
     named = {segment.file for segments in manifest.tables.values() for segment in segments}
     gone = set()
     for path in (folder / PUBLISHED_FOLDER).iterdir():
-        if path.suffix == ".partial" or (path.suffix == ".parquet" and path.name not in named):
-            if path.suffix == ".partial" or _may_hold(path, doom):
-                path.unlink()
-                gone.add(path.name)
+        is_left = path.suffix == ".parquet" and path.name not in named
+        if path.suffix == ".partial" or (is_left and _may_hold(path, doom)):
+            path.unlink()
+            gone.add(path.name)
     if gone & {file for file, _ in manifest.retired}:
         retired = tuple((file, moment) for file, moment in manifest.retired if file not in gone)
         swap_manifest(folder, replace(manifest, retired=retired))

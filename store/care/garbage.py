@@ -118,7 +118,10 @@ def _removable(store: Store, exports: Path | None) -> Iterator[tuple[Garbage, Pa
     yield from _checkpoints(folder, named)
     if drained:
         size = (folder / JOURNAL_FOLDER / "requests.jsonl").stat().st_size
-        yield Garbage("answers", "journal", size, f"{len(drained)} answers that a commit holds"), folder / JOURNAL_FOLDER
+        yield (
+            Garbage("answers", "journal", size, f"{len(drained)} answers that a commit holds"),
+            folder / JOURNAL_FOLDER,
+        )
     ledger = folder / LEDGER_FILE
     if idle >= max(_LEDGER_BYTES, _LEDGER_SHARE * ledger.stat().st_size):
         yield Garbage("ledger blocks", ledger.name, idle, "freed inside the file and not used again"), ledger

@@ -1,4 +1,4 @@
-"""The ledger from what is published: the segments of one commit hold every row, so a ledger can be written from them."""
+"""The ledger from what is published: the segments of one commit hold every row, so they can be written back."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +63,9 @@ def _copy(connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifes
         count += len(batch)
     connection.execute("COMMIT")
     if count != manifest.rows(table.name):
-        raise StoreError(f"the segments of {table.name} hold {count} rows, the manifest says {manifest.rows(table.name)}")
+        raise StoreError(
+            f"the segments of {table.name} hold {count} rows, the manifest says {manifest.rows(table.name)}"
+        )
 
 
 def _publish_what_can_be_read(store: "Store") -> None:

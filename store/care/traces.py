@@ -1,4 +1,4 @@
-"""Traces of an item outside its own rows: requests that show it to a model, rejects that quote it, files that hold it."""
+"""Traces of an item outside its own rows: requests that show it, rejects that quote it, what was made from it."""
 
 import base64
 import json

@@ -11,7 +11,7 @@ from curate.store.reader import Reader
 from curate.store.schema import EVENTS
 from curate.store.snapshots import Numbered
 
-SHARD_BYTES = 256 * 2**20
+SHARD_BYTES = 128 * 10**6
 FORMATS = ("parquet", "jsonl", "webdataset", "label-studio")
 _VALUES = {"item_id": pa.string(), "score": pa.float64(), "source": pa.string(), "licence": pa.string()}
 _CONTENT: Mapping[str, tuple[pa.DataType, dict[str, Any]]] = {

@@ -1,7 +1,11 @@
 """The export's README: the YAML head that `datasets` and hubs read, the card, and what the folder's numbers hold."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from curate.store.card import markdown_table
 from curate.store.exports.manifest import REMOVED_FILE, ExportManifest
@@ -9,6 +13,7 @@ from curate.store.exports.plan import ExportPlan
 from curate.store.exports.shards import PARQUET_FOLDER
 
 README_FILE = "README.md"
+Origins = Mapping[tuple[str, str], int]
 # The identifiers of licences that hubs know, by which the others are told apart.
 _KNOWN_LICENCES = {
     "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nd-4.0",
@@ -17,9 +22,32 @@ _KNOWN_LICENCES = {
 }  # fmt: skip
 
 
-def readme(plan: ExportPlan, manifest: ExportManifest, licences: Sequence[str]) -> str:
+def count_origins(folder: Path, manifest: ExportManifest) -> Origins:
+    """Count the newest number's items by the source and the licence that they first came with, from its shards."""
+    names = ["source", "licence"]
+    files = [folder / shard.files["parquet"].path for shard in manifest.listed]
+    counts: Counter[tuple[str, str]] = Counter()
+    for file in files:
+        table = pq.ParquetFile(file, read_dictionary=names).read(columns=names).unify_dictionaries()
+        for row in table.group_by(names).aggregate([([], "count_all")]).to_pylist():
+            counts[row["source"] or "", row["licence"] or ""] += row["count_all"]
+    return counts
+
+
+def licences_of(origins: Origins) -> list[str]:
+    """Return the licences in order, without what was not declared."""
+    return sorted({licence for _, licence in origins if licence})
+
+
+def readme(plan: ExportPlan, manifest: ExportManifest, origins: Origins) -> str:
     """Return the file's text, a function of the snapshot and of what the folder held before: no clock, no paths."""
-    return "\n".join([*_front_matter(plan, manifest, licences), plan.card, *_history(manifest)])
+    sections = (
+        *_front_matter(plan, manifest, licences_of(origins)),
+        plan.card,
+        *_origins(origins),
+        *_history(manifest),
+    )
+    return "\n".join(sections)
 
 
 def _front_matter(plan: ExportPlan, manifest: ExportManifest, licences: Sequence[str]) -> Iterator[str]:
@@ -37,7 +65,7 @@ def _front_matter(plan: ExportPlan, manifest: ExportManifest, licences: Sequence
 
 
 def _licences(licences: Sequence[str]) -> Iterator[str]:
-    names = sorted({name.lower() if name.lower() in _KNOWN_LICENCES else "other" for name in licences if name})
+    names = sorted({name.lower() if name.lower() in _KNOWN_LICENCES else "other" for name in licences})
     yield from ("license:", *(f"- {name}" for name in names or ["unknown"]))
 
 
@@ -50,6 +78,13 @@ def _feature(plan: ExportPlan, name: str) -> Iterator[str]:
         yield from ("    list:", "    - name: time", "      dtype: float64", "    - name: type", "      dtype: int32")
     else:
         yield f"    dtype: {'image' if name == 'image' else 'float64' if name == 'score' else 'string'}"
+
+
+def _origins(origins: Origins) -> Iterator[str]:
+    yield "## Where the items come from, and under which licence\n"
+    yield "An item that came more than once counts where it came from first.\n"
+    lines = ((source, licence or "not declared", items) for (source, licence), items in sorted(origins.items()))
+    yield markdown_table(("source", "licence", "items"), lines)
 
 
 def _history(manifest: ExportManifest) -> Iterator[str]:

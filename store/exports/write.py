@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from curate.errors import BadDataError
-from curate.store.card import declared_licences
 from curate.store.exports.check import check_export
 from curate.store.exports.croissant import CROISSANT_FILE, croissant
 from curate.store.exports.formats import derive
@@ -25,7 +24,7 @@ from curate.store.exports.manifest import (
     removed_lines,
 )
 from curate.store.exports.plan import ExportPlan
-from curate.store.exports.readme import README_FILE, readme
+from curate.store.exports.readme import README_FILE, count_origins, readme
 from curate.store.exports.rows import ordered_rows
 from curate.store.exports.shards import shard_names, write_shards
 from curate.store.manifest import replace_file, sync_folder
@@ -80,9 +79,9 @@ def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path, *, check: Ch
         if "label-studio" in plan.formats:
             as_of = snapshot_row(reader, plan.snapshot).as_of
             _describe(staging / "label-studio" / LABELLING_FILE, labelling_interface(reader, plan, as_of))
-        licences = declared_licences(reader, plan.snapshot)
-        _describe(staging / README_FILE, readme(plan, manifest, licences))
-        _describe(staging / CROISSANT_FILE, croissant(plan, manifest, licences))
+        origins = count_origins(staging, manifest)
+        _describe(staging / README_FILE, readme(plan, manifest, origins))
+        _describe(staging / CROISSANT_FILE, croissant(plan, manifest, origins))
         replace_file(staging / MANIFEST_FILE, manifest.to_json())
         check(staging, plan, manifest)
         _put_in_place(staging, final)

@@ -100,13 +100,16 @@ def _row(document: dict[str, Any], mapping: Mapping) -> _Row:
 def _scalar(value: Any, reason: str) -> str | None:
     if value is None or isinstance(value, str):
         return value if value is None else _whole(value)
+    if type(value) is int:
+        return str(value)
     if isinstance(value, dict | list):
         raise RefusedFileError(reason, f"{excerpt(canonical_json(value))} is no single value")
     return _whole(canonical_json(value))
 
 
 def _whole(text: str) -> str:
-    _encoded(text)
+    if not text.isascii():
+        _encoded(text)
     return text
 
 

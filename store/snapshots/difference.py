@@ -10,7 +10,7 @@ from curate.store.snapshots.numbered import Numbered
 _BOTH = """
     WITH one AS (SELECT item_id, label, split FROM snapshot_items WHERE snapshot = $first AND number = $first_number),
     other AS (SELECT item_id, label, split FROM snapshot_items WHERE snapshot = $second AND number = $second_number),
-    both AS (
+    paired AS (
         SELECT item_id, one.label AS label_before, one.split AS split_before, other.label AS label_after,
             other.split AS split_after, one.split IS NULL AS came, other.split IS NULL AS went,
             one.split IS NOT NULL AND other.split IS NOT NULL AS stayed,
@@ -23,14 +23,14 @@ _COUNTS = (
     + """
     SELECT count(*) FILTER (came) AS came, count(*) FILTER (went) AS went, count(*) FILTER (relabelled) AS relabelled,
         count(*) FILTER (moved) AS moved, count(*) FILTER (stayed AND NOT relabelled AND NOT moved) AS unchanged
-    FROM both"""
+    FROM paired"""
 )
 _ITEMS = (
     _BOTH
     + """
     SELECT item_id, CASE WHEN came THEN 'came' WHEN went THEN 'went' ELSE 'changed' END AS change,
         label_before, label_after, split_before, split_after
-    FROM both WHERE came OR went OR relabelled OR moved ORDER BY item_id"""
+    FROM paired WHERE came OR went OR relabelled OR moved ORDER BY item_id"""
 )
 
 

@@ -387,3 +387,12 @@ def test_a_batch_is_void_if_the_groups_were_drawn_anew_meanwhile(bench: Bench, m
     bench.run()
     assert bench.kept() == {"m"}
     assert bench.representatives(["a", "m", "x"]) == {"a": "a", "m": "m", "x": "m"}
+
+
+def test_signatures_may_be_asked_before_texts_are_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "_WORTH_A_LOOK_AT_SIGNATURES", 0)
+    bench.add(FAMILY | {"p": " ".join(edited(BASE, 5, 15, 25, 35, 45, 55, 65))})
+    bench.run()
+    bench.add({"a": " ".join(edited(BASE, 30)), "y": " ".join(prose(2)).upper(), "x": " ".join(prose(3))})
+    bench.run()
+    assert bench.kept() == {"a", "p", "x", "y"}

@@ -34,15 +34,18 @@ CONTENTS = st.dictionaries(
 )
 
 
-def put(store: Store, name: str, number: int, content: Content) -> Numbered:
-    """Commit a snapshot's items as they are given, by no rule."""
-    columns = {
-        "item_id": list(content), "label": [label for label, _ in content.values()],
-        "split": [split for _, split in content.values()], "score": None,
-    }  # fmt: skip
-    members = rows("snapshot_items", {"snapshot": name, "number": number, **columns}, len(content))
-    store.commit(Write("test", {"snapshot_items": members}))
-    return Numbered(name, number, "", "", len(content))
+def put(store: Store, number: int, *contents: Content) -> list[Numbered]:
+    """Commit the items of consecutive numbers as they are given, by no rule."""
+    members = [
+        (number + place, item_id, label, split)
+        for place, content in enumerate(contents)
+        for item_id, (label, split) in content.items()
+    ]
+    names = ("number", "item_id", "label", "split")
+    columns = {name: [member[place] for member in members] for place, name in enumerate(names)}
+    table = rows("snapshot_items", {"snapshot": "s", **columns, "score": None}, len(members))
+    store.commit(Write("test", {"snapshot_items": table}))
+    return [Numbered("s", number + place, "", "", len(content)) for place, content in enumerate(contents)]
 
 
 @settings(max_examples=20, deadline=None)
@@ -51,7 +54,7 @@ def test_the_way_back_is_the_way_there_turned_round(
     session_store: Store, serial: Callable[[], int], one: Content, other: Content
 ) -> None:
     number = serial()
-    first, second = put(session_store, "s", number, one), put(session_store, "s", number + 1, other)
+    first, second = put(session_store, number, one, other)
     with session_store.reader() as reader:
         there, back = count_differences(reader, first, second), count_differences(reader, second, first)
         items = differing_items(reader, first, second).read_all().to_pylist()

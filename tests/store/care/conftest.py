@@ -1,6 +1,7 @@
 """Stores to take care of: one as an older version left it, and one with something in every table."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from curate.store.database import LEDGER_FILE
 from curate.store.manifest import MANIFEST_FILE, PUBLISHED_FOLDER
+from curate.store.store import Store
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 LEARNER_STATE = b"the state of a learner"
@@ -44,13 +46,18 @@ def old_store(request: pytest.FixtureRequest, folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def full_store(folder: Path) -> Path:
-    """The folder of a small store with rows in every table of the first version, brought up to date."""
-    from curate.store.store import Store
-
+@pytest.fixture(scope="session")
+def full_store_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("full") / "store"
     write_old_store(FIXTURES / "first_version.sql", folder)
     Store.open(folder, create=True)
+    return folder
+
+
+@pytest.fixture
+def full_store(folder: Path, full_store_once: Path) -> Path:
+    """The folder of a small store with rows in every table of the first version, brought up to date."""
+    shutil.copytree(full_store_once, folder)
     return folder
 
 

@@ -1,6 +1,5 @@
 """Backups: whole, verified, made while writers work, and good to go on from after real damage."""
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -98,7 +97,9 @@ def test_it_is_consistent_while_a_writer_works(store: Store, tmp_path: Path, spa
     stop.touch()
     child.communicate()
     assert child.returncode == 0
-    assert made[0].commit_number <= made[1].commit_number <= made[2].commit_number < read_manifest(store.folder).commit_number
+    numbers = [*(one.commit_number for one in made), read_manifest(store.folder).commit_number]
+    assert numbers == sorted(numbers)
+    assert numbers[0] < numbers[-1]
     for one in made:
         check_backup(one.folder)
         with Reader(one.folder) as reader:
@@ -236,6 +237,6 @@ class TestRebuilding:
 
     def test_nothing_published_is_nothing_to_rebuild_from(self, folder: Path) -> None:
         store = Store.open(folder, create=True)
-        os.unlink(folder / LEDGER_FILE)
+        (folder / LEDGER_FILE).unlink()
         with pytest.raises(StoreError, match="nothing is published"):
             rebuild_ledger(store)

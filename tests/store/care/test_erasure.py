@@ -23,7 +23,7 @@ from curate.store.comparison import differences
 from curate.store.database import LEDGER_FILE, open_ledger
 from curate.store.ingestion.canonical import text_id
 from curate.store.journal import Journal
-from curate.store.manifest import PUBLISHED_FOLDER, read_manifest
+from curate.store.manifest import read_manifest
 from curate.store.schema import TABLES
 from curate.store.store import Store
 from curate.store.why import explain
@@ -130,9 +130,7 @@ def _columns(name: str) -> tuple[tuple[str, pa.DataType], ...]:
 
 
 def _duplicate(item_id: str, original: str) -> pa.Table:
-    return rows(
-        "duplicates", {"item_id": item_id, "duplicate_of": original, "similarity": 0.9, "method": "near"}
-    )
+    return rows("duplicates", {"item_id": item_id, "duplicate_of": original, "similarity": 0.9, "method": "near"})
 
 
 def plan_for(store: Store, *items: str) -> ErasurePlan:
@@ -202,7 +200,7 @@ def test_ids_stay_where_they_tell_what_holds_it(filled: Store, ask: Ask) -> None
         if "item_id" in entry.names:
             found = ask(f'SELECT * FROM "{entry.name}" WHERE item_id = ?', [VICTIM])
             assert bool(found) == (entry.name in (*KEPT_TABLES, "decisions")), entry.name
-    [commit] = ask("SELECT step, \"rows\" FROM commits ORDER BY commit_number DESC LIMIT 1")
+    [commit] = ask('SELECT step, "rows" FROM commits ORDER BY commit_number DESC LIMIT 1')
     assert commit["step"] == "erase"
     assert json.loads(commit["rows"])["items"] == -1
 
@@ -362,7 +360,7 @@ def test_a_request_shows_a_text_or_not(shown: str, needle: str, found: bool) -> 
 
 
 def test_texts_of_other_scripts_are_found_in_requests(store: Store, add: Add, make: Any) -> None:
-    text = "Привет ☃ \"quoted\" 😀, it goes on long enough to be a needle"
+    text = 'Привет ☃ "quoted" 😀, it goes on long enough to be a needle'
     journal = Journal(store.folder)
     journal.put("k", request(text), Response({}))
     add(items=make.items([text_id(text)], text=[text]), requests=journal.drained(["k"]))

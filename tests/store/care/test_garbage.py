@@ -164,7 +164,7 @@ class TestCheckpoints:
     def test_an_orphan_goes_and_a_named_one_stays(self, full_store: Path) -> None:
         store = Store.open(full_store, create=True)
         orphan = save_checkpoint(full_store, b"of a run that was killed")
-        [named] = [p for p in (full_store / CHECKPOINT_FOLDER).glob("b8ee*")]
+        [named] = (full_store / CHECKPOINT_FOLDER).glob("b8ee*")
         make_old(self.path(store, orphan))
         make_old(named)
         freed = collect_garbage(store)
@@ -232,5 +232,3 @@ def make_old_file(path: Path) -> Path:
         if folder.name.startswith(".") or folder.name == "data":
             make_old(folder)
     return path
-
-

@@ -183,9 +183,7 @@ class TestLedger:
             details = {check.what: check.detail for check in check_integrity(full_store, timeout=0.0)}
         assert "curate annotate" in details["ledger"]
 
-    def test_a_crash_before_publishing_is_no_damage(
-        self, full_store: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_crash_before_publishing_is_no_damage(self, full_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from curate.store import store as store_module
         from curate.store.write import CursorMove, Write
 

@@ -17,8 +17,8 @@ from curate.store.migrations import MIGRATIONS
 from curate.store.reader import Reader
 from curate.store.schema import TABLES, table
 from curate.store.store import Store
-from curate.store.write import Write
 from curate.store.why import explain
+from curate.store.write import Write
 
 PROSE = "36110a67a490b26eddecc79d50b01a99184c7c8d0c2c8b467d407e72e18d9147"
 

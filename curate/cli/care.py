@@ -1,0 +1,259 @@
+"""The verbs that take care of a store: `gc` frees, `backup` copies and restores, `erase` forgets for good."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from curate.cli.invocation import Invocation
+from curate.cli.output import emit, emit_json, emit_lines
+from curate.cli.verb import dry_run_option, pass_invocation, verb
+from curate.console import is_terminal, table_lines
+from curate.errors import UsageError
+
+if TYPE_CHECKING:
+    from curate.store.care.erasure import ErasurePlan
+    from curate.store.care.traces import Traces
+    from curate.store.store import Store
+
+_CARES = (4, 5)
+
+
+@verb("gc", examples=["curate gc --dry-run", "curate gc"], exits=_CARES)
+@dry_run_option()
+@pass_invocation
+def gc_verb(invocation: Invocation, dry_run: bool) -> None:
+    """Free what nothing needs any more, and merge small segments.
+
+    That is: segments that no reader uses, what killed runs left unfinished, checkpoints that no row names, answers in
+    the journal that a commit holds, and idle blocks of the ledger. What a reader still uses stays until it is done.
+    """
+    from curate.store.care.garbage import collect_garbage, find_garbage
+
+    project = invocation.project()
+    exports = project.path(project.settings.export.folder)
+    # Opening to write would clean up after a crash already, and a plan writes nothing.
+    found = find_garbage(_existing(invocation), exports) if dry_run else collect_garbage(_writable(invocation), exports)
+    if invocation.as_json:
+        for entry in found:
+            emit_json(entry)
+    else:
+        emit_lines(table_lines(("what", "name", "bytes", "reason"), [tuple(asdict(entry).values()) for entry in found]))
+    total = sum(entry.bytes for entry in found) / 2**20
+    invocation.narrate(f"{total:.1f} MiB {'to free; nothing was changed' if dry_run else 'freed'}")
+
+
+@verb(
+    "backup",
+    examples=[
+        "curate backup ../backups/monday",
+        "curate backup --restore ../backups/monday",
+        "curate backup --rebuild",
+    ],
+    exits=_CARES,
+)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option(
+    "--restore",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="FOLDER",
+    help="Put this backup in the store's place; the present store is kept beside it.",
+)
+@click.option("--rebuild", is_flag=True, help="Write a damaged ledger anew from what is published.")
+@dry_run_option()
+@pass_invocation
+def backup_verb(
+    invocation: Invocation, folder: Path | None, restore: Path | None, rebuild: bool, dry_run: bool
+) -> None:
+    """Copy the whole store while writers work, or put such a copy back.
+
+    The copy in FOLDER holds one commit, is verified by hashes and counts, and is itself a store. It costs the reading
+    of all segments and the writing of a ledger from them. Exports and sources are no part of a store.
+    """
+    if sum((folder is not None, restore is not None, rebuild)) != 1:
+        raise UsageError("one of FOLDER, --restore FOLDER and --rebuild is needed", hint="curate backup FOLDER")
+    if folder is not None:
+        _back_up(invocation, folder, dry_run)
+    elif restore is not None:
+        _restore(invocation, restore, dry_run)
+    else:
+        _rebuild(invocation, dry_run)
+
+
+def _back_up(invocation: Invocation, folder: Path, dry_run: bool) -> None:
+    from curate.store.care.backup import back_up, plan_backup
+
+    store_folder = invocation.existing_store()
+    backup = plan_backup(store_folder, folder) if dry_run else back_up(_writable(invocation), folder)
+    _show(invocation, asdict(backup))
+    if not dry_run:
+        invocation.narrate(f"verified; curate backup --restore {folder} puts it back")
+
+
+def _restore(invocation: Invocation, backup: Path, dry_run: bool) -> None:
+    from curate.store.care.backup import check_backup, restore
+    from curate.store.care.erasure import erase_again, tombstones_of
+
+    loaded, _ = invocation.load()
+    assert invocation.store_folder is not None
+    content = check_backup(backup)
+    if dry_run:
+        _show(invocation, asdict(content))
+        return
+    erased = tombstones_of(invocation.store_folder)
+    aside = restore(
+        backup, invocation.store_folder, lease_timeout=loaded.settings.lease_timeout, command="curate backup --restore"
+    )
+    again = erase_again(_writable(invocation), erased)
+    _show(invocation, {"store": invocation.store_folder, "commit_number": content.commit_number, "replaced": aside})
+    if again:
+        invocation.narrate(f"{again} items that had been erased since the backup were erased again")
+    if aside is not None:
+        invocation.narrate(f"the store that was there lies in {aside}; delete it when all is well")
+
+
+def _rebuild(invocation: Invocation, dry_run: bool) -> None:
+    from curate.store.care.rebuild import rebuild_ledger
+    from curate.store.manifest import read_manifest
+
+    folder = invocation.existing_store()
+    found = {"store": folder, "commit_number": read_manifest(folder).commit_number}
+    if dry_run:
+        _show(invocation, found)
+        return
+    # Opening the store would fail: its ledger is damaged, or lost.
+    aside = rebuild_ledger(_bare(invocation, folder))
+    _show(invocation, found | {"replaced": aside})
+    if aside is not None:
+        invocation.narrate(
+            f"the old ledger lies in {aside}; delete it when `curate doctor --all` is content"
+        )
+
+
+@verb(
+    "erase",
+    examples=[
+        "curate erase 3f9a --dry-run",
+        "curate erase 3f9a --reason 'asked for by its author' --yes",
+        "curate erase --where \"source = 'forum' AND metadata LIKE '%user17%'\" --yes",
+    ],
+    exits=_CARES,
+)
+@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.option("--where", metavar="SQL", help="Erase the items that this condition over items and origins fits.")
+@click.option("--reason", default="asked for", show_default=True, help="Why; it stands on the tombstone.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option()
+@pass_invocation
+def erase_verb(
+    invocation: Invocation, items: Sequence[str], where: str | None, reason: str, yes: bool, dry_run: bool
+) -> None:
+    """Erase items for good, and keep them from coming back.
+
+    Their content, origins, annotations, requests and answers leave every file of the store; ids stay where they tell
+    which snapshots and checkpoints hold the items. What else may hold the content is listed: sources, exports,
+    checkpoints and items that may say the same. Backups made before hold it too. Let no other command run meanwhile.
+    """
+    from curate.store.care.erasure import ErasurePlan, erase
+    from curate.store.care.traces import find_traces
+    from curate.store.journal import Journal
+    from curate.store.reader import Reader
+
+    if not items and where is None:
+        raise UsageError("name an item, or give --where", hint="curate erase ITEM --dry-run")
+    folder = invocation.existing_store()
+    store = None if dry_run else _writable(invocation)
+    with Reader(folder) as reader:
+        wanted = _wanted(reader, items, where)
+        traces = find_traces(reader, Journal(folder), wanted)
+    plan = ErasurePlan.of(wanted, traces, reason)
+    lost: Mapping[str, int] = {}
+    if store is not None and wanted:
+        _confirm(len(wanted), yes)
+        lost = erase(store, plan)
+    _show_erasure(invocation, plan, traces, lost, dry_run=dry_run)
+
+
+def _wanted(reader: Any, items: Iterable[str], where: str | None) -> list[str]:
+    from curate.store.care.erasure import items_where
+    from curate.store.why import find_item
+
+    named = [find_item(reader, item) for item in items]
+    return sorted({*named, *(items_where(reader, where) if where is not None else ())})
+
+
+def _confirm(count: int, yes: bool) -> None:
+    if yes:
+        return
+    if not is_terminal(sys.stdin):
+        raise UsageError(
+            f"{count} items would be erased, which cannot be undone",
+            unchanged="nothing was erased",
+            hint="add --yes, or --dry-run to see what would go",
+        )
+    if not click.confirm(f"Erase {count} items? This cannot be undone.", err=True):
+        raise UsageError("not confirmed", unchanged="nothing was erased")
+
+
+def _show_erasure(
+    invocation: Invocation, plan: "ErasurePlan", traces: "Traces", lost: Mapping[str, int], *, dry_run: bool
+) -> None:
+    from curate.store.care.holders import files_naming
+
+    project = invocation.project()
+    places = [project.path(project.settings.export.folder), project.path(project.settings.report.path)]
+    files = [str(path) for path in files_naming([place for place in places if place.exists()], plan.items)]
+    still = {
+        "origins": traces.origins,
+        "relatives": traces.relatives,
+        "snapshots": traces.snapshots,
+        "checkpoints": traces.checkpoints,
+        "files": [{"path": file} for file in files],
+    }
+    counts = {"items": len(plan.items), "requests": len(plan.requests), "rejects": len(plan.rejects)}
+    if invocation.as_json:
+        emit_json({"dry_run": dry_run, "items": plan.items, "found": counts, "lost": lost, "still": still})
+        return
+    emit_lines(table_lines(("table", "rows"), (lost or counts).items()))
+    for name, rows in still.items():
+        if rows:
+            emit(f"\n{_HEADINGS[name]}")
+            emit_lines(f"  {line}" for line in table_lines(list(rows[0]), [list(row.values()) for row in rows], 100))
+    invocation.narrate("nothing was erased" if dry_run else f"erased {len(plan.items)} items from the store")
+
+
+_HEADINGS = {
+    "origins": "it came from here, where it still lies",
+    "relatives": "these items may say the same",
+    "snapshots": "these training sets hold it; freeze new ones and withdraw what was passed on",
+    "checkpoints": "these checkpoints learned from training sets that hold it",
+    "files": "these files still hold it; write them anew or delete them",
+}
+
+
+def _show(invocation: Invocation, values: Mapping[str, Any]) -> None:
+    if invocation.as_json:
+        emit_json(values)
+    else:
+        emit_lines(table_lines(("what", "value"), values.items(), 200))
+
+
+def _writable(invocation: Invocation) -> "Store":
+    """The project's store, brought up to date; one must be there."""
+    invocation.existing_store()
+    return invocation.project().store
+
+
+def _existing(invocation: Invocation) -> "Store":
+    """The project's store as it is."""
+    return _bare(invocation, invocation.existing_store())
+
+
+def _bare(invocation: Invocation, folder: Path) -> "Store":
+    from curate.store.store import Store
+
+    loaded, _ = invocation.load()
+    return Store(folder, lease_timeout=loaded.settings.lease_timeout, command="curate care")
