@@ -1,4 +1,4 @@
-"""What is left to do for a step: items from commits after its cursor, less what other steps dropped and the ledger holds.
+"""What is left to do for a step: items after its cursor, less what other steps dropped and the ledger holds.
 
 What a step has dropped itself is judged anew under new parameters.
 """

@@ -128,9 +128,7 @@ def _rebuild(invocation: Invocation, dry_run: bool) -> None:
     aside = rebuild_ledger(_bare(invocation, folder))
     _show(invocation, found | {"replaced": aside})
     if aside is not None:
-        invocation.narrate(
-            f"the old ledger lies in {aside}; delete it when `curate doctor --all` is content"
-        )
+        invocation.narrate(f"the old ledger lies in {aside}; delete it when `curate doctor --all` is content")
 
 
 @verb(

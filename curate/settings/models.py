@@ -61,7 +61,7 @@ class SourceSettings(Section):
 
 
 class DedupSettings(Section):
-    """Duplicates: texts that are equal after normalisation; with `near` also texts, with `images` images that are alike.
+    """Duplicates: texts equal after normalisation; with `near` also texts, with `images` images that are alike.
 
     Texts are alike whose sets of `shingles` (runs of words or of characters) have a Jaccard similarity of `threshold`;
     images whose perceptual hashes differ in at most `image_distance` of 64 bits.

@@ -13,7 +13,7 @@ from curate.store.snapshots.splits import PLACED, split_parameters
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What counts: the store's rows up to the commit `as_of`, of the snapshots those from before the commit `before`."""
+    """What counts: the store's rows up to the commit `as_of`, of the snapshots those before the commit `before`."""
 
     as_of: int
     before: int
