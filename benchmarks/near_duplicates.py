@@ -177,17 +177,7 @@ def _result(
     growth: list[dict[str, float]],
 ) -> Result:
     ours, *others = timings.rounds
-    rows = [
-        {
-            "method": name,
-            "items/s": len(planted.texts) / timings.median(name),
-            "seconds": timings.median(name),
-            "warm-up s": timings.warm_up[name],
-            "recall": _recall(planted.alike, pairs),
-            "precision": _precision(planted.alike, pairs),
-        }
-        for name, pairs in zip(timings.rounds, found.values(), strict=True)
-    ]
+    rows = [_row(planted, timings, name, pairs) for name, pairs in zip(timings.rounds, found.values(), strict=True)]
     faster = {other: timings.times_faster(ours, other, options.seed) for other in others}
     small, large = growth[0], growth[-1]
     batch, more = (f"batch of {count}, s" for count in ("1,000", "4,000"))
@@ -211,6 +201,17 @@ def _result(
         "growth": growth,
     }
     return Result(bars, rows, details, PACKAGES)
+
+
+def _row(planted: Planted, timings: Timings, name: str, pairs: Pairs) -> dict[str, float | str]:
+    return {
+        "method": name,
+        "items/s": len(planted.texts) / timings.median(name),
+        "seconds": timings.median(name),
+        "warm-up s": timings.warm_up[name],
+        "recall": _recall(planted.alike, pairs),
+        "precision": _precision(planted.alike, pairs),
+    }
 
 
 def _quality_bars(alike: Pairs, found: dict[str, Pairs], seed: int) -> list[Bar]:

@@ -36,7 +36,7 @@ def components(ties: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the smallest item of each tied item's connected component.
 
     >>> components([("c", "b"), ("b", "a"), ("y", "x")])
-    {'c': 'a', 'b': 'a', 'y': 'x', 'a': 'a', 'x': 'x'}
+    {'c': 'a', 'b': 'a', 'a': 'a', 'y': 'x', 'x': 'x'}
     """
     above: dict[str, str] = {}
     items: dict[str, None] = {}

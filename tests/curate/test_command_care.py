@@ -99,6 +99,7 @@ class TestBackup:
         assert made.objects[0]["rows"] == planned["rows"]
         ledger = project / "curate-store" / "ledger.duckdb"
         ledger.write_bytes(b"\xff" * 10_000)
+        (project / "inbox" / "more.txt").write_text("one more note")
         failed = call("ingest")
         assert failed.code == 4
         assert "curate backup --restore" in failed.err

@@ -94,14 +94,14 @@ class TestMessages:
         assert "Traceback" not in result.err
 
     def test_serve_without_prefect_names_the_extra(self, call, project, monkeypatch):
-        monkeypatch.setitem(__import__("sys").modules, "prefect.client.schemas.schedules", None)
+        monkeypatch.setattr("curate.flows.deployment.find_spec", lambda name: None)
         result = call("serve")
         assert result.code == 3
         assert "pip install 'curate[prefect]'" in result.err
 
     def test_serve_passes_file_and_schedule(self, call, project, monkeypatch):
         served = []
-        monkeypatch.setattr("curate.flows.deployment.serve", lambda file, cron: served.append((file, cron)))
+        monkeypatch.setattr("curate.flows.deployment.serve", lambda file, cron, _: served.append((file, cron)))
         assert call("serve", "--cron", "0 * * * *").code == 0
         assert served == [(project / "curate.toml", "0 * * * *")]
         assert call("serve", "--store", "x", "--project", project).code == 0

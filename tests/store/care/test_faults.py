@@ -113,7 +113,7 @@ class TestFullDisk:
         check(disk / "store", undisturbed)
 
     def test_a_limit_on_the_size_of_files_is_met_alike(self, folder: Path, spawn: Spawn, undisturbed: Path) -> None:
-        limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))"
+        limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, resource.RLIM_INFINITY))"
         said = work(spawn, folder, limit)
         assert said[-1] != "finished"
         assert "Error" in said[-1]
