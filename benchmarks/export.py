@@ -1,9 +1,9 @@
 """Exporting a snapshot against pyarrow writing the very same table; loading it back is timed apart.
 
-The items are short texts (three lines of code, C headers, JSON or prose of this Python installation, and a number), from
-three sources, labelled by a rule, scored and frozen as users do it. Two references take turns with curate: pyarrow writes
-the finished table, which lies in memory, with the same compression and also flushed to disk; and, beside the bar, DuckDB
-reads the same rows out of the same published segments in the same order and pyarrow writes them.
+The items are short texts (three lines of code, C headers, JSON or prose of this Python installation, and a number),
+from three sources, labelled by a rule, scored and frozen as users do it. Two references take turns with curate. pyarrow
+writes the finished table, which lies in memory, with the same compression and flushed to disk too: that is the bar.
+Beside it DuckDB reads the same rows out of the same published segments in the same order, and pyarrow writes them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import pyarrow as pa

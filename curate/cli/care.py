@@ -128,9 +128,7 @@ def _rebuild(invocation: Invocation, dry_run: bool) -> None:
     aside = rebuild_ledger(_bare(invocation, folder))
     _show(invocation, found | {"replaced": aside})
     if aside is not None:
-        invocation.narrate(
-            f"the old ledger lies in {aside}; delete it when `curate doctor --all` is content"
-        )
+        invocation.narrate(f"the old ledger lies in {aside}; delete it when `curate doctor --all` is content")
 
 
 @verb(
@@ -204,7 +202,12 @@ def _show_erasure(
     from curate.store.care.holders import files_naming
 
     project = invocation.project()
-    places = [project.path(project.settings.export.folder), project.path(project.settings.report.path)]
+    store_folder = project.store_folder
+    places = [
+        project.path(project.settings.export.folder),
+        project.path(project.settings.report.path),
+        *store_folder.parent.glob(f"{store_folder.name}.replaced-*"),
+    ]
     files = [str(path) for path in files_naming([place for place in places if place.exists()], plan.items)]
     still = {
         "origins": traces.origins,

@@ -13,7 +13,7 @@ from curate.store.snapshots.splits import PLACED, split_parameters
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What counts: the store's rows up to the commit `as_of`, of the snapshots those from before the commit `before`."""
+    """What counts: the store's rows up to the commit `as_of`, of snapshots those from before the commit `before`."""
 
     as_of: int
     before: int
@@ -97,7 +97,7 @@ def judge(reader: Reader, spec: SnapshotSpec, moment: Moment, only: Sequence[str
     bars it (`bar`, `by` whom or what, and `detail`).
 
     Cost: one pass over the scoped items' rows in each table, and over the items of all snapshots; contents are read for
-    a budget of characters only. Memory: DuckDB's, some hundred bytes an item, no content.
+    a budget of characters only. Memory: DuckDB's, about two kilobytes an item and no content.
     """
     register_groups(reader, moment.as_of, only)
     if only is not None:

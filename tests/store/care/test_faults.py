@@ -1,4 +1,4 @@
-"""Faults with real processes: after each, no committed row is lost, nothing is there twice, and the next run completes."""
+"""Faults with real processes: after each, no committed row is lost, nothing comes twice, and the next run completes."""
 
 import shutil
 import signal
@@ -112,9 +112,7 @@ class TestFullDisk:
         assert work(spawn, disk / "store")[-1] == "finished"
         check(disk / "store", undisturbed)
 
-    def test_a_limit_on_the_size_of_files_is_met_alike(
-        self, folder: Path, spawn: Spawn, undisturbed: Path
-    ) -> None:
+    def test_a_limit_on_the_size_of_files_is_met_alike(self, folder: Path, spawn: Spawn, undisturbed: Path) -> None:
         limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))"
         said = work(spawn, folder, limit)
         assert said[-1] != "finished"
@@ -154,13 +152,18 @@ def test_a_truncated_published_snapshot(folder: Path, spawn: Spawn, undisturbed:
     assert work(spawn, folder, count=6)[-1] == "finished"
     path = sorted((folder / PUBLISHED_FOLDER).glob(name))[0]
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(StoreError) as caught, Reader(folder) as reader:
-        reader.query("SELECT * FROM items")
-        reader.query("SELECT * FROM commits")
+    with pytest.raises(StoreError) as caught:
+        read_all(folder)
     assert "delete published/" in caught.value.hint
     shutil.rmtree(folder / PUBLISHED_FOLDER)
     assert work(spawn, folder)[-1] == "finished"
     check(folder, undisturbed)
+
+
+def read_all(folder: Path) -> None:
+    with Reader(folder) as reader:
+        for name in reader.manifest.tables:
+            reader.query(f'SELECT * FROM "{name}"')
 
 
 CLEAN = """
