@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -109,20 +108,22 @@ def buckets(keys: NDArray[np.int64], present: NDArray[np.bool_]) -> Iterator[lis
 
 
 def connect(
-    forest: Forest[Item], groups: Iterable[list[Item]], alike: Callable[[Item, Item], bool]
+    forest: Forest[Item],
+    groups: Iterable[list[Item]],
+    alike: Callable[[Item, Item], bool],
+    most: int | None = None,
 ) -> list[tuple[Item, Item]]:
     """Join the items of each group that are alike, and return the pairs that joined them.
 
     Pairs that are joined already, and pairs found unlike before, are not compared: as many comparisons as there are
-    items where all of a group are alike, all pairs of it where none are.
+    items where all of a group are alike, all pairs of it where none are. With `most`, a group's items are compared with
+    its first `most` items only.
     """
     joined: list[tuple[Item, Item]] = []
     unlike: set[tuple[Item, Item]] = set()
     for group in groups:
-        if len({forest.find(item) for item in group}) == 1:
-            continue
-        for pair in combinations(group, 2):
-            if pair in unlike or forest.find(pair[0]) == forest.find(pair[1]):
+        for pair in _apart(forest, group, most):
+            if pair in unlike:
                 continue
             if alike(*pair):
                 forest.join(*pair)
@@ -130,3 +131,13 @@ def connect(
             else:
                 unlike.add(pair)
     return joined
+
+
+def _apart(forest: Forest[Item], group: list[Item], most: int | None) -> Iterator[tuple[Item, Item]]:
+    """Yield the pairs of a group that do not belong together by the time when they are asked for."""
+    for place, first in enumerate(group[:most]):
+        if len({forest.find(item) for item in group[place:]}) == 1:
+            return
+        for other in group[place + 1 :]:
+            if forest.find(first) != forest.find(other):
+                yield first, other

@@ -77,10 +77,15 @@ class Journal:
     def forget(self, keys: Collection[str]) -> None:
         """Take entries that a commit holds now out of the journal, atomically."""
         gone = set(keys) & self._entries.keys()
-        if not gone:
+        if gone:
+            self.rewrite_without(gone)
+
+    def rewrite_without(self, keys: Collection[str]) -> None:
+        """Write the journal anew without these entries and without torn lines, so that none of their bytes is left."""
+        if not (self._folder / _JOURNAL).exists():
             return
         with self._locked():
-            kept = [entry for entry in self._read() if entry.key not in gone]
+            kept = [entry for entry in self._read() if entry.key not in keys]
             _replace(self._folder / _JOURNAL, kept)
             self._entries = {entry.key: entry for entry in kept}
 

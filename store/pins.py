@@ -64,7 +64,8 @@ def keep_replaced(folder: Path) -> None:
     path = folder / PUBLISHED_FOLDER / MANIFEST_FILE
     if path.exists():
         (folder / READERS_FOLDER).mkdir(exist_ok=True)
-        with contextlib.suppress(FileExistsError):
+        # After a kill it has the name already; where there are no hard links (exFAT), readers have the grace alone.
+        with contextlib.suppress(OSError):
             (folder / READERS_FOLDER / f"{path.stat().st_ino}.json").hardlink_to(path)
 
 

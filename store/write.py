@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.store.schema import CURSORS, LEDGER, Table, table
+from curate.store.schema import CURSORS, LEDGER, REQUESTS, Table, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,8 @@ class _Transaction:
             return Commit(None, {}, stale=True)
         settled = self._settled(write)
         fresh = {name: _without(_without(batch, settled), erased) for name, batch in write.tables.items()}
+        if len(erased):
+            fresh.pop(REQUESTS.name, None)  # one of them shows an erased item to a model, and nothing tells which
         counts = Counter(first())
         counts.update({name: self._add(table(name), batch) for name, batch in fresh.items() if len(batch)})
         counts.update(self._add_ledger(write, settled) | self._add_cursors(write.cursors))
@@ -141,9 +143,11 @@ class _Transaction:
 
     def _erased(self, write: Write) -> pa.Table:
         """The batch's items that were erased while it was prepared: nothing about them is added any more."""
-        [(known,)] = self.connection.execute("SELECT count(*) FROM tombstones").fetchall()
+        tombstones = self.connection.execute("SELECT item_id FROM tombstones LIMIT 1").to_arrow_table()
+        if not len(tombstones):
+            return tombstones
         ids = [batch["item_id"] for batch in write.tables.values() if "item_id" in batch.column_names]
-        chunks = [chunk for column in ids if known for chunk in column.chunks]
+        chunks = [chunk for column in ids for chunk in column.chunks]
         self.connection.register("arriving", pa.table({"item_id": pa.chunked_array(chunks, pa.string())}))
         query = "SELECT item_id FROM tombstones SEMI JOIN arriving USING (item_id)"
         found = self.connection.execute(query).to_arrow_table()

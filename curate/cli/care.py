@@ -202,7 +202,12 @@ def _show_erasure(
     from curate.store.care.holders import files_naming
 
     project = invocation.project()
-    places = [project.path(project.settings.export.folder), project.path(project.settings.report.path)]
+    store_folder = project.store_folder
+    places = [
+        project.path(project.settings.export.folder),
+        project.path(project.settings.report.path),
+        *store_folder.parent.glob(f"{store_folder.name}.replaced-*"),
+    ]
     files = [str(path) for path in files_naming([place for place in places if place.exists()], plan.items)]
     still = {
         "origins": traces.origins,

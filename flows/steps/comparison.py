@@ -75,7 +75,7 @@ class Comparison:
             return self._reaches(features.similarity(position[first], features, position[second]))
 
         groups = ([ids[place] for place in group] for group in buckets(features.keys, features.present))
-        connect(self.forest, groups, alike)
+        connect(self.forest, groups, alike, BAND_CAPACITY)
 
     def _pairs(self, kept: Mapping[int, list[str]]) -> Pairs:
         """Return the pairs of the batch with living kept items that share a key and do not belong together yet."""

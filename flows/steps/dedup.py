@@ -18,8 +18,6 @@ from curate.store.write import CursorMove, LedgerKey, Write, rows
 from curate.types import Progress, StepReport
 
 _OFF = "switched off in [dedup]"
-_BATCH_ROWS = 20_000
-"""Every batch scans the kept keys once: larger batches than other steps' share that among more items."""
 
 
 class DedupStep:
@@ -53,7 +51,8 @@ class DedupStep:
             with project.reader() as reader:
                 rule = _Rule.now(reader, likeness)
             _redraw(project, rule, tally)
-            work = ItemWork(rule.ledger, [likeness.modality], _compute(project, rule, tally), rows=_BATCH_ROWS)
+            compute = _compute(project, rule, tally)
+            work = ItemWork(rule.ledger, [likeness.modality], compute, likeness.batch, finish=tally.settle)
             counts = run_over_items(project, progress, work)
             done, failed = done + counts[0], failed + counts[1]
         return step_report(self.name, began, done=done, failed=failed, details={"dropped": tally.dropped})
@@ -61,13 +60,17 @@ class DedupStep:
 
 @dataclass(slots=True)
 class _Tally:
-    """How many items this run dropped, less those that it took back."""
+    """How many items this run dropped, less those that it took back; `pending` is what is not committed yet."""
 
     dropped: int = 0
+    pending: int = 0
 
-    def count(self, decisions: pa.Table) -> None:
+    def propose(self, decisions: pa.Table) -> None:
         actions = decisions["action"].to_pylist()
-        self.dropped += actions.count("drop") - actions.count("keep")
+        self.pending = actions.count("drop") - actions.count("keep")
+
+    def settle(self) -> None:
+        self.dropped += self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def _compute(project: Project, rule: _Rule, tally: _Tally) -> Callable[[pa.Table
         with project.reader() as reader:
             tables = Comparison(reader, rule.likeness, rule.ledger.parameters, features).tables()
             guards = rule.guards(reader)
-        tally.count(tables["decisions"])
+        tally.propose(tables["decisions"])
         return Outcome(tables, guards=guards)
 
     return compute
@@ -131,9 +134,9 @@ def _redraw(project: Project, rule: _Rule, tally: _Tally) -> None:
             write = _redrawn(reader, rule)
         if write is None:
             return
+        tally.propose(write.tables["decisions"])
         stale = project.store.commit(write).stale
-        if not stale:
-            tally.count(write.tables["decisions"])
+    tally.settle()
 
 
 def _redrawn(reader: Reader, rule: _Rule) -> Write | None:

@@ -21,6 +21,8 @@ from curate.types import Modality
 
 _SLACK = 0.11
 """Three standard deviations of an estimate: texts whose signatures lie further below the threshold are not read."""
+_TEXTS, _IMAGES = 10_000, 1_000
+"""How many items make a batch: each batch scans the kept keys once, and is in memory with its content."""
 _Content: TypeAlias = pa.Table | pa.RecordBatch
 
 
@@ -58,7 +60,7 @@ class Features(Protocol):
 class Likeness(Protocol):
     """A way of comparing the items of one modality; `version` names method and parameters.
 
-    `reason` is why an item is dropped that is alike and not equal.
+    `reason` is why an item is dropped that is alike and not equal; `batch` is how many items are compared at once.
     """
 
     @property
@@ -72,6 +74,9 @@ class Likeness(Protocol):
 
     @property
     def reason(self) -> str: ...
+
+    @property
+    def batch(self) -> int: ...
 
     def features(self, items: _Content) -> Features:
         """Take from items what is compared."""
@@ -135,6 +140,7 @@ class TextEquality:
 
     modality: Modality = "text"
     reason = "duplicate"
+    batch = _TEXTS
     threshold = 1.0
     version = EQUALITY
 
@@ -157,6 +163,7 @@ class TextSimilarity:
 
     modality: Modality = "text"
     reason = "near-duplicate by MinHash"
+    batch = _TEXTS
 
     def __init__(self, settings: DedupSettings) -> None:
         self._method = MinHash(settings.threshold, Shingling.parse(settings.shingles))
@@ -206,6 +213,7 @@ class ImageSimilarity:
 
     modality: Modality = "image"
     reason = "near-duplicate by image hash"
+    batch = _IMAGES
 
     def __init__(self, settings: DedupSettings) -> None:
         self._method = PerceptualHash(settings.image_distance)

@@ -53,10 +53,13 @@ class SnapshotStep:
         wanted = self._wanted(project)
         for settings in wanted:
             draft, number = self._freeze(project, settings)
-            if draft:
-                notes += _remarks(draft)
-            if draft and number:
+            if draft is None:
+                continue
+            notes += _remarks(draft)
+            if number:
                 details[f"{settings.name} {number}"] = draft.funnel
+            elif len(draft.items):
+                notes.append(f"snapshot {settings.name!r}: other runs froze snapshots meanwhile; run again")
         skipped = len(wanted) - len(details)
         return step_report(self.name, began, done=len(details), skipped=skipped, notes=tuple(notes), details=details)
 

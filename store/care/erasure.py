@@ -126,7 +126,7 @@ def finish_erasure(store: "Store") -> Mapping[str, int]:
     _rewrite_segments(store.folder, doom)
     _remove_leftovers(store.folder, doom)
     rewrite_ledger(store.folder, timeout=store.lease_timeout)
-    Journal(store.folder).forget(plan.requests)
+    Journal(store.folder).rewrite_without(plan.requests)
     (store.folder / PLAN_FILE).unlink()
     sync_folder(store.folder)
     return lost

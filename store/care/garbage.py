@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from curate.store import publish as publishing
 from curate.store.checkpoints import CHECKPOINT_FOLDER, saving_checkpoints
@@ -118,10 +119,8 @@ def _removable(store: Store, exports: Path | None) -> Iterator[tuple[Garbage, Pa
     yield from _checkpoints(folder, named)
     if drained:
         size = (folder / JOURNAL_FOLDER / "requests.jsonl").stat().st_size
-        yield (
-            Garbage("answers", "journal", size, f"{len(drained)} answers that a commit holds"),
-            folder / JOURNAL_FOLDER,
-        )
+        entry = Garbage("answers", "journal", size, f"{len(drained)} answers that a commit holds")
+        yield entry, folder / JOURNAL_FOLDER
     ledger = folder / LEDGER_FILE
     if idle >= max(_LEDGER_BYTES, _LEDGER_SHARE * ledger.stat().st_size):
         yield Garbage("ledger blocks", ledger.name, idle, "freed inside the file and not used again"), ledger
@@ -161,11 +160,10 @@ def _checkpoints(folder: Path, named: set[str]) -> Iterator[tuple[Garbage, Path]
 
 def _drained(connection: duckdb.DuckDBPyConnection, folder: Path) -> set[str]:
     """The keys of the journal's answers that the ledger holds."""
-    keys = list(Journal(folder).keys())
-    if not keys:
-        return set()
-    found = connection.execute("SELECT request_key FROM requests WHERE list_contains(?, request_key)", [keys])
-    return {str(key) for (key,) in found.fetchall()}
+    waiting = pa.table({"request_key": pa.array(sorted(Journal(folder).keys()), pa.string())})
+    connection.register("waiting", waiting)
+    found = connection.execute("SELECT request_key FROM requests SEMI JOIN waiting USING (request_key)").fetchall()
+    return {str(key) for (key,) in found}
 
 
 def _remove(store: Store, entry: Garbage, path: Path) -> None:

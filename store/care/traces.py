@@ -53,16 +53,22 @@ class Traces:
 
 
 def find_traces(reader: Reader, journal: Journal, items: Sequence[str]) -> Traces:
-    """Look for what else knows of these items. Cost: one pass over the requests and rejects for each of them."""
+    """Look for what else knows of these items.
+
+    Cost: one pass over the requests for each of them, and one over the rejects. Memory: the items' content, and about a
+    hundred bytes for each character of their texts.
+    """
     reader.register("wanted_items", pa.table({"item_id": pa.array(items, pa.string())}))
     origins, snapshots, checkpoints, relatives = (
         reader.query(query).to_pylist() for query in (_ORIGINS, _SNAPSHOTS, _CHECKPOINTS, _RELATIVES)
     )
-    query = f"SELECT text, image FROM items WHERE item_id IN ({_IDS})"
-    needles = [needle for row in reader.query(query).to_pylist() if (needle := _needle(row)) is not None]
+    content = reader.query(f"SELECT text, image FROM items WHERE item_id IN ({_IDS})").to_pylist()
+    texts = [row["text"] for row in content if row["text"] is not None]
+    # An image as it is sent in JSON.
+    needles = texts + [base64.b64encode(row["image"]).decode() for row in content if row["image"] is not None]
     return Traces(
         tuple(sorted({*_committed_requests(reader, needles), *_waiting_requests(journal, needles)})),
-        tuple(_quoting_rejects(reader, needles)),
+        tuple(_quoting_rejects(reader, texts)),
         origins,
         snapshots,
         checkpoints,
@@ -116,13 +122,6 @@ def _texts(content: Any) -> Iterator[str]:
             yield from _texts(value)
 
 
-def _needle(row: Mapping[str, Any]) -> str | None:
-    """What of an item a request would hold: its text, or its image as it is sent in JSON."""
-    if row["text"] is not None:
-        return str(row["text"])
-    return base64.b64encode(row["image"]).decode() if row["image"] is not None else None
-
-
 def _committed_requests(reader: Reader, needles: Sequence[str]) -> Iterator[str]:
     query = "SELECT request_key, payload, body FROM requests WHERE contains(payload, ?) OR contains(body, ?)"
     for needle in needles:
@@ -143,27 +142,31 @@ def _waiting_requests(journal: Journal, needles: Sequence[str]) -> Iterator[str]
 
 def _quoting_rejects(reader: Reader, needles: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
     """Rejects from the very places that the items came from, and those whose detail quotes a piece of one."""
-    columns = "source, locator, reason, fingerprint"
     query = f"""
-        SELECT {columns}, detail, (source, locator) IN (SELECT (source, locator) FROM origins
-            WHERE item_id IN ({_IDS})) AS same_place FROM rejects ORDER BY ALL"""
-    printed = [_printed(needle) for needle in needles]
+        SELECT source, locator, reason, fingerprint, detail, (source, locator) IN (
+            SELECT (source, locator) FROM origins WHERE item_id IN ({_IDS})) AS same_place FROM rejects ORDER BY ALL"""
+    pieces = _Pieces([_printed(needle) for needle in needles])
     for batch in reader.stream(query):
         for row in batch.to_pylist():
-            if row["same_place"] or any(_quotes(row["detail"], text) for text in printed):
+            if row["same_place"] or any(map(pieces.occur_in, _QUOTED.findall(row["detail"]))):
                 yield row["source"], row["locator"], row["reason"], row["fingerprint"]
 
 
-def _quotes(detail: str, text: str) -> bool:
-    """Whether a piece of the text stands in what a detail quotes; the quotation may begin and end with other things."""
-    return any(_share_a_piece(quoted, text) for quoted in _QUOTED.findall(detail))
+class _Pieces:
+    """All runs of 16 characters of some texts. Memory: about a hundred bytes for each character of them."""
 
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = set(texts)
+        self._runs = {text[start : start + _PIECE] for text in texts for start in range(len(text) - _PIECE + 1)}
+        self._short = [text for text in texts if _PIECE // 2 <= len(text) < _PIECE]
 
-def _share_a_piece(quoted: str, text: str) -> bool:
-    size = min(_PIECE, len(quoted), len(text))
-    if size < _PIECE // 2:
-        return quoted == text
-    return any(quoted[start : start + size] in text for start in range(len(quoted) - size + 1))
+    def occur_in(self, quoted: str) -> bool:
+        """Whether a quotation holds a piece of a text; before and after it other things may be quoted."""
+        if quoted in self._texts or any(text in quoted for text in self._short):
+            return True
+        if _PIECE // 2 <= len(quoted) < _PIECE:
+            return any(quoted in text for text in self._texts)
+        return any(quoted[start : start + _PIECE] in self._runs for start in range(len(quoted) - _PIECE + 1))
 
 
 def _printed(text: str) -> str:

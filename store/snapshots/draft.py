@@ -54,7 +54,7 @@ def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None)
     What was held out to evaluate is never forgotten: for that, every snapshot counts that there is now.
 
     Cost: see `judge`, a sort of the candidates, and one look at each where quotas, limit or budget bound them.
-    Memory: DuckDB's some hundred bytes an item in scope, and the chosen items' ids; no content.
+    Memory: DuckDB's two kilobytes an item in scope, and the chosen items' ids; no content.
     """
     moment = Moment(reader.commit_number if as_of is None else as_of, reader.commit_number + 1)
     judge(reader, spec, moment)

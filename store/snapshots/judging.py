@@ -97,7 +97,7 @@ def judge(reader: Reader, spec: SnapshotSpec, moment: Moment, only: Sequence[str
     bars it (`bar`, `by` whom or what, and `detail`).
 
     Cost: one pass over the scoped items' rows in each table, and over the items of all snapshots; contents are read for
-    a budget of characters only. Memory: DuckDB's, some hundred bytes an item, no content.
+    a budget of characters only. Memory: DuckDB's, about two kilobytes an item and no content.
     """
     register_groups(reader, moment.as_of, only)
     if only is not None:

@@ -12,6 +12,7 @@ from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.settings import load_settings
 from curate.store.snapshots import list_snapshots, snapshot_row
+from curate.store.write import Commit, Write
 from curate.types import SilentProgress, StepReport
 
 QUIET = SilentProgress()
@@ -127,3 +128,20 @@ def test_near_duplicates_of_real_files_never_straddle(notes: Callable[..., Proje
         """).to_pylist()
     assert sum(row["items"] for row in found) >= 20
     assert {row["splits"] for row in found} == {1}
+
+
+def test_what_another_run_freezes_meanwhile_is_respected(
+    notes: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, other = notes(EVERYTHING), notes(HALVES)
+    commit = project.store.commit
+
+    def overtaken(write: Write) -> Commit:
+        monkeypatch.undo()
+        run(other)
+        return commit(write)
+
+    monkeypatch.setattr(project.store, "commit", overtaken)
+    report = run(project)
+    assert report.details["all 1"]["held out to evaluate"] > 10
+    assert report.details["all 1"]["selected"] + report.details["all 1"]["held out to evaluate"] == 40

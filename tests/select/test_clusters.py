@@ -51,6 +51,12 @@ def test_what_is_unlike_is_not_compared_again() -> None:
     assert len(compared) == 3
 
 
+def test_a_large_group_is_compared_with_its_first_items_only() -> None:
+    compared: list[tuple[int, int]] = []
+    connect(Forest[int](), [list(range(10))], lambda first, second: bool(compared.append((first, second))), most=2)
+    assert len(compared) == 9 + 8
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(4, 6), st.booleans()), max_size=8))
 def test_buckets_hold_all_pairs_that_share_a_key(drawn: list[tuple[int, int, bool]]) -> None:
     keys = np.array([row[:2] for row in drawn], np.int64).reshape(len(drawn), 2)

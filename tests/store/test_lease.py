@@ -105,6 +105,23 @@ def test_a_forked_child_does_not_keep_the_lease(place: Path) -> None:
         os.waitpid(child, 0)
 
 
+def test_a_folder_that_is_exchanged_meanwhile_has_another_lease(tmp_path: Path, spawn: Spawn) -> None:
+    """Whoever waits for a lease that moves away with its folder takes the one that lies there now."""
+    place = tmp_path / "store"
+    place.mkdir()
+    with hold_lease(place, timeout=0, command="curate backup --restore"):
+        child = spawn(HOLD.replace("timeout=0", "timeout=30"), place)
+        wait_until_open(child, place / LEASE_FILE)
+        place.rename(tmp_path / "aside")
+        place.mkdir()
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    found = holder(place)
+    assert found is not None
+    assert found.pid == child.pid
+    assert holder(tmp_path / "aside") is None
+
+
 def test_unreadable_words_about_the_holder_do_no_harm(place: Path, other: subprocess.Popen[str]) -> None:
     (place / LEASE_FILE).write_text("{half a rec")
     with pytest.raises(StoreBusyError, match="held by another process"):
@@ -115,6 +132,13 @@ def test_a_folder_that_is_gone_is_an_error_with_a_hint(place: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be written") as caught:
         take(place / "gone", 0.0)
     assert caught.value.hint
+
+
+def wait_until_open(child: subprocess.Popen[str], path: Path) -> None:
+    """Return once the child has opened the file."""
+    descriptors = Path(f"/proc/{child.pid}/fd")
+    while not any(entry.resolve() == path.resolve() for entry in descriptors.iterdir()):
+        assert child.poll() is None
 
 
 def take(place: Path, timeout: float) -> None:

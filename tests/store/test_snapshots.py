@@ -1,5 +1,7 @@
 """Snapshots: a function of what the store holds, whoever put it there in which order."""
 
+import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -100,6 +102,12 @@ class TestContent:
         one = pa.table({"item_id": ["a"], "label": ["x\ttrain\nb\ty"], "split": ["train"]})
         two = pa.table({"item_id": ["a", "b"], "label": ["x", "y"], "split": ["train", "train"]})
         assert content_hash(one) != content_hash(two)
+
+    def test_it_is_that_of_the_sorted_lines(self, make: Any) -> None:
+        ids = make.ids(*range(3))
+        columns = {"item_id": ids, "label": ["é", None, ""], "split": ["train", "test", "train"]}
+        lines = sorted(json.dumps(row) + "\n" for row in zip(*columns.values(), strict=True))
+        assert content_hash(pa.table(columns)) == hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def test_specs_differ_by_content(self) -> None:
         assert spec_hash(LABELLED) == spec_hash(SnapshotSpec("texts", "text", label="topic"))

@@ -166,6 +166,8 @@ def test_no_byte_of_it_is_left(filled: Store) -> None:
     assert before >= {"items", "origins", "annotations", "failures", "requests", "rejects", LEDGER_FILE}
     assert PICTURE[:64] in (filled.folder / LEDGER_FILE).read_bytes()
     collect_garbage(filled)  # so that replaced segments hold it too
+    with (filled.folder / "journals" / "requests.jsonl").open("ab") as journal:
+        journal.write(b'{"torn": "' + MARKER.encode())
     lost = erase(filled, plan_for(filled, VICTIM, PICTURE_ID))
     assert holders(filled.folder, *needles) == set()
     assert lost["items"] == 2
@@ -251,6 +253,14 @@ class TestItStaysOut:
         commit = erased.commit(write)
         assert commit.added == {"items": 1, "cursors": 1}
         assert ask("SELECT item_id FROM items WHERE item_id = ?", [VICTIM]) == []
+
+    def test_answers_of_a_batch_that_was_prepared_before_are_not_kept(self, erased: Store, make: Any, ask: Ask) -> None:
+        journal = Journal(erased.folder)
+        journal.put("late", request(TEXT), Response({"choices": []}))
+        claims = make.claims([VICTIM, OTHER], "prose", annotator="model")
+        erased.commit(Write("annotate", {"annotations": claims, "requests": journal.drained(["late"])}))
+        assert ask("SELECT item_id FROM annotations WHERE annotator = 'model'") == [{"item_id": OTHER}]
+        assert ask("FROM requests") == []
 
     def test_a_snapshot_that_was_drafted_before_is_void(self, erased: Store) -> None:
         held = {"snapshot": "set", "number": 2, "item_id": VICTIM, "label": None, "split": "train", "score": None}

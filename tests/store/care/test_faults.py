@@ -166,6 +166,12 @@ def test_a_truncated_published_snapshot(folder: Path, spawn: Spawn, undisturbed:
     check(folder, undisturbed)
 
 
+def read_all(folder: Path) -> None:
+    with Reader(folder) as reader:
+        for name in reader.manifest.tables:
+            reader.query(f'SELECT * FROM "{name}"')
+
+
 CLEAN = """
     import os, signal, sys
     from pathlib import Path

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.store import reader as reader_module
-from curate.store import segments as segments_module
 from curate.store.comparison import differences
 from curate.store.database import open_ledger
 from curate.store.manifest import PUBLISHED_FOLDER, read_manifest
 from curate.store.migrations import MIGRATIONS
+from curate.store.publish import swap_manifest
 from curate.store.reader import Reader
 from curate.store.schema import TABLES, table
+from curate.store.segments import merge_tail, segment_name, write_segment
 from curate.store.store import Store
 from curate.store.why import explain
 from curate.store.write import Write
@@ -63,8 +64,7 @@ class TestSegmentsWithoutANewerColumn:
         items = table("items")
         wide = replace(items, columns=(*items.columns, ("colour", pa.string())))
         tables = tuple(wide if entry is items else entry for entry in TABLES)
-        for module in (reader_module,):
-            monkeypatch.setattr(module, "TABLES", tables)
+        monkeypatch.setattr(reader_module, "TABLES", tables)
         return wide
 
     def colours(self, folder: Path) -> list[Any]:
@@ -75,11 +75,9 @@ class TestSegmentsWithoutANewerColumn:
     def add_wide_segment(self, folder: Path, wide: Any, number: int) -> None:
         manifest = read_manifest(folder)
         batch = pa.RecordBatch.from_pylist([{"item_id": f"n{number}", "colour": "red"}], wide.schema)
-        segment = segments_module.write_segment(
-            folder, wide.schema, segments_module.segment_name(wide, number, number), [batch]
-        )
+        segment = write_segment(folder, wide.schema, segment_name(wide, number, number), [batch])
         tables = manifest.tables | {"items": (*manifest.tables["items"], segment)}
-        segments_module_manifest(folder, replace(manifest, commit_number=number, tables=tables))
+        swap_manifest(folder, replace(manifest, commit_number=number, tables=tables))
 
     def test_no_segment_has_it(self, full_store: Path, wider: Any) -> None:
         assert self.colours(full_store) == [None] * 4
@@ -91,14 +89,8 @@ class TestSegmentsWithoutANewerColumn:
     def test_merging_fills_it(self, full_store: Path, wider: Any) -> None:
         self.add_wide_segment(full_store, wider, 4)
         manifest = read_manifest(full_store)
-        merged = segments_module.merge_tail(full_store, manifest, wider, manifest.tables["items"], 1)
-        segments_module_manifest(full_store, merged)
+        merged = merge_tail(full_store, manifest, wider, manifest.tables["items"], 1)
+        swap_manifest(full_store, merged)
         [segment] = merged.tables["items"]
         assert "colour" in pq.read_schema(full_store / PUBLISHED_FOLDER / segment.file).names
         assert self.colours(full_store) == [None] * 4 + ["red"]
-
-
-def segments_module_manifest(folder: Path, manifest: Any) -> None:
-    from curate.store.publish import swap_manifest
-
-    swap_manifest(folder, manifest)
