@@ -179,10 +179,11 @@ def annotate_verb(invocation: Invocation, dry_run: bool) -> int:
 
 @verb(
     "export",
-    examples=["curate export", "curate export --folder sets", "HF_TOKEN=… curate export --push --hub my-name"],
+    examples=["curate export", "curate export --folder sets --verify datasets", "HF_TOKEN=… curate export --push --hub my-name"],
     exits=WRITES,
 )
 @setting_option("--folder", "export.folder", metavar="FOLDER", help="Write the training sets there.")
+@setting_option("--verify", "export.verify", metavar="NAME", help="Load it back with pyarrow (default) or datasets.")
 @setting_option("--hub", "export.hub", metavar="NAME", help="User or organisation to push to.")
 @click.option("--push", is_flag=True, help="Then send them to the hub at HF_ENDPOINT, with the token in HF_TOKEN.")
 @dry_run_option()

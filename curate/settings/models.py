@@ -8,6 +8,7 @@ from curate.types import Modality
 
 Format = Literal["auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
+Verification = Literal["pyarrow", "datasets"]
 Count = Annotated[StrictInt, Field(ge=0)]
 Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -208,14 +209,16 @@ class SnapshotSettings(Section):
 class ExportSettings(Section):
     """Where training sets are written, and how.
 
-    Parquet is always written; `formats` adds others. A shard holds up to `shard_megabytes` of content. `hub` is the
-    user or organisation under whose name `curate export --push` sends the folders to a hub ("" = nowhere), as `private`
-    or public data sets; the hub's address is the variable HF_ENDPOINT's, the token HF_TOKEN's.
+    Parquet is always written; `formats` adds others. A shard holds up to `shard_megabytes` of content. `verify` is what
+    loads each export back before it is put in place; `datasets` takes seconds longer. `hub` is the user or organisation
+    under whose name `curate export --push` sends the folders to a hub ("" = nowhere), as `private` or public data sets;
+    the hub's address is the variable HF_ENDPOINT's, the token HF_TOKEN's.
     """
 
     folder: FilledPath = "exports"
     formats: Annotated[tuple[ExportFormat, ...], AfterValidator(_distinct)] = ("parquet",)
     shard_megabytes: Annotated[StrictInt, Field(ge=1)] = 128
+    verify: Verification = "pyarrow"
     hub: str = ""
     private: StrictBool = True
 

@@ -8,6 +8,7 @@ from curate.errors import ConfigurationError
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
 from curate.store.card import dataset_card
+from curate.store.exports.check import check_export, check_with_datasets
 from curate.store.exports.hub import push_export
 from curate.store.exports.manifest import read_export_manifest
 from curate.store.exports.plan import ExportPlan, label_names
@@ -15,6 +16,8 @@ from curate.store.exports.write import export_snapshot, is_complete, missing_ite
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
 from curate.types import Progress, StepReport
+
+CHECKS = {"pyarrow": check_export, "datasets": check_with_datasets}
 
 
 class ExportStep:
@@ -32,10 +35,11 @@ class ExportStep:
         """Write what is missing, each number whole or not at all."""
         began = time.perf_counter()
         written: dict[str, str] = {}
+        check = CHECKS[project.settings.export.verify]
         with project.reader() as reader:
             for snapshot in _waiting(project, reader):
                 plan = _export_plan(project, reader, snapshot)
-                folder = export_snapshot(reader, plan, export_folder(project))
+                folder = export_snapshot(reader, plan, export_folder(project), check=check)
                 written[f"{snapshot.snapshot} {snapshot.number}"] = shown_path(project, folder)
         return step_report(
             self.name, began, done=len(written), skipped=_complete(project, list(written)), details=written

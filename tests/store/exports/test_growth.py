@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from curate.errors import BadDataError
+from curate.store.exports import check
 from curate.store.exports.check import check_export
 from curate.store.exports.manifest import ExportManifest, read_export_manifest
 from curate.store.snapshots import SnapshotSpec
@@ -165,13 +166,17 @@ def test_an_export_that_does_not_load_back_leaves_nothing(
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-@pytest.mark.parametrize("installed", [True, False])
-@pytest.mark.parametrize("change", ["label", "row", "item", "features"])
+READERS = {"pyarrow": check._with_pyarrow, "datasets": check._with_datasets}
+
+
+@pytest.mark.parametrize(
+    ("reader", "change"),
+    [*(("pyarrow", change) for change in ("label", "row", "item", "type", "head")), ("datasets", "item")],
+)
 def test_the_check_finds_what_is_wrong(
-    ids: list[str], export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, change: str
+    ids: list[str], export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str, change: str
 ) -> None:
-    if not installed:
-        monkeypatch.setattr("curate.store.exports.check.find_spec", lambda name: None)
+    monkeypatch.setattr(check, "_with_pyarrow", READERS[reader])
 
     def altered(staged: Path, plan: Any, manifest: ExportManifest) -> None:
         check_export(staged, plan, manifest)
@@ -186,11 +191,12 @@ def test_the_check_finds_what_is_wrong(
             table = table.slice(1)
         elif change == "item":
             table = table.set_column(0, table.schema.field("item_id"), [["0" * 64, *table["item_id"].to_pylist()[1:]]])
+        elif change == "type":
+            stripped = table.schema.metadata[b"huggingface"].replace(b"ClassLabel", b"Value")
+            table = table.replace_schema_metadata({"huggingface": stripped})
         else:
             text = (staged / "README.md").read_text().replace("'0': \"a\"", "'0': \"x\"")
             (staged / "README.md").write_text(text)
-            stripped = table.schema.metadata[b"huggingface"].replace(b"ClassLabel", b"Value")
-            table = table.replace_schema_metadata({"huggingface": stripped})
         pq.write_table(table, path)
         check_export(staged, plan, manifest)
 
