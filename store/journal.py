@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -36,14 +37,22 @@ class Entry:
 
 
 class Journal:
-    """The journal of one store; several processes may append at once."""
+    """The journal of one store; several processes may append at once, and each sees what the others received.
+
+    Its first line changes whenever it is written anew, so that a process knows whether what it read is still there.
+    """
 
     def __init__(self, store_folder: Path) -> None:
         self._folder = store_folder / JOURNAL_FOLDER
-        self._entries = {entry.key: entry for entry in self._read()}
+        self._entries: dict[str, Entry] = {}
+        self._first_line = b""
+        self._read_bytes = 0
+        self._catch_up()
 
     def get(self, key: str) -> Response | None:
-        """Return the answer under this key if the journal holds it."""
+        """Return the answer under this key if the journal holds it. Cost of a miss: reading what was appended since."""
+        if key not in self._entries:
+            self._catch_up()
         entry = self._entries.get(key)
         return entry.response if entry else None
 
@@ -85,19 +94,24 @@ class Journal:
         if not (self._folder / _JOURNAL).exists():
             return
         with self._locked():
-            kept = [entry for entry in self._read() if entry.key not in keys]
-            _replace(self._folder / _JOURNAL, kept)
-            self._entries = {entry.key: entry for entry in kept}
+            self._catch_up()
+            _replace(self._folder / _JOURNAL, [entry for entry in self._entries.values() if entry.key not in keys])
+            self._catch_up()
 
-    def _read(self) -> Iterator[Entry]:
+    def _catch_up(self) -> None:
+        """Read what was appended since the last look; all of it where another process has written the journal anew."""
         try:
-            lines = (self._folder / _JOURNAL).read_bytes().split(b"\n")
+            stream = (self._folder / _JOURNAL).open("rb")
         except FileNotFoundError:
             return
-        for line in lines:
-            # A torn line belongs to an answer whose `put` never returned.
-            if line.startswith(b"{") and line.endswith(b"}") and (entry := _parse(line)) is not None:
-                yield entry
+        with stream:
+            first_line, size = stream.readline(), stream.seek(0, os.SEEK_END)
+            if first_line != self._first_line or size < self._read_bytes:
+                self._first_line, self._read_bytes, self._entries = first_line, 0, {}
+            stream.seek(self._read_bytes)
+            added = stream.read()
+        self._entries |= {entry.key: entry for entry in _entries(added)}
+        self._read_bytes += added.rfind(b"\n") + 1  # the rest of a line may still be on its way
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -151,6 +165,13 @@ def _to_mapping(entry: Entry) -> dict[str, Any]:
     return {"key": entry.key, "request": request, "response": response, "received_at": entry.received_at}
 
 
+def _entries(lines: bytes) -> Iterator[Entry]:
+    for line in lines.split(b"\n"):
+        # A torn line belongs to an answer whose `put` never returned.
+        if line.startswith(b"{") and line.endswith(b"}") and (entry := _parse(line)) is not None:
+            yield entry
+
+
 def _parse(line: bytes) -> Entry | None:
     try:
         content = json.loads(line)
@@ -161,7 +182,8 @@ def _parse(line: bytes) -> Entry | None:
 
 
 def _replace(path: Path, entries: list[Entry]) -> None:
-    replace_file(path, b"".join(json.dumps(_to_mapping(entry)).encode() + b"\n" for entry in entries))
+    lines = [f"# {uuid4().hex}", *(json.dumps(_to_mapping(entry)) for entry in entries)]
+    replace_file(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _to_rows(entries: list[Entry]) -> pa.Table:

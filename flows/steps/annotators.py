@@ -95,11 +95,9 @@ class ModelAnnotating(Annotating):
             self._stack.enter_context(server)
 
     def estimate(self, items: int) -> Estimate:
-        """Say what annotating this many items would cost, by one request of average length."""
-        blank = pa.table({"item_id": ["0"], "text": ["x" * self._settings.excerpt_characters]})
-        one = self._model.plan(blank)
-        tokens = items * one.prompt_tokens
-        return Estimate(items * one.requests, tokens, tokens * self._settings.prompt_price / 1e6)
+        """Say what annotating this many items would cost if each were as long as an excerpt can be."""
+        plan = self._model.estimate(items)
+        return Estimate(plan.requests, plan.prompt_tokens, plan.prompt_tokens * self._settings.prompt_price / 1e6)
 
     def drained(self) -> pa.Table:
         """Return the requests that the last batch used and no commit holds yet."""

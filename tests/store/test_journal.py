@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.store.journal import JOURNAL_FOLDER, Journal, StoredRequests, stored_response
+from curate.store.journal import JOURNAL_FOLDER, Journal, StoredRequests, _parse, stored_response
 from curate.store.store import Store
 from curate.store.write import Write
 from curate.types import Request, Response
@@ -126,6 +126,53 @@ def test_forgetting_keeps_what_others_appended_meanwhile(folder: Path) -> None:
     assert [path.name for path in (folder / JOURNAL_FOLDER).glob("*partial*")] == []
 
 
+def test_what_another_process_received_meanwhile_is_seen(folder: Path, spawn: Spawn) -> None:
+    journal = Journal(folder)
+    assert journal.get("a-0") is None
+    child = spawn(PUT, folder, "a", 2)
+    start(child)
+    child.wait()
+    assert journal.get("a-1") == Response({"from": "a"})
+    journal.put("mine", REQUEST, RESPONSE)
+    assert journal.keys() == {"a-0", "a-1", "mine"}
+
+
+def test_a_line_that_is_still_on_its_way_is_read_when_it_is_whole(folder: Path, file: Path) -> None:
+    Journal(folder).put("a", REQUEST, RESPONSE)
+    journal = Journal(folder)
+    Journal(folder).put("b", REQUEST, RESPONSE)
+    whole = file.read_bytes()
+    for missing in (100, 2, 0):
+        file.write_bytes(whole[: len(whole) - missing])
+        assert journal.get("b") == (None if missing else RESPONSE)
+
+
+def test_a_journal_that_another_wrote_anew_is_read_anew(folder: Path, file: Path) -> None:
+    for key in "abc":
+        Journal(folder).put(key, REQUEST, RESPONSE)
+    journal = Journal(folder)
+    for gone in ("a", "b"):  # twice: the file may lie where the first one lay
+        Journal(folder).rewrite_without([gone])
+    for key in "defg":  # now it is longer than what was read
+        Journal(folder).put(key, REQUEST, RESPONSE)
+    assert journal.get("g") == RESPONSE
+    assert journal.keys() == {"c", "d", "e", "f", "g"}
+
+
+def test_a_miss_reads_only_what_was_appended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Journal(folder).put("a", REQUEST, RESPONSE)
+    journal = Journal(folder)
+    read: list[bytes] = []
+    parse = _parse
+    monkeypatch.setattr("curate.store.journal._parse", lambda line: read.append(line) or parse(line))
+    assert journal.get("b") is None
+    assert read == []
+    Journal(folder).put("b", REQUEST, RESPONSE)
+    read.clear()
+    assert journal.get("b") == RESPONSE
+    assert len(read) == 1
+
+
 def test_only_what_a_batch_used_is_drained(folder: Path) -> None:
     journal = Journal(folder)
     for key in "cab":
@@ -164,7 +211,8 @@ def test_the_cache_asks_the_journal_before_the_store(folder: Path) -> None:
 
 
 def test_a_put_that_fails_is_not_remembered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: int) -> None:
+    def fail(descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
         raise OSError("No space left on device")
 
     journal = Journal(folder)
