@@ -1,4 +1,4 @@
-"""Walks the whole loop over real data of this machine: five thousand texts, and digits that arrive two at a time."""
+"""Walks the whole loop over real data of this machine: five thousand texts, and digits that arrive two classes at a time."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def _walks(project: Project, progress: Progress, is_new: bool) -> tuple[Walk, ..
         if place and not is_new and not walks:
             walks.append(_walk(project, progress, "what an interrupted demo had left"))
         names = " and ".join(map(str, classes))
-        what = f"digits {names}" if place else f"all texts, digits {names}"
+        what = f"digits {names}" if place else f"all texts, unlabelled digits, digits {names}"
         progress.note(f"increment {place + 1} of {len(digits.INCREMENTS)}: {what}")
+        digits.deliver_unlabelled(folder)
         digits.deliver(folder, classes)
         walks.append(_walk(project, progress, what))
     return tuple(walks) or (_walk(project, progress, "nothing was added"),)

@@ -87,13 +87,29 @@ def test_digits_arrive_class_by_class_as_they_are_in_scikit_learn(tmp_path: Path
     folder = tmp_path / "inbox"
     assert not digits.arrived(folder, (2, 3))
     bunch = load_digits()
-    assert digits.deliver(folder, (2, 3)) == int(((bunch.target == 2) | (bunch.target == 3)).sum())
+    labelled = [place for place in range(len(bunch.target)) if place % 4]
+    assert digits.deliver(folder, (2, 3)) == sum(bunch.target[place] in (2, 3) for place in labelled)
     assert digits.arrived(folder, (2, 3))
     assert not digits.arrived(folder, (3, 4))
     first = sorted((folder / "digits" / "2").glob("*.png"))[0]
     expected = (bunch.images[int(first.stem)] * 255 / 16).round()
     with Image.open(first) as image:
         assert image.tobytes() == expected.astype("uint8").tobytes()
+
+
+def test_some_digits_of_all_classes_arrive_unlabelled_and_only_so(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    folder = tmp_path / "inbox"
+    assert digits.deliver_unlabelled(folder) == 450
+    assert digits.deliver_unlabelled(folder) == 0
+    digits.deliver(folder, tuple(range(10)))
+    unlabelled = {file.name for file in (folder / "unlabelled-digits").iterdir()}
+    labelled = {file.name for file in (folder / "digits").rglob("*.png")} - {"half.png"}
+    assert len(unlabelled) == 450
+    assert len(labelled) + 450 == len(load_digits().target)
+    assert not unlabelled & labelled
+    assert {load_digits().target[int(Path(name).stem)] for name in unlabelled} == set(range(10))
 
 
 def test_half_an_image_arrives_with_the_zeros(tmp_path: Path) -> None:

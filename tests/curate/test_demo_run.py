@@ -58,7 +58,8 @@ def test_every_arrival_is_counted(first: Summary) -> None:
     assert (arrived["code"].origins, arrived["code"].items, arrived["code"].rejects) == (50, 50, 2)
     assert (arrived["documents"].origins, arrived["documents"].rejects) == (20, 0)
     assert (arrived["prose"].origins, arrived["prose"].items, arrived["prose"].rejects) == (21, 11, 1)
-    assert (arrived["digits"].origins, arrived["digits"].rejects) == (360, 1)
+    assert (arrived["digits"].origins, arrived["digits"].rejects) == (271, 1)
+    assert (arrived["unlabelled-digits"].origins, arrived["unlabelled-digits"].rejects) == (450, 0)
 
 
 def test_the_summary_tells_a_person_what_happened(first: Summary, folder: Path) -> None:
@@ -71,7 +72,7 @@ def test_the_summary_tells_a_person_what_happened(first: Summary, folder: Path) 
         r"80 of 80 texts, by their alignment to target.jsonl",
         r"patterns: \d+ labels, right in \d",
         r"1 +0 +\d+ +0.0%",
-        r"digits 1: 182 new items.*nothing to do for .*align",
+        r"digits 1: 137 new items.*nothing to do for .*align",
         r"exports/python-like\b",
         r"why [0-9a-f]{12} ",
         r"Note: no language model, for xllamacpp",
@@ -88,6 +89,15 @@ def test_the_digits_are_learned_one_increment_at_a_time(first: Summary) -> None:
     assert last.before is not None
     assert last.after is not None
     assert last.after.value > last.before.value
+
+
+def test_unlabelled_digits_are_looked_at_and_never_learned(first: Summary) -> None:
+    [learner] = first.data.learners
+    [funnel] = [funnel for funnel in first.data.funnels if funnel.name == "digits"]
+    assert {drop.reason: drop.count for stage in funnel.stages for drop in stage.drops} == {"no label": 450}
+    held_out = learner.increments[-1].after
+    assert held_out is not None
+    assert sum(increment.items for increment in learner.increments) + held_out.total == 271
 
 
 def test_report_and_training_sets_lie_where_the_summary_says(first: Summary, folder: Path) -> None:
@@ -130,6 +140,6 @@ def test_increments_are_announced(small: pytest.MonkeyPatch, tmp_path: Path, mon
     notes = _Notes()
     run_demo(tmp_path, notes)
     assert [note for note in notes.notes if note.startswith("increment")] == [
-        "increment 1 of 2: all texts, digits 0",
+        "increment 1 of 2: all texts, unlabelled digits, digits 0",
         "increment 2 of 2: digits 1",
     ]
