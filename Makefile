@@ -8,6 +8,8 @@ INSTALLED := .venv/.installed
 PYTHON := .venv/bin/python
 LINT_TREE := .lint
 DEMO := curate-demo
+WORKERS ?= 2
+TEST_PROCESSES = --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: help install demo test test-all lint format bench bench-quick lock clean
 
@@ -27,10 +29,10 @@ demo: $(INSTALLED) ## walk the whole loop over real data found on this machine, 
 	@.venv/bin/curate demo --folder $(DEMO)
 
 test: $(INSTALLED) ## run the tests
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest $(TEST_PROCESSES)
 
 test-all: $(INSTALLED) ## run the tests, the slow ones too
-	@$(PYTHON) -m pytest -m ''
+	@$(PYTHON) -m pytest $(TEST_PROCESSES) -m ''
 
 lint: $(INSTALLED) ## check style, format, types and who imports whom
 	@.venv/bin/ruff check

@@ -179,7 +179,11 @@ def annotate_verb(invocation: Invocation, dry_run: bool) -> int:
 
 @verb(
     "export",
-    examples=["curate export", "curate export --folder sets --verify datasets", "HF_TOKEN=… curate export --push --hub my-name"],
+    examples=[
+        "curate export",
+        "curate export --folder sets --verify datasets",
+        "HF_TOKEN=… curate export --push --hub my-name",
+    ],
     exits=WRITES,
 )
 @setting_option("--folder", "export.folder", metavar="FOLDER", help="Write the training sets there.")

@@ -1,4 +1,4 @@
-"""Walks the whole loop over real data of this machine: five thousand texts, and digits that arrive two classes at a time."""
+"""Walks the whole loop over real data of this machine: five thousand texts, and digits that arrive in increments."""
 
 from __future__ import annotations
 

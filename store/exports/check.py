@@ -1,8 +1,8 @@
 """Loading an export back before anyone else does.
 
-By default pyarrow reads it by the rules that `datasets` goes by: the head of README.md names the files of each split and
-the features, and each file's schema must fit them. `check_with_datasets` lets `datasets` itself load it, in a process of
-its own, for it imports torch wherever torch is installed.
+By default pyarrow reads it by the rules that `datasets` goes by: the head of README.md names the files of each split
+and the features, and each file's schema must fit them. `check_with_datasets` lets `datasets` itself load it, in a
+process of its own, for it imports torch wherever torch is installed.
 
 What comes back must have the features and the split sizes that were written, and its ids, labels and splits must hash
 to the snapshot's content hash.

@@ -13,9 +13,9 @@ def declared_files(readme: str) -> dict[str, list[str]]:
 
 
 def declared_features(readme: str) -> dict[str, Any]:
-    """Return the features that the head declares, in the form in which `datasets` writes them to JSON.
+    r"""Return the features that the head declares, in the form in which `datasets` writes them to JSON.
 
-    >>> declared_features("---\\ndataset_info:\\n  features:\\n  - name: score\\n    dtype: float64\\n---\\n")
+    >>> declared_features("---\ndataset_info:\n  features:\n  - name: score\n    dtype: float64\n---\n")
     {'score': {'dtype': 'float64', '_type': 'Value'}}
     """
     return {entry["name"]: _feature(entry) for entry in _head(readme)["dataset_info"]["features"]}

@@ -337,7 +337,7 @@ def test_images_that_look_alike_are_dropped_whenever_they_come(bench: Bench) -> 
     assert bench.kept() == {"a", "z"}
     assert bench.reasons() == dict.fromkeys("bc", "near-duplicate by image hash")
     found = bench.ask("FROM duplicates")
-    assert all(row["method"] == "cosine-hash:1 bits=64 distance=4" for row in found)
+    assert all(row["method"] == "cosine-hash:2 bits=64 distance=4" for row in found)
     assert all(1 - 4 / 64 <= row["similarity"] <= 1 for row in found)
 
 

