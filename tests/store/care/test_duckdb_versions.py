@@ -52,7 +52,7 @@ def test_each_goes_on_where_the_other_stopped(
 
 @pytest.mark.parametrize(
     ("place", "told"),
-    [("curate.store.store:publish", ["3"]), ("curate.store.write:_Transaction._add_commit", ["3", "4"])],
+    [("curate.store.publish:_last_commit", ["3"]), ("curate.store.write:_Transaction._add_commit", ["3", "4"])],
     ids=["after the commit", "before the commit"],
 )
 def test_one_is_killed_and_the_other_reads_its_write_ahead_log(
@@ -68,7 +68,7 @@ def test_one_is_killed_and_the_other_reads_its_write_ahead_log(
     with work.start(folder, dying(place, 3), python=pythons[0]) as child:
         said = child.communicate()[0].split()
     assert (child.returncode, said) == (-signal.SIGKILL, told)
-    assert (folder / f"{LEDGER_FILE}.wal").exists() == (place == "curate.store.store:publish")
+    assert (folder / f"{LEDGER_FILE}.wal").exists() == (place == "curate.store.publish:_last_commit")
     assert work(folder, python=pythons[1])[0] == "5"
     check(folder)
 

@@ -15,7 +15,7 @@ Check = Callable[[Path], None]
 SLOW = pytest.mark.slow
 PLACES = [
     ("curate.store.write:_Transaction._insert", 6),  # some tables have their rows, others not
-    ("curate.store.store:publish", 4),  # committed, and not published
+    ("curate.store.publish:_last_commit", 4),  # committed, and not published
     ("curate.store.segments:_row_groups", 9),  # a segment is half written
     ("curate.store.publish:swap_manifest", 3),  # all segments are written, none is named
 ]
