@@ -17,6 +17,7 @@ from curate.errors import StoreError
 from curate.store.database import RESTORE_HINT
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, Segment, read_manifest, sync_folder, write_manifest
 from curate.store.pins import files_in_use, keep_replaced
+from curate.store.results import stream_rows
 from curate.store.schema import TABLES, Table
 from curate.store.segments import BATCH_ROWS, merge_tail, segment_name, write_segment
 
@@ -54,11 +55,12 @@ def publish(connection: duckdb.DuckDBPyConnection, folder: Path, *, only: Iterab
 def _last_commit(connection: duckdb.DuckDBPyConnection) -> tuple[int, str, str]:
     found = connection.execute(
         "SELECT commit_number, step, epoch_us(committed_at) FROM commits ORDER BY commit_number DESC LIMIT 1"
-    ).fetchone()
-    if found is None:
+    ).fetchall()
+    if not found:
         return 0, "", ""
+    [(number, step, moment)] = found
     # DuckDB hands a time with a zone to Python only where pytz is installed.
-    return int(found[0]), str(found[1]), datetime.fromtimestamp(found[2] // 10**6, UTC).isoformat()
+    return int(number), str(step), datetime.fromtimestamp(moment // 10**6, UTC).isoformat()
 
 
 def _ledger_replaced(folder: Path, number: int, published: int) -> StoreError:
@@ -75,7 +77,7 @@ def _append(
     columns = ", ".join(f'"{name}"' for name in table.schema.names)
     # Without ORDER BY the rows stream in the order in which they were inserted; with it DuckDB would hold them all.
     query = f'SELECT {columns} FROM "{table.name}" WHERE commit_number > ? AND commit_number <= ?'
-    reader = connection.execute(query, [manifest.commit_number, number]).to_arrow_reader(BATCH_ROWS)
+    reader = stream_rows(connection, query, [manifest.commit_number, number], BATCH_ROWS)
     segment = write_segment(folder, table.schema, segment_name(table, manifest.commit_number + 1, number), reader)
     if not segment.rows:
         return manifest

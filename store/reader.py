@@ -12,6 +12,7 @@ import pyarrow as pa
 from curate.errors import StoreError, UsageError
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
 from curate.store.pins import pin_manifest
+from curate.store.results import stream_rows
 from curate.store.schema import TABLES, Table
 
 _VIEWS = (
@@ -42,6 +43,7 @@ class Reader:
         self.store_folder = folder
         self._folder = folder / PUBLISHED_FOLDER
         self._confined = False
+        self._answer: pa.RecordBatchReader = pa.table({}).to_reader()
         self._pin = pin_manifest(folder)
         self._connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -102,11 +104,13 @@ class Reader:
             StoreError: a published segment is missing or damaged; this may show only while the batches are read.
         """
         with self._sound_segments():
-            answer = self._connection.execute(sql, parameters).to_arrow_reader(rows)
+            self._answer.close()
+            self._answer = answer = stream_rows(self._connection, sql, parameters, rows)
         return pa.RecordBatchReader.from_batches(answer.schema, self._checked(answer))
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table visible to the next questions under `name`, beside the store's tables."""
+        self._answer.close()
         self._connection.register(name, table)
 
     def ask(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pa.RecordBatchReader:
@@ -123,7 +127,7 @@ class Reader:
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise UsageError("only one SELECT can be asked; the published snapshot is read-only")
             self._confine()
-            answer = self._connection.cursor().execute(statements[0], parameters).to_arrow_reader(10_000)
+            answer = stream_rows(self._connection.cursor(), statements[0], parameters)
         except duckdb.IOException as error:
             raise self._damaged(error) from error
         except duckdb.Error as error:
@@ -134,6 +138,7 @@ class Reader:
         """Let a user's query reach the published folder and no other file."""
         if self._confined:
             return
+        self._answer.close()
         self._connection.execute(f"SET allowed_directories = [{_quoted(str(self._folder))}]")
         self._connection.execute("SET enable_external_access = false")
         self._confined = True

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.store.results import read_rows
 from curate.store.schema import CURSORS, LEDGER, REQUESTS, Table, table
 
 
@@ -143,14 +144,14 @@ class _Transaction:
 
     def _erased(self, write: Write) -> pa.Table:
         """The batch's items that were erased while it was prepared: nothing about them is added any more."""
-        tombstones = self.connection.execute("SELECT item_id FROM tombstones LIMIT 1").to_arrow_table()
+        tombstones = read_rows(self.connection, "SELECT item_id FROM tombstones LIMIT 1")
         if not len(tombstones):
             return tombstones
         ids = [batch["item_id"] for batch in write.tables.values() if "item_id" in batch.column_names]
         chunks = [chunk for column in ids for chunk in column.chunks]
         self.connection.register("arriving", pa.table({"item_id": pa.chunked_array(chunks, pa.string())}))
         query = "SELECT item_id FROM tombstones SEMI JOIN arriving USING (item_id)"
-        found = self.connection.execute(query).to_arrow_table()
+        found = read_rows(self.connection, query)
         self.connection.unregister("arriving")
         return found
 
@@ -180,7 +181,7 @@ class _Transaction:
             SELECT item_id FROM ledger SEMI JOIN wanted USING (item_id)
             WHERE step = ? AND step_version = ? AND parameters = ?"""
         key = [write.ledger.step, write.ledger.step_version, write.ledger.parameters]
-        found = self.connection.execute(query, key).to_arrow_table()
+        found = read_rows(self.connection, query, key)
         self.connection.unregister("wanted")
         return found
 

@@ -39,6 +39,14 @@ def test_the_lock_pins_every_declared_dependency(repository: Path, project: dict
     assert declared(project) - {"curate"} <= pinned
 
 
+def test_the_lock_with_duckdb_2_differs_in_that_alone(repository: Path) -> None:
+    """What breaks there breaks because of DuckDB, and the store needs nothing that is not in it."""
+    pins = set((repository / ".ci" / "duckdb2.lock").read_text(encoding="utf-8").splitlines())
+    own = {pin.partition("==")[0]: pin.partition("==")[2] for pin in pins - set(lock_lines(repository))}
+    assert own.pop("duckdb").startswith("2.")
+    assert own.keys() <= {"setuptools"}  # comes with the environment
+
+
 def test_every_extra_is_part_of_all(project: dict[str, Any]) -> None:
     extras = project["project"]["optional-dependencies"]
     (everything,) = extras["all"]

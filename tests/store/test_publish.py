@@ -17,6 +17,7 @@ from curate.store.comparison import differences
 from curate.store.database import LEDGER_FILE, open_ledger
 from curate.store.manifest import MANIFEST_FILE, PUBLISHED_FOLDER, read_manifest
 from curate.store.reader import Reader
+from curate.store.results import read_rows
 from curate.store.schema import TABLES
 from curate.store.store import Store
 from curate.store.write import Write
@@ -63,7 +64,7 @@ def check_against_ledger(store: Store) -> None:
     with Reader(store.folder) as reader, open_ledger(store.folder, timeout=0) as ledger:
         ledger.execute("SET TimeZone = 'UTC'")
         for table in TABLES:
-            expected = ledger.execute(f'FROM "{table.name}" ORDER BY rowid').to_arrow_table()
+            expected = read_rows(ledger, f'FROM "{table.name}" ORDER BY rowid')
             assert reader.query(f'FROM "{table.name}"').to_pylist() == expected.to_pylist()
             assert reader.manifest.rows(table.name) == len(expected)
 

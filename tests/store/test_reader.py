@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from curate.errors import StoreError, UsageError
@@ -46,6 +47,16 @@ def test_an_empty_store_has_every_table(store: Store, ask: Ask) -> None:
 
 def test_batches_are_bounded(reader: Reader) -> None:
     assert [batch.num_rows for batch in reader.stream("FROM items", rows=1_000)] == [1_000] * 3
+
+
+def test_a_question_ends_the_answer_before_it(reader: Reader) -> None:
+    answer = reader.stream("FROM items", rows=10)
+    answer.read_next_batch()
+    assert len(reader.query("FROM items")) == 3_000
+    reader.stream("FROM items", rows=10).read_next_batch()
+    reader.register("wanted", pa.table({"item_id": ["a"]}))
+    reader.stream("FROM items", rows=10).read_next_batch()
+    assert len(reader.ask("FROM items").read_all()) == 3_000
 
 
 def test_the_latest_decision_of_each_step_counts(store: Store, add: Add, make: Any, ask: Ask) -> None:

@@ -1,17 +1,28 @@
 """Stores to take care of: one as an older version left it, and one with something in every table."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 
 import duckdb
 import pytest
 
+from curate.store.care.integrity import check_integrity
+from curate.store.comparison import differences
 from curate.store.database import LEDGER_FILE
 from curate.store.manifest import MANIFEST_FILE, PUBLISHED_FOLDER
+from curate.store.reader import Reader
 from curate.store.store import Store
 
+REPOSITORY = Path(__file__).parents[3]
+WORKER = REPOSITORY / "tests" / "support" / "worker.py"
+BATCHES = 12
+Process = subprocess.Popen[str]
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 LEARNER_STATE = b"the state of a learner"
 LEARNER_STATE_NAME = "b8ee6fba5e963c7fda2d36ad4ec20796cad91143630bd92fd05ecdbd50ad0c79"
@@ -71,3 +82,72 @@ def damage() -> Callable[[Path], None]:
         path.write_bytes(content[:head] + b"\xff" * (len(content) - head))
 
     return overwrite
+
+
+class Worker:
+    """Starts processes that commit the batches which a store lacks; `before` is code that does harm."""
+
+    @staticmethod
+    def start(folder: Path, before: str = "", count: int = BATCHES, python: Path | str = sys.executable) -> Process:
+        """Start one; it says what it commits."""
+        command = [str(python), str(WORKER), str(folder), str(count), dedent(before)]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+    def __call__(self, folder: Path, before: str = "", count: int = BATCHES, python: Path | str = "") -> list[str]:
+        """Let one work to its end, and return what it said."""
+        output, _ = self.start(folder, before, count, python or sys.executable).communicate(timeout=100)
+        return output.splitlines()
+
+
+@pytest.fixture(scope="session")
+def work() -> Worker:
+    return Worker()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, work: Worker) -> Path:
+    """The store that an undisturbed process leaves."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "store"
+    assert work(folder)[-1] == "finished"
+    return folder
+
+
+@pytest.fixture
+def check(undisturbed: Path) -> Callable[[Path], None]:
+    """A store's rows are those of an undisturbed run, in the ledger as well as in what is published."""
+
+    def compare(folder: Path) -> None:
+        with Reader(folder) as one, Reader(undisturbed) as other:
+            assert differences(one, other) == []
+        # The items of these tests are named by hand and not by their content.
+        broken = [found for found in check_integrity(folder, sample=None) if not found.sound and found.what != "items"]
+        assert broken == []
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def dying() -> Callable[..., str]:
+    """Code with which a process kills (or stops) itself at a call of a function, the first or a later one."""
+
+    def code(place: str, calls: int = 1, name: str = "SIGKILL") -> str:
+        return dedent(f"""
+            import importlib
+            module, _, path = {place!r}.partition(":")
+            owner = importlib.import_module(module)
+            *owners, attribute = path.split(".")
+            for step in owners:
+                owner = getattr(owner, step)
+            real, left = getattr(owner, attribute), [{calls}]
+
+            def fatal(*arguments, **options):
+                left[0] -= 1
+                if not left[0]:
+                    os.kill(os.getpid(), signal.{name})
+                return real(*arguments, **options)
+
+            setattr(owner, attribute, fatal)
+        """)
+
+    return code

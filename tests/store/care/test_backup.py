@@ -18,6 +18,7 @@ from curate.store.journal import Journal
 from curate.store.lease import hold_lease
 from curate.store.manifest import PUBLISHED_FOLDER, read_manifest
 from curate.store.reader import Reader
+from curate.store.results import read_rows
 from curate.store.schema import TABLES
 from curate.store.store import Store
 from curate.store.write import Write
@@ -81,7 +82,7 @@ def test_its_ledger_is_that_of_the_store_row_by_row(store: Store, tmp_path: Path
             names = {entry.name: ", ".join(f'"{name}"' for name in entry.schema.names) for entry in TABLES}
             contents.append(
                 {
-                    name: connection.execute(f'SELECT {columns} FROM "{name}" ORDER BY rowid').to_arrow_table()
+                    name: read_rows(connection, f'SELECT {columns} FROM "{name}" ORDER BY rowid')
                     for name, columns in names.items()
                 }
             )

@@ -24,6 +24,7 @@ from curate.store.database import LEDGER_FILE, open_ledger
 from curate.store.ingestion.canonical import text_id
 from curate.store.journal import Journal
 from curate.store.manifest import read_manifest
+from curate.store.results import read_rows
 from curate.store.schema import TABLES
 from curate.store.store import Store
 from curate.store.why import explain
@@ -148,7 +149,7 @@ def everything(folder: Path) -> Iterator[tuple[Path, str]]:
     with duckdb.connect(str(folder / LEDGER_FILE), read_only=True) as connection:
         for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
             connection.execute("SET TimeZone = 'UTC'")
-            yield folder / LEDGER_FILE, repr(connection.execute(f'FROM "{name}"').to_arrow_table().to_pylist())
+            yield folder / LEDGER_FILE, repr(read_rows(connection, f'FROM "{name}"').to_pylist())
 
 
 def holders(folder: Path, *needles: bytes) -> set[str]:
@@ -191,7 +192,7 @@ def test_what_is_published_is_the_ledger(filled: Store) -> None:
         ledger.execute("SET TimeZone = 'UTC'")
         for entry in TABLES:
             columns = ", ".join(f'"{name}"' for name in entry.schema.names)
-            expected = ledger.execute(f'SELECT {columns} FROM "{entry.name}" ORDER BY rowid').to_arrow_table()
+            expected = read_rows(ledger, f'SELECT {columns} FROM "{entry.name}" ORDER BY rowid')
             assert reader.query(f'FROM "{entry.name}"').to_pylist() == expected.to_pylist()
             assert reader.manifest.rows(entry.name) == len(expected)
 
