@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from curate.errors import ConfigurationError, PartlyDoneError
+from curate.settings import ScheduleSettings, Settings
 from curate.store.reader import Reader
+from curate.types import SilentProgress
 
 UNREACHABLE = """
 [[annotator]]
@@ -71,8 +73,9 @@ def test_the_work_pool_file_names_a_flow_that_is_there() -> None:
 def test_a_schedule_that_is_none_is_refused(tmp_path: Path) -> None:
     from curate.flows.deployment import serve
 
+    settings = Settings(schedule=ScheduleSettings(cron="every now and then"))
     with pytest.raises(ConfigurationError, match="cron"):
-        serve(tmp_path / "curate.toml", "every now and then", tmp_path)
+        serve(tmp_path / "curate.toml", settings, tmp_path, SilentProgress())
 
 
 def test_the_sequence_never_imports_prefect(make_project: Callable[..., Path]) -> None:
