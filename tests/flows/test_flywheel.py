@@ -110,6 +110,39 @@ def test_serve_runs_the_flow_on_its_schedule_and_leaves_no_server(make_project: 
     assert not [p for p in Path("/proc").glob("[0-9]*/environ") if str(folder / "prefect").encode() in _read(p)]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_serve_starts_the_loop_when_enough_has_come_in(make_project: Callable[..., Path]) -> None:
+    watch = "[watch]\nevery = 0.5\nitems = 3\nafter = 100000.0\n"
+    folder = make_project(more_settings=watch + '[[source]]\nname = "dropped"\npath = "dropped"\n')
+    environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
+    command = [sys.executable, "-m", "curate", "serve", "--watch", "--cron", ""]
+    serving = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        assert serving.stderr is not None
+        assert any("the loop was started" in line for line in serving.stderr)
+        (folder / "dropped").mkdir()
+        for name in "abc":
+            (folder / "dropped" / f"{name}.txt").write_text(f"a note that was dropped, {name}")
+        assert any("the loop was started" in line for line in serving.stderr)
+        while "dropped" not in _snapshot_sources(folder):
+            assert serving.poll() is None, serving.communicate()[1]
+            time.sleep(0.5)
+    finally:
+        serving.send_signal(signal.SIGINT)
+        serving.communicate(timeout=60)
+    assert serving.returncode in (0, 130)
+    with Reader(folder / "curate-store") as reader:
+        commands = reader.query("SELECT DISTINCT command FROM commits JOIN runs USING (run_id) WHERE step = 'ingest'")
+    assert commands["command"].to_pylist() == ["curate serve --watch"]
+
+
+def _snapshot_sources(folder: Path) -> list[str]:
+    question = "SELECT DISTINCT source FROM ledger JOIN origins USING (item_id) WHERE step = 'annotate'"
+    with Reader(folder / "curate-store") as reader:
+        return [str(source) for source in reader.query(question)["source"].to_pylist()]
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
