@@ -7,6 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from curate.errors import PartlyDoneError
 from curate.flows.project import Project
@@ -44,6 +45,7 @@ def run_named(project_file: str, name: str) -> StepReport:
     """Run one step of the project; the ledger, not Prefect, knows what is done already."""
     path = Path(project_file)
     project = Project(path.resolve().parent, load_settings(path, {}), command=f"prefect flywheel {name}")
+    project.parent_run = str(flow_run.id or "")
     progress: Progress = LoggedProgress()
     return run_step(project, step_named(name), progress)
 

@@ -18,5 +18,10 @@ def run_sequence(project: Project, progress: Progress, steps: Sequence[Step] | N
 
 
 def run_step(project: Project, step: Step, progress: Progress, *, idle: bool = True) -> StepReport:
-    """Run one step: the one place where verbs, the walk, the watch and the Prefect flow do."""
-    return step.run(project, progress)
+    """Run one step: the one place where verbs, the walk, the watch and the Prefect flow do.
+
+    Lineage is told of it where it is configured; with `idle` false, only where the step found something to do.
+    """
+    from curate.flows.lineage.observe import with_lineage
+
+    return with_lineage(project, progress, step.name, lambda: step.run(project, progress), idle=idle)

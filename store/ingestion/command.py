@@ -64,7 +64,7 @@ def run_command(
 
     Memory: one line of standard error. Disk: the output, in the system's folder for temporary files.
     """
-    spool = cast(io.BufferedRandom, tempfile.TemporaryFile())  # noqa: SIM115 (it belongs to the output, whose end closes it)
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 (it belongs to the output, whose end closes it)
     with _cursor_file(cursor) as kept:
         problem = _run(command, spool, folder, {**os.environ, CURSOR_VARIABLE: str(kept)}, timeout, say)
         left = cursor if problem else _left_in(kept, cursor)
