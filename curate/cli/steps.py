@@ -16,6 +16,7 @@ from curate.types import StepReport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from curate.flows.project import Project
     from curate.flows.steps import Step
     from curate.settings import Settings, SourceSettings
     from curate.types import Progress
@@ -208,7 +209,7 @@ def export_verb(invocation: Invocation, /, push: bool, dry_run: bool) -> int:
         return 0
     from curate.flows.steps.export import push_exports
 
-    show_report(invocation, _with_progress(invocation, lambda progress: push_exports(invocation.project(), progress)))
+    show_report(invocation, _work(invocation, invocation.project(), "push", push_exports))
     return exit_code([report])
 
 
@@ -239,17 +240,21 @@ def label_verb(invocation: Invocation, /, file: Path, dry_run: bool) -> int:
     if dry_run:
         show_plans(invocation, [plan_answers(project, file)])
         return 0
-    report = _with_progress(invocation, lambda progress: import_answers(project, file, progress))
+    report = _work(invocation, project, "label", lambda project, progress: import_answers(project, file, progress))
     show_report(invocation, report)
     return ingest_exit_code(report)
 
 
-def _with_progress(invocation: Invocation, work: "Callable[[Progress], StepReport]") -> StepReport:
+def _work(
+    invocation: Invocation, project: "Project", name: str, work: "Callable[[Project, Progress], StepReport]"
+) -> StepReport:
+    """Do what is no step of the walk, and is told of like one."""
     from curate.console import close_progress
+    from curate.flows.lineage.observe import with_lineage
 
     progress = invocation.progress()
     try:
-        return work(progress)
+        return with_lineage(project, progress, name, lambda: work(project, progress))
     finally:
         close_progress(progress)
 
