@@ -1,5 +1,6 @@
 """The real flow through Prefect's own test harness: a temporary server, one session for all tests of this file."""
 
+import json
 import os
 import signal
 import subprocess
@@ -48,7 +49,7 @@ def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Calla
 
     from curate.flows.flywheel import flywheel
 
-    folder = make_project()
+    folder = make_project(more_settings='[lineage]\nfile = "lineage.jsonl"\n')
     flywheel(str(folder / "curate.toml"))
     with Reader(folder / "curate-store") as reader:
         steps = reader.query("SELECT DISTINCT step FROM commits ORDER BY step")["step"].to_pylist()
@@ -57,6 +58,10 @@ def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Calla
     artifact = Artifact.get("flywheel")
     assert artifact is not None
     assert "ingest" in str(artifact.data)
+    events = [json.loads(line) for line in (folder / "lineage.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [event["eventType"] for event in events] == ["START", "COMPLETE"] * 8
+    assert len({event["run"]["runId"] for event in events}) == 8
+    assert len({event["run"]["facets"]["parent"]["run"]["runId"] for event in events}) == 1
     with (folder / "curate.toml").open("a", encoding="utf-8") as settings:
         settings.write(UNREACHABLE)
     with pytest.raises(PartlyDoneError, match="2 items failed"):

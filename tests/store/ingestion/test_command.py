@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curate.store.ingestion.command import CommandRun, run_command, steady_locators
@@ -43,6 +44,13 @@ def test_what_is_printed_is_a_file(run: Run) -> None:
     assert ran.problem == ""
     assert _texts(ran) == _texts(ran) == ["one", "two"]
     assert ran.output.size == 32
+
+
+def test_a_format_that_is_read_here_and_there_works_too(run: Run, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["one", "two"]}), tmp_path / "a.parquet")
+    mapping = Mapping(source="s", modality="text", format="parquet")
+    [parsed] = read_file(run("cat a.parquet").output, mapping)
+    assert parsed.records["text"].to_pylist() == ["one", "two"]
 
 
 def test_the_fingerprint_follows_the_output(run: Run) -> None:
