@@ -27,7 +27,8 @@ class QuietFiles(Choice):
     # A source that is not there, or a store that another process holds, is looked at again.
     tolerated = (ServiceError, BadDataError, StoreBusyError)
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Event) -> None:
+        self._stop = stop
         self._seen: dict[str, dict[str, str]] = {}
         self._chosen: dict[str, dict[str, str]] = {}
         self._settled: dict[str, dict[str, str]] = {}
@@ -47,6 +48,10 @@ class QuietFiles(Choice):
         kept = {name: mark for name, mark in self._settled.get(source, {}).items() if name in listed}
         self._settled[source] = kept | self._chosen.pop(source, {})
 
+    def stopped(self) -> bool:
+        """Whether the watch has been stopped."""
+        return self._stop.is_set()
+
 
 class Watch:
     """Looks at every source of a project, and ingests what is new and quiet.
@@ -56,9 +61,10 @@ class Watch:
     """
 
     def __init__(self, project: Project, progress: Progress) -> None:
+        self.stop = Event()
         self._project = project
         self._progress = progress
-        self._step = IngestStep(QuietFiles())
+        self._step = IngestStep(QuietFiles(self.stop))
         self._notes: tuple[str, ...] = ()
 
     def look(self) -> StepReport:
@@ -110,22 +116,21 @@ def keep_watching(
     watch: Watch,
     settings: WatchSettings,
     tell: Callable[[StepReport], None],
-    stop: Event,
     start_loop: Callable[[], bool] | None = None,
 ) -> None:
-    """Look again and again until `stop` is set; `tell` hears of every look that found something or has news.
+    """Look again and again until the watch is told to stop; `tell` hears of every look that found something or has news.
 
     `start_loop` is called when enough has come in, and again with each look until it returns True.
     """
     backlog = Backlog(settings)
-    while not stop.is_set():
+    while not watch.stop.is_set():
         report = watch.look()
         if report.done or report.rejected or report.notes:
             tell(report)
         backlog.add(report.done)
         if start_loop and backlog.is_due and start_loop():
             backlog.clear()
-        stop.wait(settings.every)
+        watch.stop.wait(settings.every)
 
 
 def check_watchable(settings: Settings) -> None:

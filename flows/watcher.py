@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
 from curate.flows.project import Project
@@ -27,7 +27,7 @@ def watcher(project_file: Path, settings: Settings, deployment: str, progress: P
     try:
         yield
     finally:
-        thread.stop.set()
+        thread.watch.stop.set()
         thread.join(_LAST_LOOK_SECONDS)
         if thread.error is not None:
             raise thread.error
@@ -78,7 +78,6 @@ class ServedLoop:
 class _Watcher(Thread):
     def __init__(self, project_file: Path, settings: Settings, deployment: str, progress: Progress) -> None:
         super().__init__(name="curate-watch", daemon=True)
-        self.stop = Event()
         self.error: Exception | None = None
         self._settings = settings
         self._progress = progress
@@ -86,12 +85,12 @@ class _Watcher(Thread):
         project = Project(
             project_file.resolve().parent, load_settings(project_file, {}), command="curate serve --watch"
         )
-        self._watch = Watch(project, progress)
+        self.watch = Watch(project, progress)
         self._start_loop = ServedLoop(deployment, progress)
 
     def run(self) -> None:
         try:
-            keep_watching(self._watch, self._settings.watch, self._tell, self.stop, self._start_loop)
+            keep_watching(self.watch, self._settings.watch, self._tell, self._start_loop)
         except Exception as error:  # to be raised where the process waits
             self.error = error
             os.kill(os.getpid(), signal.SIGTERM)

@@ -1,6 +1,5 @@
 """Watching from the command line: one line of data for every look that found something, until somebody stops it."""
 
-from threading import Event
 from typing import TYPE_CHECKING
 
 from curate.cli.invocation import Invocation
@@ -30,6 +29,6 @@ def watch_sources(invocation: Invocation, settings: "Settings | None") -> None:
             progress.note(note)
 
     try:
-        keep_watching(Watch(project, progress), project.settings.watch, tell, Event())
+        keep_watching(Watch(project, progress), project.settings.watch, tell)
     finally:
         close_progress(progress)

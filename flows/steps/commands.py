@@ -1,6 +1,6 @@
 """Sources that are commands: run one, hand out what it printed, and keep the cursor that it left."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from curate.errors import ServiceError
@@ -13,7 +13,9 @@ from curate.types import Progress
 
 
 @contextmanager
-def command_output(project: Project, progress: Progress, source: SourceSettings) -> Iterator[CommandOutput]:
+def command_output(
+    project: Project, progress: Progress, source: SourceSettings, stopped: Callable[[], bool]
+) -> Iterator[CommandOutput]:
     """Run the source's command in the project's folder and yield what it printed, whole or not.
 
     The cursor that it left is committed after the block, so that a killed run asks for the same records again.
@@ -30,6 +32,7 @@ def command_output(project: Project, progress: Progress, source: SourceSettings)
         timeout=source.timeout,
         cursor=before,
         say=lambda line: progress.note(f"{source.name}: {line}"),
+        stopped=stopped,
     )
     yield ran.output
     if ran.problem:

@@ -75,6 +75,10 @@ class Choice:
     def settle(self, source: str) -> None:
         """Hear that everything chosen of this source has been read."""
 
+    def stopped(self) -> bool:
+        """Whether a command that still runs shall be stopped."""
+        return False
+
 
 class IngestStep:
     """Reads every `[[source]]` of the project; what a cursor has passed is not read again.
@@ -131,7 +135,7 @@ class IngestStep:
 
     def _take_in(self, project: Project, progress: Progress, source: SourceSettings, arrivals: Arrivals) -> list[str]:
         if source.command:
-            with command_output(project, progress, source) as output:
+            with command_output(project, progress, source, self._choice.stopped) as output:
                 _ingest_source(project, progress, source, [output], arrivals)
             return []
         files, notes = _files(project, source)

@@ -54,19 +54,26 @@ class CommandRun:
 
 
 def run_command(
-    command: Sequence[str], *, folder: Path, timeout: float, cursor: str, say: Callable[[str], None]
+    command: Sequence[str],
+    *,
+    folder: Path,
+    timeout: float,
+    cursor: str,
+    say: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> CommandRun:
     """Run a command in `folder` to its end, and keep what it printed; lines of its standard error go to `say`.
 
     The file that the variable CURATE_CURSOR_FILE names holds `cursor`; what the command writes there is the new one.
-    After `timeout` seconds the command and its children are killed; what was printed before is kept. Nothing that a
-    command does makes this raise.
+    After `timeout` seconds, or once `stopped` says so, the command and its children are killed; what was printed before
+    is kept. Nothing that a command does makes this raise.
 
     Memory: one line of standard error. Disk: the output, in the system's folder for temporary files.
     """
     spool = tempfile.TemporaryFile()  # noqa: SIM115 (it belongs to the output, whose end closes it)
     with _cursor_file(cursor) as kept:
-        problem = _run(command, spool, folder, {**os.environ, CURSOR_VARIABLE: str(kept)}, timeout, say)
+        environment = {**os.environ, CURSOR_VARIABLE: str(kept)}
+        problem = _run(command, spool, folder, environment, _Listener(timeout, say, stopped))
         left = cursor if problem else _left_in(kept, cursor)
     return CommandRun(_output(spool), left, problem)
 
@@ -111,8 +118,7 @@ def _run(
     spool: io.BufferedRandom,
     folder: Path,
     environment: Mapping[str, str],
-    timeout: float,
-    say: Callable[[str], None],
+    listener: _Listener,
 ) -> str:
     """Run the command; return what went wrong."""
     try:
@@ -128,30 +134,37 @@ def _run(
     except OSError as error:
         return f"cannot be started: {reason_of(error)}"
     try:
-        ended = _listen(process, time.monotonic() + timeout, say)
+        problem = listener.listen(process)
     finally:
         _stop(process)
-    if not ended:
-        return f"was stopped after {timeout:g} seconds"
-    return _exit_of(process.returncode)
+    return problem or _exit_of(process.returncode)
 
 
-def _listen(process: subprocess.Popen[bytes], deadline: float, say: Callable[[str], None]) -> bool:
-    """Pass on standard error until the process ends; return False where the deadline came first."""
-    assert process.stderr is not None
-    lines = _Lines(say)
-    open_stream = True
-    while time.monotonic() < deadline:
-        ready = open_stream and select.select([process.stderr], [], [], _LOOK_SECONDS)[0]
-        if ready:
-            piece = os.read(process.stderr.fileno(), _PIECE_BYTES)
-            open_stream = bool(piece)
-            lines.take(piece)
-        elif _has_ended(process, 0 if open_stream else _LOOK_SECONDS):
-            lines.end()
-            return True
-    lines.end()
-    return False
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Passes on a command's standard error, for as long as the command may run."""
+
+    timeout: float
+    say: Callable[[str], None]
+    stopped: Callable[[], bool]
+
+    def listen(self, process: subprocess.Popen[bytes]) -> str:
+        """Listen until the process ends; return why it must end before."""
+        assert process.stderr is not None
+        deadline = time.monotonic() + self.timeout
+        lines = _Lines(self.say)
+        open_stream = True
+        while time.monotonic() < deadline and not self.stopped():
+            ready = open_stream and select.select([process.stderr], [], [], _LOOK_SECONDS)[0]
+            if ready:
+                piece = os.read(process.stderr.fileno(), _PIECE_BYTES)
+                open_stream = bool(piece)
+                lines.take(piece)
+            elif _has_ended(process, 0 if open_stream else _LOOK_SECONDS):
+                lines.end()
+                return ""
+        lines.end()
+        return "was stopped with the watch" if self.stopped() else f"was stopped after {self.timeout:g} seconds"
 
 
 def _has_ended(process: subprocess.Popen[bytes], seconds: float) -> bool:

@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from curate.errors import ConfigurationError, PartlyDoneError
+from curate.errors import ConfigurationError, PartlyDoneError, StoreError
 from curate.settings import ScheduleSettings, Settings
 from curate.store.reader import Reader
 from curate.types import SilentProgress
@@ -81,6 +83,54 @@ def test_a_schedule_that_is_none_is_refused(tmp_path: Path) -> None:
     settings = Settings(schedule=ScheduleSettings(cron="every now and then"))
     with pytest.raises(ConfigurationError, match="cron"):
         serve(tmp_path / "curate.toml", settings, tmp_path, SilentProgress())
+
+
+def test_a_watch_that_breaks_ends_what_it_runs_beside(tmp_path: Path) -> None:
+    from curate.flows.watcher import watcher
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def wait_beside_a_watcher() -> None:
+        with watcher(tmp_path / "curate.toml", Settings(), "flywheel/test", SilentProgress()):
+            assert Event().wait(60), "nothing ended the block"
+
+    (tmp_path / "curate.toml").write_text('[[source]]\nname = "s"\ncommand = ["echo", "a"]\nformat = "text"\n')
+    (tmp_path / "curate-store").mkdir()
+    (tmp_path / "curate-store" / "ledger.duckdb").write_bytes(b"no database")
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(StoreError):
+            wait_beside_a_watcher()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_loop_is_ordered_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from curate.flows.watcher import ServedLoop
+
+    ordered: list[str] = []
+    ended = False
+
+    def fake_run_deployment(name: str, **_: object) -> SimpleNamespace:
+        if not ordered:
+            ordered.append("")
+            raise ConnectionError("no server yet")
+        ordered.append(name)
+        return SimpleNamespace(id=len(ordered))
+
+    notes: list[str] = []
+    progress = SilentProgress()
+    monkeypatch.setattr(progress, "note", notes.append)
+    monkeypatch.setattr("prefect.deployments.run_deployment", fake_run_deployment)
+    monkeypatch.setattr(ServedLoop, "_has_ended", lambda _: ended)
+    start = ServedLoop("flywheel/test", progress)
+    assert [start() for _ in range(3)] == [False, True, False]
+    ended = True
+    assert start()
+    assert ordered == ["", "flywheel/test", "flywheel/test"]
+    assert notes[0].endswith("ConnectionError: no server yet")
+    assert len(notes) == 3
 
 
 def test_the_sequence_never_imports_prefect(make_project: Callable[..., Path]) -> None:

@@ -100,6 +100,13 @@ def test_a_command_that_hangs_is_stopped_with_its_children(run: Run, tmp_path: P
     _wait_until(lambda: not _lives(int((tmp_path / "child").read_text())))
 
 
+def test_a_command_is_stopped_with_the_watch(run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "never")
+    ran = run("""echo '{"text": "one"}'; touch started; cat never""", stopped=(tmp_path / "started").exists)
+    assert ran.problem == "was stopped with the watch"
+    assert _texts(ran) == ["one"]
+
+
 def test_a_command_that_closes_its_standard_error_is_waited_for(run: Run) -> None:
     ran = run("exec 2>&-; head -c 3000000 /dev/zero | wc -c")
     assert ran.output.open().read().strip() == b"3000000"
