@@ -1,41 +1,60 @@
-"""Scheduling: the flow `flywheel` as a Prefect deployment, served by this process."""
+"""Scheduling: the flow `flywheel` as a Prefect deployment, served by this process on a schedule, or by a watch."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
 from curate.errors import ConfigurationError, MissingExtraError, ServiceError
 from curate.flows.prefect_server import prefect_server
+from curate.flows.watch import check_watchable
+from curate.flows.watcher import watcher
+from curate.settings import Settings
+from curate.types import Progress
 
 LOG = "prefect-server.log"
 
 
-def serve(project_file: Path, cron: str, store_folder: Path) -> None:
-    """Run the project's flow on a cron schedule until the process is stopped.
+def serve(project_file: Path, settings: Settings, store_folder: Path, progress: Progress) -> None:
+    """Run the project's flow on its schedule, and when a watch of its sources has found enough, until stopped.
 
     One run at a time: an overlapping one waits for its turn, and then finds little to do. Where PREFECT_API_URL names
-    no server, one is started on loopback for as long as this lasts.
+    no server, one is started on loopback for as long as this lasts. While the sources are watched, the watcher takes
+    in what comes, and the flow begins behind it: it would not know which files are still being written.
 
     Raises:
         MissingExtraError: Prefect is not installed.
-        ConfigurationError: the schedule is no cron expression.
+        ConfigurationError: the schedule is no cron expression, or a source cannot be watched.
         ServiceError: Prefect's server cannot be reached or does not start.
+        CurateError: the watcher met a broken store.
     """
     if find_spec("prefect") is None:
         raise MissingExtraError("curate serve", "prefect")
-    _check_cron(cron)
-    with prefect_server(store_folder / LOG):
-        from curate.flows.flywheel import flywheel
+    cron, watched = settings.schedule.cron, settings.watch.enabled
+    if cron or not watched:
+        _check_cron(cron)
+    if watched:
+        check_watchable(settings)
+    name = project_file.resolve().parent.name
+    with (
+        prefect_server(store_folder / LOG),
+        watcher(project_file, settings, f"flywheel/{name}", progress) if watched else nullcontext(),
+    ):
+        _serve(project_file, name, cron, watched=watched)
 
-        try:
-            parameters = {"project_file": str(project_file.resolve())}
-            flywheel.serve(name=project_file.resolve().parent.name, cron=cron, parameters=parameters, limit=1)
-        except (RuntimeError, OSError) as error:
-            raise ServiceError(
-                f"Prefect's server is not to be had: {error}",
-                unchanged="the store",
-                hint="try again, or set PREFECT_API_URL to a server that runs",
-            ) from error
+
+def _serve(project_file: Path, name: str, cron: str, *, watched: bool) -> None:
+    from curate.flows.flywheel import flywheel
+
+    parameters = {"project_file": str(project_file.resolve()), "watched": watched}
+    try:
+        flywheel.serve(name=name, cron=cron or None, parameters=parameters, limit=1)
+    except (RuntimeError, OSError) as error:
+        raise ServiceError(
+            f"Prefect's server is not to be had: {error}",
+            unchanged="the store",
+            hint="try again, or set PREFECT_API_URL to a server that runs",
+        ) from error
 
 
 def _check_cron(cron: str) -> None:

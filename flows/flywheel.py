@@ -7,10 +7,13 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from curate.errors import PartlyDoneError
 from curate.flows.project import Project
+from curate.flows.sequence import run_step
 from curate.flows.steps import STEPS, step_named
+from curate.flows.steps.ingest import IngestStep
 from curate.settings import load_settings
 from curate.types import Progress, StepReport, total
 
@@ -38,24 +41,28 @@ class LoggedProgress:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def run_step(project_file: str, name: str) -> StepReport:
+def run_named(project_file: str, name: str) -> StepReport:
     """Run one step of the project; the ledger, not Prefect, knows what is done already."""
     path = Path(project_file)
     project = Project(path.resolve().parent, load_settings(path, {}), command=f"prefect flywheel {name}")
+    project.parent_run = str(flow_run.id or "")
     progress: Progress = LoggedProgress()
-    return step_named(name).run(project, progress)
+    return run_step(project, step_named(name), progress)
 
 
 @flow(name="flywheel", persist_result=False, validate_parameters=False)
-def flywheel(project_file: str = "curate.toml") -> None:
+def flywheel(project_file: str = "curate.toml", watched: bool = False) -> None:
     """Walk the loop once over what is new, and publish what each step did as an artifact.
+
+    Where the sources are `watched`, whoever watches them ingests, and the walk begins behind that step.
 
     Rejected rows are a warning, for a stream is never clean; the table `rejects` has their reasons.
 
     Raises:
         PartlyDoneError: some items failed; the rest is committed.
     """
-    reports = [run_step.with_options(name=step.name)(project_file, step.name) for step in STEPS]
+    steps = [step for step in STEPS if not (watched and step.name == IngestStep.name)]
+    reports = [run_named.with_options(name=step.name)(project_file, step.name) for step in steps]
     create_table_artifact([_row(report) for report in reports], key="flywheel", description="What each step did")
     if rejected := total(reports, "rejected"):
         get_run_logger().warning("%s rows were rejected; see the table rejects", rejected)

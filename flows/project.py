@@ -6,34 +6,50 @@ import sys
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.settings import Settings
 from curate.store.reader import Reader
-from curate.store.store import Store
+from curate.store.store import Store, new_run_id
+
+if TYPE_CHECKING:
+    from curate.flows.lineage.outlets import Outlets
 
 
 class Project:
     """One project folder with its settings; opens its store on first use.
 
-    `run_id` of everything that this object writes is the store object's, so one process walk is one run.
+    Everything that this object writes carries its `run_id`, so one process walk is one run. `parent_run` is the id of
+    the flow run that its steps belong to (a UUID; "" = none), `executions` counts them; both serve lineage.
     """
 
     def __init__(self, folder: Path, settings: Settings, command: str = "") -> None:
         self.folder = folder
         self.settings = settings
         self.command = command or " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        self.run_id = new_run_id()
+        self.parent_run = ""
+        self.executions = 0
 
     @cached_property
     def store(self) -> Store:
         """The project's store, made if there is none."""
-        return Store.open(
+        store = Store.open(
             self.store_folder,
             create=True,
             lease_timeout=self.settings.lease_timeout,
             command=self.command,
             version=installed_version(),
         )
+        store.run_id = self.run_id
+        return store
+
+    @cached_property
+    def outlets(self) -> "Outlets":
+        """Where lineage goes; false where the settings name no place."""
+        from curate.flows.lineage.outlets import Outlets
+
+        return Outlets(self.settings.lineage, self.path)
 
     @property
     def store_folder(self) -> Path:

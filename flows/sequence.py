@@ -14,4 +14,14 @@ def run_sequence(project: Project, progress: Progress, steps: Sequence[Step] | N
     """
     from curate.flows.steps import STEPS
 
-    return [step.run(project, progress) for step in (STEPS if steps is None else steps)]
+    return [run_step(project, step, progress) for step in (STEPS if steps is None else steps)]
+
+
+def run_step(project: Project, step: Step, progress: Progress, *, idle: bool = True) -> StepReport:
+    """Run one step: the one place where verbs, the walk, the watch and the Prefect flow do.
+
+    Lineage is told of it where it is configured; with `idle` false, only where the step found something to do.
+    """
+    from curate.flows.lineage.observe import with_lineage
+
+    return with_lineage(project, progress, step.name, lambda: step.run(project, progress), idle=idle)

@@ -25,6 +25,11 @@ DEFAULT_LEASE_TIMEOUT = 30.0
 _DAMAGE = (duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
 
 
+def new_run_id() -> str:
+    """Return an id for a run: when it began (UTC), and eight random digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
 class Store:
     """A folder that holds the ledger, its lease, the published segments, the request journal and the checkpoints.
 
@@ -33,7 +38,7 @@ class Store:
 
     def __init__(self, folder: Path, *, lease_timeout: float, command: str, version: str = "") -> None:
         self.folder = folder
-        self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self.run_id = new_run_id()
         self.lease_timeout = lease_timeout
         self._command = command
         self._version = version

@@ -64,8 +64,11 @@ def summarise(invocation: Invocation, reports: Sequence[StepReport]) -> None:
         seconds = sum(report.seconds for report in reports)
         emit(f"{busy} of {len(reports)} steps had work: {rejected:,} rejected, {failed:,} failed, {seconds:.1f} s")
         if rejected or failed:
-            tables = [f"{name}" for name, count in (("rejects", rejected), ("failures", failed)) if count]
-            invocation.narrate("next: " + " and ".join(f"curate sql 'FROM {name}'" for name in tables))
+            sources = sum(report.failed for report in reports if report.step == "ingest")
+            tables = [f"{name}" for name, count in (("rejects", rejected), ("failures", failed - sources)) if count]
+            actions = [f"curate sql 'FROM {name}'" for name in tables]
+            actions += ["see to the sources that failed"] if sources else []
+            invocation.narrate("next: " + " and ".join(actions))
 
 
 def exit_code(reports: Sequence[StepReport]) -> int:

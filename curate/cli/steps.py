@@ -9,12 +9,14 @@ from curate.cli.invocation import Invocation
 from curate.cli.output import emit, emit_json
 from curate.cli.reports import exit_code, ingest_exit_code, report_line, show_plans
 from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
+from curate.cli.watching import watch_sources
 from curate.errors import UsageError
 from curate.types import StepReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from curate.flows.project import Project
     from curate.flows.steps import Step
     from curate.settings import Settings, SourceSettings
     from curate.types import Progress
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 FORMATS = ("auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset")
 
 
-def run_step(
+def run_named(
     invocation: Invocation, name: str, *, dry_run: bool, settings: "Settings | None" = None
 ) -> StepReport | None:
     """Run the step of this name, or print its plan; return what it did."""
@@ -36,13 +38,14 @@ def carry_out(
 ) -> StepReport | None:
     """Run one step, or print its plan; return what it did."""
     from curate.console import close_progress
+    from curate.flows.sequence import run_step
 
     project, progress = invocation.project(settings), invocation.progress()
     try:
         if dry_run:
             show_plans(invocation, [step.plan(project, progress)])
             return None
-        report = step.run(project, progress)
+        report = run_step(project, step, progress)
     finally:
         close_progress(progress)
     show_report(invocation, report)
@@ -60,7 +63,7 @@ def show_report(invocation: Invocation, report: StepReport) -> None:
 
 
 def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
-    report = run_step(invocation, name, dry_run=dry_run)
+    report = run_named(invocation, name, dry_run=dry_run)
     return exit_code([report]) if report else 0
 
 
@@ -73,6 +76,8 @@ def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
         "curate ingest photos/ --modality image --label folder",
         "curate ingest 's3://bucket/shards/*.tar' --modality image --label cls",
         "zcat posts.jsonl.gz | curate ingest - --format jsonl",
+        "curate ingest --watch",
+        "curate ingest inbox/ --watch --every 1",
     ],
     exits=WRITES,
 )
@@ -89,20 +94,26 @@ def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
 @click.option("--id", metavar="COLUMN", help="Column that stays the same when an item changes.")
 @click.option("--meta", metavar="COLUMNS", help="Columns to keep beside the item, separated by commas.")
 @click.option("--licence", metavar="LICENCE", help="Licence of the items.")
+@click.option("--watch", is_flag=True, help="Go on looking, and take in what comes, until stopped.")
+@setting_option("--every", "watch.every", metavar="SECONDS", help="Time from look to look with --watch.")
 @dry_run_option()
 @pass_invocation
-def ingest_verb(invocation: Invocation, /, path: str | None, dry_run: bool, **options: str | None) -> int:
+def ingest_verb(invocation: Invocation, /, path: str | None, watch: bool, dry_run: bool, **options: str | None) -> int:
     """Take in what is new in the sources, or a path as a source for this call.
 
     Without PATH: every [[source]] of curate.toml. With PATH (a file, a folder, a glob, an address that fsspec knows
     such as s3://bucket/folder, or - for standard input): that alone, with the options as the source's settings; the
     store records the source. Rejected rows and their reasons: table rejects.
+
+    With --watch, a file is read once two looks in a row found it alike, and a line tells of each look that found some.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if path is None and given:
         raise UsageError(f"--{next(iter(given)).replace('_', '-')} describes a path, and there is none")
     settings = _with_source(invocation, path, given) if path is not None else None
-    report = run_step(invocation, "ingest", dry_run=dry_run, settings=settings)
+    if watch and not dry_run:
+        watch_sources(invocation, settings)
+    report = run_named(invocation, "ingest", dry_run=dry_run, settings=settings)
     if report is None:
         return 0
     if report.rejected:
@@ -198,12 +209,12 @@ def export_verb(invocation: Invocation, /, push: bool, dry_run: bool) -> int:
     A folder that exists grows: old shards stay as they are. Every export is loaded back before it is put in place. With
     --push, what the hub does not have yet is sent there in one commit for each folder.
     """
-    report = run_step(invocation, "export", dry_run=dry_run)
+    report = run_named(invocation, "export", dry_run=dry_run)
     if not push or report is None:
         return 0
     from curate.flows.steps.export import push_exports
 
-    show_report(invocation, _with_progress(invocation, lambda progress: push_exports(invocation.project(), progress)))
+    show_report(invocation, _work(invocation, invocation.project(), "push", push_exports))
     return exit_code([report])
 
 
@@ -234,17 +245,21 @@ def label_verb(invocation: Invocation, /, file: Path, dry_run: bool) -> int:
     if dry_run:
         show_plans(invocation, [plan_answers(project, file)])
         return 0
-    report = _with_progress(invocation, lambda progress: import_answers(project, file, progress))
+    report = _work(invocation, project, "label", lambda project, progress: import_answers(project, file, progress))
     show_report(invocation, report)
     return ingest_exit_code(report)
 
 
-def _with_progress(invocation: Invocation, work: "Callable[[Progress], StepReport]") -> StepReport:
+def _work(
+    invocation: Invocation, project: "Project", name: str, work: "Callable[[Project, Progress], StepReport]"
+) -> StepReport:
+    """Do what is no step of the walk, and is told of like one."""
     from curate.console import close_progress
+    from curate.flows.lineage.observe import with_lineage
 
     progress = invocation.progress()
     try:
-        return work(progress)
+        return with_lineage(project, progress, name, lambda: work(project, progress))
     finally:
         close_progress(progress)
 

@@ -1,16 +1,20 @@
 """The verbs that walk all steps: `run` once, `serve` on a schedule."""
 
+import sys
 from typing import TYPE_CHECKING
+
+import click
 
 from curate.cli.invocation import Invocation
 from curate.cli.reports import exit_code, narrate_report, show_plans, summarise
 from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
 from curate.errors import UsageError
-from curate.types import Progress, StepReport
+from curate.types import Progress, SilentProgress, StepReport
 
 if TYPE_CHECKING:
     from curate.flows.project import Project
     from curate.flows.steps.base import Plan, Step
+    from curate.settings import Settings
 
 
 class _Narrated:
@@ -55,16 +59,36 @@ def run_verb(invocation: Invocation, dry_run: bool) -> int:
     return exit_code(reports)
 
 
-@verb("serve", examples=["curate serve", "curate serve --cron '0 * * * *'"], exits=WRITES)
+@verb(
+    "serve",
+    examples=["curate serve", "curate serve --cron '0 * * * *'", "curate serve --watch --cron ''"],
+    exits=WRITES,
+)
 @setting_option("--cron", "schedule.cron", metavar="EXPRESSION", help="When: minute, hour, day, month, weekday.")
+@click.option("--watch", is_flag=True, help="Watch the sources too, and start when enough has come in.")
 @pass_invocation
-def serve_verb(invocation: Invocation) -> None:
-    """Walk all steps on a schedule, in this process (needs Prefect)."""
+def serve_verb(invocation: Invocation, watch: bool) -> None:
+    """Walk all steps on a schedule, in this process (needs Prefect).
+
+    With --watch, or [watch] enabled, what comes into the sources is taken in as it comes, and the steps behind ingest
+    run when [watch] items have come in or [watch] after seconds have passed; an empty schedule leaves it at that.
+    """
+    from curate.console import LineProgress
     from curate.flows.deployment import serve
 
     file = invocation.find_project_file()
     if file is None:
         raise UsageError("a schedule needs a project, and --store alone is none", hint="curate init")
+    if watch:
+        invocation.overrides["watch.enabled"] = "true"
     loaded, folder = invocation.load()
-    invocation.narrate(f"serving {file} at {loaded.settings.schedule.cron!r}; stop with Ctrl-C")
-    serve(file, loaded.settings.schedule.cron, invocation.store_folder or folder)
+    invocation.narrate(f"serving {file} {_occasions(loaded.settings)}; stop with Ctrl-C")
+    # Lines even on a terminal: Prefect writes there as well.
+    progress = SilentProgress() if invocation.quiet else LineProgress(sys.stderr)
+    serve(file, loaded.settings, invocation.store_folder or folder, progress)
+
+
+def _occasions(settings: "Settings") -> str:
+    cron, watch = settings.schedule.cron, settings.watch
+    watched = f"whenever {watch.items:,} items have come in or {watch.after:g} s after the first"
+    return " and ".join([f"at {cron!r}"] * bool(cron or not watch.enabled) + [watched] * watch.enabled)

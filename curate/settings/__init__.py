@@ -16,6 +16,7 @@ from curate.settings.models import (
     DedupSettings,
     ExportSettings,
     LearnerSettings,
+    LineageSettings,
     LLMAnnotatorSettings,
     ProtocolSettings,
     ReportSettings,
@@ -25,6 +26,7 @@ from curate.settings.models import (
     Settings,
     SnapshotSettings,
     SourceSettings,
+    WatchSettings,
 )
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "ExportSettings",
     "LLMAnnotatorSettings",
     "LearnerSettings",
+    "LineageSettings",
     "LoadedSettings",
     "ProtocolSettings",
     "ReportSettings",
@@ -46,6 +49,7 @@ __all__ = [
     "Settings",
     "SnapshotSettings",
     "SourceSettings",
+    "WatchSettings",
     "find_project_file",
     "load_settings",
     "relative_to_project",

@@ -13,6 +13,7 @@ from curate.settings.models import (
     RuleAnnotatorSettings,
     Settings,
     SnapshotSettings,
+    SourceSettings,
 )
 
 
@@ -23,6 +24,10 @@ def check_settings(settings: Settings, place: str) -> None:
         ConfigurationError: what contradicts what.
     """
     _check_names(settings, place)
+    for index, source in enumerate(settings.source):
+        _check_source(source, place, f"source[{index}]")
+    if settings.lineage.address:
+        _check_address(settings.lineage.address, f"{place}, lineage", settings.lineage.key_variable)
     attributes = {attribute.name: attribute for attribute in settings.protocol.attribute}
     for attribute in attributes.values():
         _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")
@@ -57,6 +62,21 @@ def _check_names(settings: Settings, place: str) -> None:
         )
 
 
+def _check_source(source: SourceSettings, place: str, key: str) -> None:
+    if not source.path and not source.command:
+        raise ConfigurationError(f"{place}: {key}.path is missing", hint='write path = "…", or command = ["…"]')
+    if not source.command:
+        return
+    if source.path:
+        raise ConfigurationError(f"{place}: {key} has a path and a command", hint="make two sources of it")
+    if not source.command[0]:
+        raise ConfigurationError(f"{place}: {key}.command names no program")
+    if source.format == "auto":
+        raise ConfigurationError(
+            f"{place}: {key}: what a command prints has no name that would tell its format", hint='format = "jsonl"'
+        )
+
+
 def _check_rules(annotator: RuleAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:
     for rule in annotator.rules:
         _known("attribute", [rule.attribute], annotator.attributes or attributes, where)
@@ -77,16 +97,20 @@ def _check_llm(annotator: LLMAnnotatorSettings, attributes: dict[str, AttributeS
         raise ConfigurationError(f"{where} names no attributes", hint=f"attributes = {sorted(attributes)}")
     if not annotator.address:
         return
-    parts = urlsplit(annotator.address)
+    _check_address(annotator.address, where, annotator.key_variable)
+    if not annotator.model:
+        raise ConfigurationError(f"{where}: a model must be named for {annotator.address}", hint='model = "…"')
+
+
+def _check_address(address: str, where: str, key_variable: str) -> None:
+    parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{where}: address {annotator.address!r} does not begin with http:// or https://")
+        raise ConfigurationError(f"{where}: address {address!r} does not begin with http:// or https://")
     if parts.username or parts.password:
         raise ConfigurationError(
             f"{where}: the address holds a secret, and secrets come from the environment only",
-            hint=f"export {annotator.key_variable}",
+            hint=f"export {key_variable}",
         )
-    if not annotator.model:
-        raise ConfigurationError(f"{where}: a model must be named for {annotator.address}", hint='model = "…"')
 
 
 def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) -> None:

@@ -1,5 +1,6 @@
 """The shape of `curate.toml`: one frozen model a section, unknown keys forbidden, every default in one place."""
 
+import shlex
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
@@ -11,6 +12,7 @@ ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
 Verification = Literal["pyarrow", "datasets"]
 Count = Annotated[StrictInt, Field(ge=0)]
 Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -40,14 +42,17 @@ class SourceSettings(Section):
     """Where items come from; "" as a column name means that there is none.
 
     `path` is a file, a folder or a glob, an address that fsspec knows such as `s3://bucket/folder`, or `-` for standard
-    input. Secrets come from the environment only.
+    input. In its place, `command` is a program with its arguments that prints records of the format within `timeout`
+    seconds. Secrets come from the environment only.
 
     `label` is a column, or "folder" for the name of the folder that a file lies in; such labels become annotations of
     `attribute` by an annotator that has the source's name.
     """
 
     name: Name
-    path: FilledPath
+    path: FilledPath = ""
+    command: tuple[str, ...] = ()
+    timeout: Seconds = 300.0
     modality: Modality = "text"
     format: Format = "auto"
     text: str = "text"
@@ -59,6 +64,11 @@ class SourceSettings(Section):
     meta: Names = ()
     licence: str = ""
     time_unit: str = "days"
+
+    @property
+    def address(self) -> str:
+        """Where items come from, in one line."""
+        return self.path or shlex.join(self.command)
 
 
 class DedupSettings(Section):
@@ -148,7 +158,7 @@ class LLMAnnotatorSettings(Section):
     excerpt_characters: Annotated[StrictInt, Field(ge=1)] = 600
     sample: Count = 0
     concurrency: Annotated[StrictInt, Field(ge=1)] = 4
-    timeout: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] = 60.0
+    timeout: Seconds = 60.0
     prompt_price: Amount = 0.0
     completion_price: Amount = 0.0
 
@@ -246,6 +256,33 @@ class ScheduleSettings(Section):
     cron: str = "*/10 * * * *"
 
 
+class WatchSettings(Section):
+    """How sources are watched: a look `every` so many seconds; a file counts once two looks in a row found it alike.
+
+    `curate serve` watches if it is `enabled`, and starts the loop when so many new `items` have come in, or so many
+    seconds `after` the first of them.
+    """
+
+    enabled: StrictBool = False
+    every: Seconds = 5.0
+    items: Annotated[StrictInt, Field(ge=1)] = 1000
+    after: Amount = 300.0
+
+
+class LineageSettings(Section):
+    """Where OpenLineage run events go: lines of a `file`, requests to an `address` ("" = nowhere).
+
+    Jobs bear the `namespace`. An address gets each event within `timeout` seconds or not at all; its key is read from
+    the environment variable `key_variable`.
+    """
+
+    file: ProjectPath = ""
+    address: str = ""
+    namespace: Filled = "curate"
+    key_variable: str = "CURATE_LINEAGE_KEY"
+    timeout: Seconds = 5.0
+
+
 class Settings(Section):
     """All settings of a project, named as in `curate.toml`; relative paths are relative to that file."""
 
@@ -261,6 +298,8 @@ class Settings(Section):
     learner: tuple[LearnerSettings, ...] = ()
     report: ReportSettings = ReportSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    watch: WatchSettings = WatchSettings()
+    lineage: LineageSettings = LineageSettings()
 
     def as_mapping(self) -> dict[str, Any]:
         """Return all values as plain dictionaries and lists, for JSON."""

@@ -61,7 +61,7 @@ def _source_row(source: SourceSettings) -> pa.Table:
     )
     columns = {
         "source": source.name,
-        "address": source.path,
+        "address": source.address,
         "modality": source.modality,
         "format": source.format,
         "mapping": json.dumps(mapping, sort_keys=True),

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from curate.errors import BadDataError
+from curate.errors import BadDataError, CurateError, ServiceError, StoreError
 from curate.flows.project import Project
 from curate.flows.steps.arrivals import Arrivals, arrival_tables
 from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.commands import command_output
 from curate.settings import SourceSettings
 from curate.store.care.tombstones import refuse_erased
+from curate.store.ingestion.command import CommandOutput, steady_locators
 from curate.store.ingestion.files import is_path, list_files
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.read import Part, read_files
@@ -60,10 +62,34 @@ class Batch:
         return self.rows >= BATCH_ROWS or self.bytes >= BATCH_BYTES
 
 
+class Choice:
+    """Which of a source's files are read now: all of them. Who watches a source may choose otherwise."""
+
+    tolerated: tuple[type[CurateError], ...] = (ServiceError,)
+    """What one source may raise without keeping the others from being read."""
+
+    def choose(self, source: str, files: list[SourceFile]) -> list[SourceFile]:
+        """Return those of the listed files that shall be read."""
+        return files
+
+    def settle(self, source: str) -> None:
+        """Hear that everything chosen of this source has been read."""
+
+    def stopped(self) -> bool:
+        """Whether a command that still runs shall be stopped."""
+        return False
+
+
 class IngestStep:
-    """Reads every `[[source]]` of the project; what a cursor has passed is not read again."""
+    """Reads every `[[source]]` of the project; what a cursor has passed is not read again.
+
+    A source that cannot be reached counts as failed and is named in the notes; the others are read all the same.
+    """
 
     name = "ingest"
+
+    def __init__(self, choice: Choice | None = None) -> None:
+        self._choice = choice or Choice()
 
     def plan(self, project: Project, progress: Progress) -> Plan:
         """Count the files that are new or changed; reads no content."""
@@ -71,6 +97,10 @@ class IngestStep:
         notes: list[str] = []
         with project.reader() as reader:
             for source in project.settings.source:
+                if source.command:
+                    new += 1
+                    notes.append(f"source {source.name!r}: only a run of its command tells what is new")
+                    continue
                 files, note = _files(project, source)
                 notes += note
                 positions = cursors(reader, _consumer(source))
@@ -83,19 +113,41 @@ class IngestStep:
         began = time.perf_counter()
         arrivals = Arrivals()
         notes: list[str] = []
+        failed = 0
         for source in project.settings.source:
-            files, note = _files(project, source)
-            notes += note
-            _ingest_source(project, progress, source, files, arrivals)
+            try:
+                notes += self._take_in(project, progress, source, arrivals)
+            except self._choice.tolerated as error:
+                if isinstance(error, StoreError):
+                    raise
+                failed += 1
+                notes.append(_told(source, error))
         return step_report(
             self.name,
             began,
             done=arrivals.added,
             skipped=arrivals.repeated,
             rejected=arrivals.rejected,
+            failed=failed,
             notes=tuple(notes),
             details={"files": arrivals.files, **arrivals.reasons},
         )
+
+    def _take_in(self, project: Project, progress: Progress, source: SourceSettings, arrivals: Arrivals) -> list[str]:
+        if source.command:
+            with command_output(project, progress, source, self._choice.stopped) as output:
+                _ingest_source(project, progress, source, [output], arrivals)
+            return []
+        files, notes = _files(project, source)
+        _ingest_source(project, progress, source, self._choice.choose(source.name, files), arrivals)
+        self._choice.settle(source.name)
+        return notes
+
+
+def _told(source: SourceSettings, error: CurateError) -> str:
+    """Say what is wrong with a source, once."""
+    where = f"source {source.name!r}: "
+    return error.message if error.message.startswith(where) else where + error.message
 
 
 def _files(project: Project, source: SourceSettings) -> tuple[list[SourceFile], list[str]]:
@@ -215,6 +267,8 @@ def _put(batch: Batch, source: SourceSettings, part: Part, standing: dict[str, s
 def _commit(project: Project, source: SourceSettings, batch: Batch, arrivals: Arrivals) -> bool:
     began = time.perf_counter()
     records = pa.concat_tables([part.parsed.records for part in batch.parts])
+    if source.command:
+        records = steady_locators(records, source.name)
     rejects = pa.concat_tables([_fingerprinted(part) for part in batch.parts])
     with project.reader() as reader:
         records, erased = refuse_erased(reader, records)
@@ -230,7 +284,9 @@ def _commit(project: Project, source: SourceSettings, batch: Batch, arrivals: Ar
 def _fingerprinted(part: Part) -> pa.Table:
     """The part's rejects with their file's fingerprint, where it has none that of what was wrong with the row."""
     rejects = part.parsed.rejects
-    if len(part.files) == 1:
+    if isinstance(part.files[0], CommandOutput):
+        fingerprints = [""] * len(rejects)  # the output's would make every reject a new one with every record
+    elif len(part.files) == 1:
         fingerprints = [part.files[0].fingerprint] * len(rejects)
     else:
         known = {file.locator: file.fingerprint for file in part.files}

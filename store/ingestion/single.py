@@ -8,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from curate.store.ingestion.batches import Chunk, assemble, chunked
+from curate.store.ingestion.command import CommandOutput
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.shapes import Refusal, RefusedFileError
 from curate.store.ingestion.source_file import SourceFile, StandardInput, reason_of
 from curate.store.ingestion.streams import unpacked
 
+# What they bring next is another text, and not a newer one of the same.
+_STREAMS = (StandardInput, CommandOutput)
 _Entry = tuple[SourceFile, bytes | Refusal]
 
 
@@ -41,7 +44,7 @@ def _table(entries: list[_Entry], mapping: Mapping) -> pa.Table:
         np.zeros(len(files), np.int64),
         pa.array([file.locator for file in files]),
         pa.array([content if isinstance(content, bytes) else None for content in contents], pa.binary()),
-        pa.array([None if isinstance(file, StandardInput) else file.locator for file in files], pa.string()),
+        pa.array([None if isinstance(file, _STREAMS) else file.locator for file in files], pa.string()),
         refusals={at: content for at, content in enumerate(contents) if isinstance(content, Refusal)},
     )
     return assemble(chunk, files, mapping)

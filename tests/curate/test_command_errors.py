@@ -101,10 +101,15 @@ class TestMessages:
 
     def test_serve_passes_file_and_schedule(self, call, project, monkeypatch):
         served = []
-        monkeypatch.setattr("curate.flows.deployment.serve", lambda file, cron, _: served.append((file, cron)))
+
+        def record(file, settings, *_):
+            served.append((file, settings.schedule.cron, settings.watch.enabled))
+
+        monkeypatch.setattr("curate.flows.deployment.serve", record)
         assert call("serve", "--cron", "0 * * * *").code == 0
-        assert served == [(project / "curate.toml", "0 * * * *")]
-        assert call("serve", "--store", "x", "--project", project).code == 0
+        assert call("serve", "--watch", "--store", "x", "--project", project).code == 0
+        file = project / "curate.toml"
+        assert served == [(file, "0 * * * *", False), (file, "*/10 * * * *", True)]
         assert walk.serve_verb.name == "serve"
 
 

@@ -74,6 +74,25 @@ parameters = { heads = 4 }
 """
 
 
+class TestSources:
+    def source(self, write, lines: str) -> str:
+        return refusal(write(f'[[source]]\nname = "s"\n{lines}')).message
+
+    def test_a_source_has_a_path_or_a_command(self, write):
+        assert "source[0].path is missing" in self.source(write, "")
+        assert "has a path and a command" in self.source(write, 'path = "x"\ncommand = ["x"]\nformat = "jsonl"')
+        assert "names no program" in self.source(write, 'command = ["", "x"]\nformat = "jsonl"')
+        assert "no name that would tell its format" in self.source(write, 'command = ["x"]')
+        assert "source[0].timeout" in self.source(write, 'command = ["x"]\nformat = "jsonl"\ntimeout = 0.0')
+
+    def test_a_lineage_address_holds_no_secret(self, write):
+        error = refusal(write('[lineage]\naddress = "http://me:word@localhost"'))
+        assert "holds a secret" in error.message
+        assert "word" not in error.message
+        assert error.hint == "export CURATE_LINEAGE_KEY"
+        assert "does not begin with http" in refusal(write('[lineage]\naddress = "localhost:5000"')).message
+
+
 class TestOrder:
     def test_defaults_stand_without_a_file(self):
         loaded = trace_settings(None)

@@ -1,5 +1,6 @@
 """The real flow through Prefect's own test harness: a temporary server, one session for all tests of this file."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,12 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from curate.errors import ConfigurationError, PartlyDoneError
+from curate.errors import ConfigurationError, PartlyDoneError, StoreError
+from curate.settings import ScheduleSettings, Settings
 from curate.store.reader import Reader
+from curate.types import SilentProgress
 
 UNREACHABLE = """
 [[annotator]]
@@ -46,7 +51,7 @@ def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Calla
 
     from curate.flows.flywheel import flywheel
 
-    folder = make_project()
+    folder = make_project(more_settings='[lineage]\nfile = "lineage.jsonl"\n')
     flywheel(str(folder / "curate.toml"))
     with Reader(folder / "curate-store") as reader:
         steps = reader.query("SELECT DISTINCT step FROM commits ORDER BY step")["step"].to_pylist()
@@ -55,6 +60,10 @@ def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Calla
     artifact = Artifact.get("flywheel")
     assert artifact is not None
     assert "ingest" in str(artifact.data)
+    events = [json.loads(line) for line in (folder / "lineage.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [event["eventType"] for event in events] == ["START", "COMPLETE"] * 8
+    assert len({event["run"]["runId"] for event in events}) == 8
+    assert len({event["run"]["facets"]["parent"]["run"]["runId"] for event in events}) == 1
     with (folder / "curate.toml").open("a", encoding="utf-8") as settings:
         settings.write(UNREACHABLE)
     with pytest.raises(PartlyDoneError, match="2 items failed"):
@@ -71,8 +80,57 @@ def test_the_work_pool_file_names_a_flow_that_is_there() -> None:
 def test_a_schedule_that_is_none_is_refused(tmp_path: Path) -> None:
     from curate.flows.deployment import serve
 
+    settings = Settings(schedule=ScheduleSettings(cron="every now and then"))
     with pytest.raises(ConfigurationError, match="cron"):
-        serve(tmp_path / "curate.toml", "every now and then", tmp_path)
+        serve(tmp_path / "curate.toml", settings, tmp_path, SilentProgress())
+
+
+def test_a_watch_that_breaks_ends_what_it_runs_beside(tmp_path: Path) -> None:
+    from curate.flows.watcher import watcher
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def wait_beside_a_watcher() -> None:
+        with watcher(tmp_path / "curate.toml", Settings(), "flywheel/test", SilentProgress()):
+            assert Event().wait(60), "nothing ended the block"
+
+    (tmp_path / "curate.toml").write_text('[[source]]\nname = "s"\ncommand = ["echo", "a"]\nformat = "text"\n')
+    (tmp_path / "curate-store").mkdir()
+    (tmp_path / "curate-store" / "ledger.duckdb").write_bytes(b"no database")
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(StoreError):
+            wait_beside_a_watcher()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_loop_is_ordered_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from curate.flows.watcher import ServedLoop
+
+    ordered: list[str] = []
+    ended = False
+
+    def fake_run_deployment(name: str, **_: object) -> SimpleNamespace:
+        if not ordered:
+            ordered.append("")
+            raise ConnectionError("no server yet")
+        ordered.append(name)
+        return SimpleNamespace(id=len(ordered))
+
+    notes: list[str] = []
+    progress = SilentProgress()
+    monkeypatch.setattr(progress, "note", notes.append)
+    monkeypatch.setattr("prefect.deployments.run_deployment", fake_run_deployment)
+    monkeypatch.setattr(ServedLoop, "_has_ended", lambda _: ended)
+    start = ServedLoop("flywheel/test", progress)
+    assert [start() for _ in range(3)] == [False, True, False]
+    ended = True
+    assert start()
+    assert ordered == ["", "flywheel/test", "flywheel/test"]
+    assert notes[0].endswith("ConnectionError: no server yet")
+    assert len(notes) == 3
 
 
 def test_the_sequence_never_imports_prefect(make_project: Callable[..., Path]) -> None:
@@ -105,6 +163,39 @@ def test_serve_runs_the_flow_on_its_schedule_and_leaves_no_server(make_project: 
         serving.communicate(timeout=60)
     assert serving.returncode in (0, 130)
     assert not [p for p in Path("/proc").glob("[0-9]*/environ") if str(folder / "prefect").encode() in _read(p)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_serve_starts_the_loop_when_enough_has_come_in(make_project: Callable[..., Path]) -> None:
+    watch = "[watch]\nevery = 0.5\nitems = 3\nafter = 100000.0\n"
+    folder = make_project(more_settings=watch + '[[source]]\nname = "dropped"\npath = "dropped"\n')
+    environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
+    command = [sys.executable, "-m", "curate", "serve", "--watch", "--cron", ""]
+    serving = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        assert serving.stderr is not None
+        assert any("the loop was started" in line for line in serving.stderr)
+        (folder / "dropped").mkdir()
+        for name in "abc":
+            (folder / "dropped" / f"{name}.txt").write_text(f"a note that was dropped, {name}")
+        assert any("the loop was started" in line for line in serving.stderr)
+        while "dropped" not in _snapshot_sources(folder):
+            assert serving.poll() is None, serving.communicate()[1]
+            time.sleep(0.5)
+    finally:
+        serving.send_signal(signal.SIGINT)
+        serving.communicate(timeout=60)
+    assert serving.returncode in (0, 130)
+    with Reader(folder / "curate-store") as reader:
+        commands = reader.query("SELECT DISTINCT command FROM commits JOIN runs USING (run_id) WHERE step = 'ingest'")
+    assert commands["command"].to_pylist() == ["curate serve --watch"]
+
+
+def _snapshot_sources(folder: Path) -> list[str]:
+    question = "SELECT DISTINCT source FROM ledger JOIN origins USING (item_id) WHERE step = 'annotate'"
+    with Reader(folder / "curate-store") as reader:
+        return [str(source) for source in reader.query(question)["source"].to_pylist()]
 
 
 def _read(path: Path) -> bytes:

@@ -122,6 +122,45 @@ def test_a_stopped_ingestion_ends_with_the_same_commits(
     assert items() == whole
 
 
+def test_what_a_command_prints_comes_in_once(ingest: Ingest, tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    source = {"command": ["cat", "records"], "format": "jsonl", "id": "id"}
+    records.write_text('{"text": "one", "id": 1}\n{"text": "two"}\n')
+    assert ingest(**source).done == 2
+    assert ingest(**source).idle
+    records.write_text('{"text": "zero"}\n{"text": "uno", "id": 1}\n{"text": "two"}\n')
+    assert (ingest(**source).done, len(_rows(tmp_path, "FROM origins"))) == (2, 4)
+    assert _rows(tmp_path, "FROM dropped JOIN items USING (item_id) SELECT text") == [("one",)]
+    records.write_text('{"text": "one", "id": 1}\n')  # as it was before
+    assert ingest(**source).done == 0
+    assert _rows(tmp_path, "FROM dropped JOIN items USING (item_id) SELECT text") == [("uno",)]
+    assert {locator for (locator,) in _rows(tmp_path, "FROM origins SELECT locator") if "#" not in locator} == {"1"}
+
+
+def test_each_text_that_a_command_prints_is_another(ingest: Ingest, tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        (tmp_path / "note").write_text(text)
+        assert ingest(command=["cat", "note"], format="text").done == 1
+    assert _rows(tmp_path, "FROM dropped") == []
+
+
+def test_a_source_that_fails_keeps_no_other_back(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    commands = {"fails": ["sh", "-c", 'echo \'{"text": "two"}\'; exit 2'], "absent": ["no-such-program"]}
+    sources = [
+        f'[[source]]\nname = "{name}"\ncommand = {json.dumps(c)}\nformat = "jsonl"' for name, c in commands.items()
+    ]
+    (tmp_path / "curate.toml").write_text("\n".join([*sources, '[[source]]\nname = "a"\npath = "a.txt"']))
+    report = step_named("ingest").run(_project(tmp_path), SilentProgress())
+    assert (report.done, report.failed) == (2, 2)
+    assert report.notes == (
+        "source 'fails': its command 'sh' ended with exit code 2",
+        "source 'absent': its command 'no-such-program' cannot be started: No such file or directory",
+    )
+    plan = step_named("ingest").plan(_project(tmp_path), SilentProgress())
+    assert (plan.to_do, plan.already_done) == (2, 1)
+
+
 def _pipe(folder: Path, content: bytes, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "curate", "ingest", "-", *options, "--json"]
     done = subprocess.run(
