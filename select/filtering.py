@@ -20,8 +20,8 @@ class Finding:
 class FilterRule(Protocol):
     """Looks through texts for what its kinds name.
 
-    `name` stands in the reasons of decisions. `version` changes whenever the findings might: it names the algorithm, the
-    parameters and the versions of libraries.
+    `name` stands in the reasons of decisions. `version` changes whenever the findings might: it names the algorithm,
+    the parameters and the versions of libraries.
     """
 
     name: str

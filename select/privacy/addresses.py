@@ -1,4 +1,4 @@
-"""Email and IP addresses that can belong to a person: what is reserved for examples, private or no address is left out."""
+"""Email and IP addresses that can be a person's: what is reserved, private or no address is left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 
 Span = tuple[int, int]
 _DOMAIN = r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})"
-_EMAIL = re.compile(rf"(?<![\w.+%/=-])[^\W_][\w.+%'-]{{0,63}}@({_DOMAIN})(?![\w(\[]|-\w|\.\w)", re.IGNORECASE)
+_EMAIL = re.compile(rf"(?<![\w.+%/-])[^\W_][\w.+%'-]{{0,63}}@({_DOMAIN})(?![\w(\[]|-\w|\.\w)", re.IGNORECASE)
 _USER_OF_AN_ADDRESS = re.compile(r"://[^\s/@]{0,64}$")
 _REMOTE_PATH = re.compile(r":[\w~/][\w./~-]*/")
 _RESERVED = re.compile(r"(^|\.)(example\.(com|net|org|edu)|example|test|invalid|localhost|local|localdomain|internal)$")
@@ -16,7 +16,9 @@ _FILE_ENDINGS = ("png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js",
 _IPV4 = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w+]|[.-]\w)")
 _GOES_ON = re.compile(r"[\w./+-]")
 _IPV6 = re.compile(r"[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?![\w:])")
-_VERSION = re.compile(r"(?:\b(?:versions?|ver|release|rev|v|oid|section|chapter)\b[\s.:=\"'(]*|[=<>~^!]=\s*)$", re.IGNORECASE)
+_VERSION = re.compile(
+    r"(?:\b(?:versions?|ver|release|rev|v|oid|section|chapter)\b[\s.:=\"'(]*|[=<>~^!]=\s*)$", re.IGNORECASE
+)
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 
@@ -31,7 +33,7 @@ def email_addresses(text: str) -> Iterator[Span]:
     for match in _EMAIL.finditer(text):
         start, end = match.span()
         domain = match[1].lower()
-        if _RESERVED.search(domain) or domain.endswith(_FILE_ENDINGS) and domain.rpartition(".")[2] in _FILE_ENDINGS:
+        if _RESERVED.search(domain) or (domain.endswith(_FILE_ENDINGS) and domain.rpartition(".")[2] in _FILE_ENDINGS):
             continue
         if _REMOTE_PATH.match(text, end) or _USER_OF_AN_ADDRESS.search(text, max(0, start - 72), start):
             continue
@@ -39,7 +41,10 @@ def email_addresses(text: str) -> Iterator[Span]:
 
 
 def ip_addresses(text: str) -> Iterator[Span]:
-    """Yield where IP addresses stand that are reachable from everywhere; four numbers after a word for a version are none."""
+    """Yield where IP addresses stand that are reachable from everywhere.
+
+    Four numbers after a word for a version are none, and within an address of the web they are a server's.
+    """
     for pattern, is_reachable in ((_IPV4, _is_global), (_IPV6, _is_global_unicast)):
         for match in pattern.finditer(text):
             start = match.start()

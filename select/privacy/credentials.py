@@ -1,6 +1,6 @@
 """The rule `secrets`: keys, tokens and passwords, by the forms that detect-secrets (Yelp) knows and some newer ones.
 
-detect-secrets would ask services whether a secret is real: here only its forms are used, and nothing leaves the machine.
+detect-secrets can ask services whether a secret is real: here only its forms are used, and nothing leaves the machine.
 """
 
 from __future__ import annotations
@@ -61,6 +61,10 @@ _ASSIGNED = re.compile(
     r"passphrase|pwd)[\"']?\]?\s{0,4}(?:=>|:=|=|:)\s{0,4}([\"']?)([^\s\"'`,;<>(){}\[\]$%]{8,200})(?=\1)(?![\w(\[.{])"
 )
 _ASSIGNMENT_WORDS = ("key", "secret", "token", "pass", "pwd")
+_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)+(?::\d+)?|[./~]?(?:[\w.-]+/)+[\w.-]*|[a-z]+[-_]?\d{1,4}", re.IGNORECASE)
+_DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
+_LONG = 24
+"""From so many characters on, capital and small letters with digits are no name."""
 _WINDOW, _OVERLAP = 16_384, 4_096
 _LEAST_ENTROPY = 3.0
 """Bits a character that an assigned value must have: words and repetitions have fewer."""
@@ -77,8 +81,8 @@ class _Form:
 class Secrets:
     """Finds private keys, services' access tokens, JSON web tokens, passwords in addresses and assigned secrets.
 
-    An assigned secret is a value that looks random and follows a name such as `api_key =`. `allow` are patterns of values
-    that are no findings.
+    An assigned secret is a value that looks random and follows a name such as `api_key =`. `allow` are patterns of
+    values that are no findings.
 
     Raises:
         MissingExtraError: detect-secrets is not installed.
@@ -113,7 +117,7 @@ class Secrets:
 
 
 def _matches(form: _Form, text: str) -> Iterator[tuple[int, int]]:
-    """Matches that stand by themselves: inside a longer run of letters and digits they are a piece of something else."""
+    """Matches that stand by themselves: inside a longer run of letters and digits they are a piece of it."""
     for match in _in_windows(form.pattern, text):
         start, end = match.span()
         joined = text[start - 1 : start].isalnum() and text[start].isalnum()
@@ -136,12 +140,11 @@ def _assigned(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _looks_random(value: str) -> bool:
-    """Whether a value has letters and digits, no form of a name or path, and enough entropy."""
-    if not (re.search(r"\d", value) and re.search(r"[^\W\d_]", value)):
+    """Whether a value has letters, digits and enough entropy, and is not written as names and paths are."""
+    if not (_DIGIT.search(value) and _LETTER.search(value)) or _entropy(value) < _LEAST_ENTROPY:
         return False
-    if re.fullmatch(r"[\w-]+(?:\.[\w-]+)+(?::\d+)?|[./~]?(?:[\w.-]+/)+[\w.-]*|[a-z]+[-_]?\d{1,4}", value, re.IGNORECASE):
-        return False
-    return _entropy(value) >= _LEAST_ENTROPY
+    long_and_mixed = len(value) >= _LONG and value.lower() != value != value.upper()
+    return long_and_mixed or not _NAME.fullmatch(value)
 
 
 def _entropy(value: str) -> float:
@@ -174,6 +177,7 @@ def _is_password(written: str) -> bool:
 
 def _detector(module: str, name: str) -> Any:
     try:
-        return getattr(import_module(f"detect_secrets.plugins.{module}"), name)()
+        import detect_secrets
     except ImportError as error:
         raise MissingExtraError("the filter for secrets", "privacy") from error
+    return getattr(import_module(f"{detect_secrets.__name__}.plugins.{module}"), name)()

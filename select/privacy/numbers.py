@@ -16,16 +16,16 @@ from curate.errors import MissingExtraError
 
 Span = tuple[int, int]
 _IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
-_CARD = re.compile(
-    r"\d{4}(?:\d{10,12}|([ -])\d{4}\1\d{4}\1\d{4}|([ -])\d{6}\2\d{4,5})(?!\w|[./+-]\w)"
-)
+_CARD = re.compile(r"\d{4}(?:\d{10,12}|([ -])\d{4}\1\d{4}\1\d{4}|([ -])\d{6}\2\d{4,5})(?!\w|[./+-]\w)")
 _GOES_ON = re.compile(r"[\w./+-]")
 """Before a number one of these makes it a piece of a longer number, a word, a path or a difference."""
 _ISSUERS = re.compile(
     r"4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
     r"|3(?:0[0-5]|[68]\d)\d{11}|(?:6011|64[4-9]\d|65\d\d|62\d\d|35(?:2[89]|[3-8]\d))\d{12}"
 )
-_TELEPHONE = re.compile(r"\b(?:tele?(?:fon|phone)?s?|t[eé]l|phone|call|mobile?|cell|fax|whatsapp|sms|handy)\b", re.IGNORECASE)
+_TELEPHONE = re.compile(
+    r"\b(?:tele?(?:fon|phone)?s?|t[eé]l|phone|call|mobile?|cell|fax|whatsapp|sms|handy)\b", re.IGNORECASE
+)
 _NEAR = 60
 """Within how many characters before a number a word must stand that says what it is."""
 
@@ -123,8 +123,8 @@ def national_numbers(text: str) -> Iterator[Span]:
 def telephone_numbers(text: str, regions: Sequence[str] = ()) -> Iterator[Span]:
     """Yield where valid telephone numbers stand: with a `+`, and in the ways of these regions also without.
 
-    A region is a country's two capital letters. Without a `+` a number must be grouped as is usual there, or a word for a
-    telephone must stand shortly before. Cost: the slowest of all kinds, about a millisecond a number.
+    A region is a country's two capital letters. Without a `+` a number must be grouped as is usual there, or a word
+    for a telephone must stand shortly before. Cost: the slowest of all kinds, about a millisecond a number.
     """
     library = _phonenumbers()
     for match in library.PhoneNumberMatcher(text, None):
@@ -138,13 +138,15 @@ def telephone_numbers(text: str, regions: Sequence[str] = ()) -> Iterator[Span]:
 
 def _stdnum(module: str) -> Any:
     try:
-        return import_module(f"stdnum.{module}")
+        import stdnum
     except ImportError as error:
         raise MissingExtraError("the filter for personal data", "privacy") from error
+    return import_module(f"{stdnum.__name__}.{module}")
 
 
 def _phonenumbers() -> Any:
     try:
-        return import_module("phonenumbers")
+        import phonenumbers
     except ImportError as error:
         raise MissingExtraError("the filter for personal data", "privacy") from error
+    return phonenumbers

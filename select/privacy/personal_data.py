@@ -1,4 +1,4 @@
-"""The rule `personal data`: what in a text names, reaches or charges a person, as far as a form or check digits tell."""
+"""The rule `personal data`: what names, reaches or charges a person, as far as a form or check digits tell."""
 
 from __future__ import annotations
 
