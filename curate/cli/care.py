@@ -136,7 +136,8 @@ def _rebuild(invocation: Invocation, dry_run: bool) -> None:
     examples=[
         "curate erase 3f9a --dry-run",
         "curate erase 3f9a --reason 'asked for by its author' --yes",
-        "curate erase --where \"source = 'forum' AND metadata LIKE '%user17%'\" --yes",
+        "curate erase --where \"entity = 'user17/profile'\" --yes",
+        "curate erase --where \"nullif(metadata, '')->>'author' = 'user17'\" --dry-run",
     ],
     exits=_CARES,
 )
