@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,12 @@ Modality = Literal["text", "image", "events"]
 MODALITIES: tuple[Modality, ...] = ("text", "image", "events")
 Action = Literal["keep", "drop", "query", "skip"]
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
+PersonalDataKind = Literal[
+    "email address", "telephone number", "IP address", "IBAN", "payment card number", "national identity number"
+]
+PERSONAL_DATA_KINDS: tuple[PersonalDataKind, ...] = get_args(PersonalDataKind)
+SecretKind = Literal["private key", "access token", "JSON web token", "password in an address", "assigned secret"]
+SECRET_KINDS: tuple[SecretKind, ...] = get_args(SecretKind)
 Element = TypeVar("Element")
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from curate.store.licences import licences_of
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, snapshot_row
 
@@ -47,6 +48,7 @@ def dataset_card(reader: Reader, snapshot: Numbered) -> str:
         _table(counts),
         *(_protocol(asked, spec["label"], claims) if spec["label"] else ()),
         *(("## What ranked them\n", _table(asked.rows(_SELECTORS))) if spec["order_by"] else ()),
+        *_several_licences(reader, snapshot, row.as_of),
         "## The request\n",
         f"```json\n{json.dumps(spec, indent=1, sort_keys=True)}\n```\n",
         "## Known gaps\n",
@@ -98,6 +100,15 @@ def _protocol(asked: _Asked, label: str, claims: Rows) -> Iterator[str]:
     else:
         yield f"Attribute `{label}`, as its sources label it: no protocol asks for it.\n"
     yield _table(claims)
+
+
+def _several_licences(reader: Reader, snapshot: Numbered, as_of: int) -> Iterator[str]:
+    several = [(names, items) for names, items in licences_of(reader, snapshot, as_of) if len(names) > 1]
+    if several:
+        yield "## Items that came under several licences\n"
+        yield "Their column `licence` has the one that they came with first.\n"
+        lines = ((", ".join(name or "not declared" for name in names), items) for names, items in several)
+        yield markdown_table(("licences", "items"), lines)
 
 
 def _gaps(asked: _Asked) -> Iterator[str]:

@@ -84,6 +84,17 @@ def moved_items(reader: Reader, ledger: LedgerKey, after: int) -> list[str]:
     return found
 
 
+def dropped_for(reader: Reader, ids: Sequence[str]) -> list[str]:
+    """Return the items that were ever found to duplicate one of these: an erased item has no group that would tell."""
+    _want(reader, ids)
+    found = reader.query(
+        "SELECT DISTINCT item_id FROM duplicates SEMI JOIN wanted_items w ON duplicate_of = w.item_id"
+        " SEMI JOIN items USING (item_id) ORDER BY item_id"
+    )
+    ids_found: list[str] = found["item_id"].to_pylist()
+    return ids_found
+
+
 def cluster_representatives(reader: Reader, ids: Sequence[str]) -> dict[str, str]:
     """Return the smallest item of each item's group of duplicates, itself where it stands alone.
 

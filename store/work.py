@@ -102,6 +102,16 @@ def count_settled(reader: Reader, ledger: LedgerKey) -> int:
     return int(found["items"][0].as_py())
 
 
+def decided_items(reader: Reader, step: str, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the action and the reason of a step's newest decision about each of these items that it has decided on."""
+    reader.register("wanted_items", pa.table({"item_id": pa.array(ids, pa.string())}))
+    found = reader.query(
+        "SELECT item_id, action, reason FROM latest_decisions SEMI JOIN wanted_items USING (item_id) WHERE step = ?",
+        [step],
+    )
+    return {row["item_id"]: (row["action"], row["reason"]) for row in found.to_pylist()}
+
+
 def batches(table: pa.Table, rows: int) -> Iterator[pa.Table]:
     """Cut a table into slices of at most `rows` rows."""
     for start in range(0, len(table), rows):

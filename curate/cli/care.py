@@ -136,7 +136,8 @@ def _rebuild(invocation: Invocation, dry_run: bool) -> None:
     examples=[
         "curate erase 3f9a --dry-run",
         "curate erase 3f9a --reason 'asked for by its author' --yes",
-        "curate erase --where \"source = 'forum' AND metadata LIKE '%user17%'\" --yes",
+        "curate erase --where \"entity = 'user17/profile'\" --yes",
+        "curate erase --where \"nullif(metadata, '')->>'author' = 'user17'\" --dry-run",
     ],
     exits=_CARES,
 )
@@ -163,7 +164,8 @@ def erase_verb(
     if not items and where is None:
         raise UsageError("name an item, or give --where", hint="curate erase ITEM --dry-run")
     folder = invocation.existing_store()
-    store = None if dry_run else _writable(invocation)
+    # The condition may name a person, and the record of runs keeps the command: without what was given to it.
+    store = None if dry_run else _writable(invocation, command="curate erase")
     with Reader(folder) as reader:
         wanted = _wanted(reader, items, where)
         traces = find_traces(reader, Journal(folder), wanted)
@@ -244,10 +246,12 @@ def _show(invocation: Invocation, values: Mapping[str, Any]) -> None:
         emit_lines(table_lines(("what", "value"), values.items(), 200))
 
 
-def _writable(invocation: Invocation) -> "Store":
-    """The project's store, brought up to date; one must be there."""
+def _writable(invocation: Invocation, command: str = "") -> "Store":
+    """The project's store, brought up to date; one must be there. `command` is what the record of runs keeps of it."""
     invocation.existing_store()
-    return invocation.project().store
+    project = invocation.project()
+    project.command = command or project.command
+    return project.store
 
 
 def _existing(invocation: Invocation) -> "Store":

@@ -167,6 +167,24 @@ def dedup_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "dedup", dry_run)
 
 
+@verb(
+    "filter",
+    examples=["curate filter --personal-data true --dry-run", "curate filter --secrets true", "curate filter"],
+    exits=WRITES,
+)
+@setting_option("--personal-data", "filter.personal_data.enabled", metavar="true|false", help="Look for personal data.")
+@setting_option("--secrets", "filter.secrets.enabled", metavar="true|false", help="Look for keys and passwords.")
+@dry_run_option()
+@pass_invocation
+def filter_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Look for personal data and secrets in texts, and decide what becomes of them.
+
+    What is found becomes a decision of the step filter with a reason that names kinds, such as email address, and never
+    the value. [filter] says which rules are on and what follows: drop, query (a person decides) or keep with a note.
+    """
+    return _run(invocation, "filter", dry_run)
+
+
 @verb("align", examples=["curate align", "curate align --target functions.py --dry-run"], exits=WRITES)
 @setting_option("--target", "align.target", metavar="PATH", help="File or folder with the texts to be like.")
 @setting_option("--compressor", "align.compressor", metavar="NAME", help="Compressor that measures likeness.")

@@ -1,5 +1,6 @@
 """The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
 
+from curate.settings.filtering import FilterSettings
 from curate.settings.load import (
     PROJECT_FILE,
     LoadedSettings,
@@ -36,6 +37,7 @@ __all__ = [
     "AttributeSettings",
     "DedupSettings",
     "ExportSettings",
+    "FilterSettings",
     "LLMAnnotatorSettings",
     "LearnerSettings",
     "LineageSettings",

@@ -3,8 +3,11 @@
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
+from curate.settings.filtering import FilterSettings
+from curate.settings.section import Section as Section
+from curate.settings.section import distinct as _distinct
 from curate.types import Modality
 
 Format = Literal["auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
@@ -20,22 +23,10 @@ class PathMark:
     """Marks the settings that are paths: one from a flag or the environment is relative to the working folder."""
 
 
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(values)) < len(values):
-        raise ValueError("an entry stands there twice")
-    return values
-
-
 Filled = Annotated[str, StringConstraints(min_length=1)]
 ProjectPath = Annotated[str, PathMark()]
 FilledPath = Annotated[ProjectPath, StringConstraints(min_length=1)]
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
-
-
-class Section(BaseModel):
-    """The base of all sections: read once, never changed, no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SourceSettings(Section):
@@ -290,6 +281,7 @@ class Settings(Section):
     lease_timeout: Amount = 30.0
     source: tuple[SourceSettings, ...] = ()
     dedup: DedupSettings = DedupSettings()
+    filter: FilterSettings = FilterSettings()
     align: AlignSettings = AlignSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     annotator: tuple[AnnotatorSettings, ...] = ()

@@ -6,6 +6,7 @@ from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.base import Plan, Step
 from curate.flows.steps.dedup import DedupStep
 from curate.flows.steps.export import ExportStep
+from curate.flows.steps.filter import FilterStep
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.learn import LearnStep
 from curate.flows.steps.report import ReportStep
@@ -14,6 +15,7 @@ from curate.flows.steps.snapshot import SnapshotStep
 STEPS: tuple[Step, ...] = (
     IngestStep(),
     DedupStep(),
+    FilterStep(),
     AlignStep(),
     AnnotateStep(),
     SnapshotStep(),

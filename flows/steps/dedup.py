@@ -10,7 +10,7 @@ from curate.flows.project import Project
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
 from curate.flows.steps.comparison import Comparison
 from curate.flows.steps.likeness import ImageSimilarity, Likeness, TextEquality, TextSimilarity
-from curate.store.clusters import cluster_members, moved_items, standings
+from curate.store.clusters import cluster_members, dropped_for, moved_items, standings
 from curate.store.reader import Reader
 from curate.store.signatures import contents
 from curate.store.work import cursor
@@ -145,8 +145,9 @@ def _redrawn(reader: Reader, rule: _Rule) -> Write | None:
     if not moved:
         return None
     name = rule.ledger.parameters
-    heads = {one.representative for one in standings(reader, name, moved).values()}
-    known = standings(reader, name, sorted({*cluster_members(reader, name, sorted(heads)), *moved}))
+    touched = {*moved, *dropped_for(reader, moved)}
+    heads = {one.representative for one in standings(reader, name, sorted(touched)).values()}
+    known = standings(reader, name, sorted({*cluster_members(reader, name, sorted(heads)), *touched}))
     living = [item_id for item_id, one in known.items() if not one.gone]
     features = rule.likeness.features(contents(reader, living).read_all())
     tables = Comparison(reader, rule.likeness, name, features, anew=True).tables()

@@ -13,6 +13,7 @@ from curate.store.exports.hub import push_export
 from curate.store.exports.manifest import read_export_manifest
 from curate.store.exports.plan import ExportPlan, label_names
 from curate.store.exports.write import export_snapshot, is_complete, missing_items
+from curate.store.licences import licences_of
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
 from curate.types import Progress, StepReport
@@ -111,6 +112,7 @@ def _export_plan(project: Project, reader: Reader, snapshot: Numbered) -> Export
         dataset_card(reader, snapshot),
         _formats(project),
         project.settings.export.shard_megabytes * 10**6,
+        tuple(sorted({name for names, _ in licences_of(reader, snapshot, row.as_of) for name in names})),
     )
 
 

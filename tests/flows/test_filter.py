@@ -1,0 +1,179 @@
+"""The step `filter` over a real store: decisions with reasons, and never what stands in the text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.flows.project import Project
+from curate.flows.steps.filter import FilterStep
+from curate.settings import Settings
+from curate.store.write import Write, rows
+from curate.types import SilentProgress, StepReport
+
+EMAIL, IBAN = "jane.roe@mailbox.org", "DE89370400440532013000"
+TOKEN = "ghp_" + "a1B2" * 9
+PERSONAL = {"personal_data": {"enabled": True}}
+BOTH = {**PERSONAL, "secrets": {"enabled": True, "action": "query"}}
+TEXTS = {
+    "clean": "a text about nothing in particular",
+    "email": f"write to {EMAIL}",
+    "bank": f"write to {EMAIL}, or pay to {IBAN} and {IBAN}",
+    "token": f"token {TOKEN}",
+    "both": f"{TOKEN} is from {EMAIL}",
+}
+
+
+class Bench:
+    """A project whose texts come from the test, and questions about what was decided."""
+
+    def __init__(self, folder: Path, **rules: Any) -> None:
+        self.folder = folder
+        self.use(**rules)
+
+    def use(self, **rules: Any) -> None:
+        self.project = Project(self.folder, Settings.model_validate({"filter": rules}), "test")
+
+    def add(self, texts: dict[str, str]) -> None:
+        columns = {"item_id": list(texts), "text": list(texts.values()), "size": 1}
+        empty = dict.fromkeys(("image", "events", "time_unit"))
+        items = rows("items", {**columns, **empty, "modality": "text"}, len(texts))
+        self.project.store.commit(Write("ingest", {"items": items}))
+
+    def decide(self, ids: Sequence[str], action: str, step: str) -> None:
+        decisions = rows("decisions", {"item_id": list(ids), "step": step, "action": action, "reason": "test"})
+        self.project.store.commit(Write(step, {"decisions": decisions}))
+
+    def run(self) -> StepReport:
+        return FilterStep().run(self.project, SilentProgress())
+
+    def ask(self, sql: str) -> list[dict[str, Any]]:
+        with self.project.reader() as reader:
+            found: list[dict[str, Any]] = reader.query(sql).to_pylist()
+            return found
+
+    def decisions(self) -> dict[str, tuple[str, str]]:
+        found = self.ask("SELECT item_id, action, reason FROM latest_decisions WHERE step = 'filter'")
+        return {row["item_id"]: (row["action"], row["reason"]) for row in found}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path / "project", **BOTH)
+    bench.add(TEXTS)
+    return bench
+
+
+def test_findings_are_decisions_with_reasons(bench: Bench) -> None:
+    report = bench.run()
+    assert bench.decisions() == {
+        "email": ("drop", "personal data: email address"),
+        "bank": ("drop", "personal data: email address, IBAN"),
+        "token": ("query", "secrets: access token"),
+        "both": ("drop", "personal data: email address; secrets: access token"),
+    }
+    assert report.done == len(TEXTS)
+    assert report.details == {
+        "drop: personal data: email address": 1,
+        "drop: personal data: email address, IBAN": 1,
+        "drop: personal data: email address; secrets: access token": 1,
+        "query: secrets: access token": 1,
+    }
+
+
+def test_no_value_is_kept_outside_the_items(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    report = bench.run()
+    for table in ("decisions", "ledger", "cursors", "commits", "failures"):
+        shown = str(bench.ask(f"FROM {table}"))
+        assert not any(value in shown for value in (EMAIL, IBAN, TOKEN)), table
+    assert EMAIL not in str(report)
+    assert EMAIL not in "".join(capfd.readouterr())
+
+
+def test_a_second_run_writes_nothing_and_new_texts_alone_are_looked_through(bench: Bench) -> None:
+    bench.run()
+    before = bench.project.reader().commit_number
+    assert bench.run().idle
+    assert bench.project.reader().commit_number == before
+    bench.add({"new": f"also {EMAIL}"})
+    assert FilterStep().plan(bench.project, SilentProgress()).to_do == 1
+    assert bench.run().done == 1
+    assert bench.decisions()["new"] == ("drop", "personal data: email address")
+
+
+def test_the_plan_counts_and_writes_nothing(bench: Bench) -> None:
+    plan = FilterStep().plan(bench.project, SilentProgress())
+    assert (plan.to_do, plan.already_done) == (len(TEXTS), 0)
+    assert bench.decisions() == {}
+
+
+def test_switched_off_it_does_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "project")
+    bench.add(TEXTS)
+    assert bench.run().idle
+    assert FilterStep().plan(bench.project, SilentProgress()).notes == ("every rule is switched off in [filter]",)
+
+
+@pytest.mark.parametrize(
+    ("rules", "email"),
+    [
+        ({"personal_data": {"enabled": True, "allow": ["*@mailbox.org"]}}, ("keep", "nothing is found in it any more")),
+        ({"personal_data": {"enabled": True, "kinds": ["IBAN"]}}, ("keep", "nothing is found in it any more")),
+        ({"personal_data": {"enabled": True, "action": "keep"}}, ("keep", "personal data: email address")),
+        ({"personal_data": {"enabled": True, "action": "query"}}, ("query", "personal data: email address")),
+        ({"secrets": {"enabled": True}}, ("keep", "nothing is found in it any more")),
+        ({}, ("keep", "nothing is found in it any more")),
+    ],
+)
+def test_other_settings_judge_anew_and_so_does_going_back(
+    bench: Bench, rules: dict[str, Any], email: tuple[str, str]
+) -> None:
+    bench.run()
+    first = bench.decisions()
+    bench.use(**rules)
+    assert bench.run().done == len(TEXTS)
+    assert bench.decisions()["email"] == email
+    assert bench.run().idle
+    bench.use(**BOTH)
+    bench.run()
+    assert {item: bench.decisions()[item] for item in first} == first
+
+
+def test_what_another_step_dropped_is_not_looked_through_until_it_returns(bench: Bench) -> None:
+    bench.decide(["email", "clean"], "drop", "dedup")
+    assert bench.run().done == len(TEXTS) - 2
+    bench.decide(["email"], "keep", "dedup")
+    assert bench.run().done == 1
+    assert bench.decisions()["email"] == ("drop", "personal data: email address")
+
+
+def test_two_runs_at_once_decide_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Bench(bench.folder, **BOTH)
+    steps: list[StepReport] = []
+
+    def meanwhile() -> None:
+        if not steps:
+            steps.append(other.run())
+
+    from curate.flows.steps import filter as module
+
+    judge = module._judge
+
+    def slow_judge(*arguments: Any) -> Any:
+        found = judge(*arguments)
+        monkeypatch.setattr(module, "_judge", judge)
+        meanwhile()
+        return found
+
+    monkeypatch.setattr(module, "_judge", slow_judge)
+    assert bench.run().done == 0
+    assert steps[0].done == len(TEXTS)
+    assert len(bench.ask("FROM decisions WHERE step = 'filter'")) == 4
+
+
+def test_images_are_left_alone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "project", **PERSONAL)
+    columns = {"item_id": ["i"], "modality": "image", "text": None, "image": [b"x"], "events": None, "time_unit": None}
+    bench.project.store.commit(Write("ingest", {"items": rows("items", {**columns, "size": 1}, 1)}))
+    assert bench.run().idle
