@@ -118,7 +118,7 @@ def keep_watching(
     tell: Callable[[StepReport], None],
     start_loop: Callable[[], bool] | None = None,
 ) -> None:
-    """Look again and again until the watch is told to stop; `tell` hears of every look that found something or has news.
+    """Look again and again until the watch is told to stop; `tell` hears of each that found something or has news.
 
     `start_loop` is called when enough has come in, and again with each look until it returns True.
     """
