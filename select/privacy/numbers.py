@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from curate.errors import MissingExtraError
 
@@ -26,6 +26,8 @@ _ISSUERS = re.compile(
 _TELEPHONE = re.compile(
     r"\b(?:tele?(?:fon|phone)?s?|t[eé]l|phone|call|mobile?|cell|fax|whatsapp|sms|handy)\b", re.IGNORECASE
 )
+_LISTED = re.compile(r"[\n,]")
+"""Between two numbers and not inside one."""
 _NEAR = 60
 """Within how many characters before a number a word must stand that says what it is."""
 
@@ -34,12 +36,13 @@ _NEAR = 60
 class NationalNumber:
     """A national identity number: the module of python-stdnum that checks it, and how it is written.
 
-    Where digits alone would fit too much else, one of `words` must stand shortly before.
+    Where digits alone would fit too much else, one of `words` must stand shortly before. `asked` is what of the module.
     """
 
     module: str
     written: str
     words: str = ""
+    asked: Literal["is_valid", "get_birth_date"] = "is_valid"
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -53,7 +56,11 @@ class NationalNumber:
 
     def check(self, number: str) -> bool:
         """Whether length, dates and check digits are right."""
-        return bool(_stdnum(self.module).is_valid(number))
+        checked = getattr(_stdnum(self.module), self.asked)
+        try:
+            return bool(checked(number))
+        except _stdnum("exceptions").ValidationError:
+            return False
 
 
 NATIONAL_NUMBERS = (
@@ -70,7 +77,8 @@ NATIONAL_NUMBERS = (
     NationalNumber("br.cpf", r"\d{11}", r"cpf"),
     NationalNumber("mx.curp", r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[0-9A-Z]\d"),
     NationalNumber("cn.ric", r"[1-9]\d{5}(?:19|20)\d\d[01]\d[0-3]\d\d{3}[0-9X]"),
-    NationalNumber("kr.rrn", r"\d\d[01]\d[0-3]\d-[1-8]\d{6}"),
+    # Since 2020 new ones have no check digit.
+    NationalNumber("kr.rrn", r"\d\d[01]\d[0-3]\d-[1-8]\d{6}", asked="get_birth_date"),
     NationalNumber("be.nn", r"\d\d\.[01]\d\.[0-3]\d-\d{3}\.\d\d"),
     NationalNumber("ch.ssn", r"756\.?\d{4}\.?\d{4}\.?\d\d"),
     NationalNumber("nl.bsn", r"\d{9}|\d{4}\.\d{2}\.\d{3}", r"bsn|burgerservicenummer|sofinummer"),
@@ -131,8 +139,8 @@ def telephone_numbers(text: str, regions: Sequence[str] = ()) -> Iterator[Span]:
         yield match.start, match.end
     for region in regions:
         for match in library.PhoneNumberMatcher(text, region, leniency=library.Leniency.STRICT_GROUPING):
-            near = text[max(0, match.start - _NEAR) : match.start]
-            if not match.raw_string.isdigit() or _TELEPHONE.search(near):
+            written, near = match.raw_string, text[max(0, match.start - _NEAR) : match.start]
+            if _TELEPHONE.search(near) or not (written.isdigit() or _LISTED.search(written)):
                 yield match.start, match.end
 
 
