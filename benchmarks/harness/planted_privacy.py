@@ -15,6 +15,7 @@ import string
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -125,7 +126,7 @@ class Planter:
             NATIONAL_REGIONS if national else (*NATIONAL_REGIONS, "IN", "BR", "JP", "PL", "NG")
         )
         while True:
-            number = phonenumbers.example_number_for_type(region, self._chance.choice(kinds))
+            number: Any = phonenumbers.example_number_for_type(region, self._chance.choice(kinds))
             number.national_number = number.national_number // 10_000 * 10_000 + self._chance.randrange(10_000)
             if phonenumbers.is_valid_number(number):
                 style = styles.NATIONAL if national else self._chance.choice((styles.INTERNATIONAL, styles.E164))
@@ -154,7 +155,10 @@ class Planter:
         return value, f"national identity number/{locale}", locale in _SHARED
 
     def _secret_makers(self) -> Sequence[Callable[[], tuple[str, str, bool]]]:
-        return [lambda form=form: (*form(self._chance), True) for form in _SECRETS]
+        return [partial(self._secret, form) for form in _SECRETS]
+
+    def _secret(self, form: Callable[[random.Random], tuple[str, str]]) -> tuple[str, str, bool]:
+        return (*form(self._chance), True)
 
 
 def _draw(chance: random.Random, count: int, alphabet: str = _ALPHANUMERIC) -> str:

@@ -36,7 +36,7 @@ def presidio(least_score: float) -> Callable[[Sequence[str]], list[Found]]:
     except ImportError as error:
         raise MissingExtraError(f"the benchmark of privacy (it lacks {error.name})", "benchmarks") from error
     # With what the package brings: it would ask the network for a newer list.
-    tldextract.extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    setattr(tldextract, "extract", tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None))  # noqa: B010 (its type)
     recognizers = [getattr(predefined, name)() for name in _RECOGNIZERS]
 
     def search(texts: Sequence[str]) -> list[Found]:
@@ -59,7 +59,7 @@ def detect_secrets(texts: Sequence[str]) -> list[Found]:
 
     It tells lines and not places, so a finding is the whole of its line.
     """
-    from detect_secrets import SecretsCollection
+    from detect_secrets.core.secrets_collection import SecretsCollection
     from detect_secrets.settings import default_settings
 
     lines = [(number, line) for number, text in enumerate(texts) for line in text.split("\n")]
