@@ -5,10 +5,12 @@ import json
 import random
 import re
 import string
+import sys
 from typing import Any
 
 import pytest
 
+from curate.errors import MissingExtraError
 from curate.select.privacy import credentials
 from curate.select.privacy.credentials import Secrets
 
@@ -141,3 +143,10 @@ def test_kinds_allowed_values_and_version() -> None:
     assert len({rule.version for rule in rules}) == 3
     assert not any("ghp_" in rule.version for rule in rules)
     assert re.search(r"detect-secrets=\d", rules[0].version)
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "detect_secrets", None)
+    with pytest.raises(MissingExtraError) as caught:
+        Secrets()
+    assert caught.value.hint == "pip install 'curate[privacy]'"

@@ -1,11 +1,13 @@
 """Personal data are found by their forms and check digits, and what only resembles them is not."""
 
+import sys
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.errors import MissingExtraError
 from curate.select.filtering import Finding
 from curate.select.privacy.personal_data import PersonalData
 from curate.types import PERSONAL_DATA_KINDS
@@ -143,3 +145,11 @@ def test_findings_are_in_order_and_never_overlap(text: str) -> None:
 def test_digits_belong_to_the_surest_kind() -> None:
     [found] = PersonalData(regions=["US"]).findings(["card 4532015112830366"])
     assert found == [Finding(5, 21, "payment card number")]
+
+
+@pytest.mark.parametrize(("package", "text"), [("stdnum", "4532015112830366"), ("phonenumbers", "+44 20 8366 1177")])
+def test_without_the_extra_the_error_names_it(package: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError) as caught:
+        PersonalData().findings([text])
+    assert caught.value.hint == "pip install 'curate[privacy]'"
