@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from curate.types import Modality
 
-Format = Literal["auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
+Format = Literal["auto", "text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
 Count = Annotated[StrictInt, Field(ge=0)]
 Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
