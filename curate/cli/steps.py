@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from curate.settings import Settings, SourceSettings
     from curate.types import Progress
 
-FORMATS = ("auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset")
+FORMATS = ("auto", "text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset")
 
 
 def run_named(

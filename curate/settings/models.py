@@ -10,7 +10,7 @@ from curate.settings.section import Section as Section
 from curate.settings.section import distinct as _distinct
 from curate.types import Modality
 
-Format = Literal["auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
+Format = Literal["auto", "text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
 Verification = Literal["pyarrow", "datasets"]
 Count = Annotated[StrictInt, Field(ge=0)]

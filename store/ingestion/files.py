@@ -31,7 +31,7 @@ def list_files(address: Path | str, mapping: Mapping, *, base: Path | None = Non
     source lies inside; otherwise from the source's own folder (of a pattern: the part before the first wildcard; `**`
     stands for any number of folders).
 
-    A folder gives every file when the format is "auto" or "text", else those with the format's extensions; a folder
+    A folder gives every file when the format is "auto", "text" or "lines", else those with the format's extensions; one
     that Hugging Face's `datasets` saved, or one laid out as on its hub, gives its data files only. What a pattern or a
     path names is taken whatever its extension. Hidden files, editors' leftovers and unfinished downloads (`.*`, `*~`,
     `#*#`, `*.swp`, `*.tmp`, `*.part` …) are left out unless the address names that one file. Linked folders are not

@@ -6,10 +6,10 @@ from typing import Literal, get_args
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.types import MODALITIES, Modality
 
-Format = Literal["auto", "text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
-FileFormat = Literal["text", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
+Format = Literal["auto", "text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
+FileFormat = Literal["text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 FORMATS_OF: dict[Modality, tuple[FileFormat, ...]] = {
-    "text": ("text", "jsonl", "csv", "parquet", "arrow", "webdataset"),
+    "text": ("text", "lines", "jsonl", "csv", "parquet", "arrow", "webdataset"),
     "image": ("images", "parquet", "arrow", "webdataset"),
     "events": ("jsonl", "parquet", "arrow", "webdataset"),
 }

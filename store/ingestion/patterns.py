@@ -43,7 +43,7 @@ def wanted(parts: Parts, pattern: Parts, mapping: Mapping) -> bool:
     """Whether a file below a source's folder belongs to the source."""
     if pattern:
         return matches(parts, pattern)
-    return mapping.format in ("auto", "text") or stated_format(parts[-1]) == mapping.format
+    return mapping.format in ("auto", "text", "lines") or stated_format(parts[-1]) == mapping.format
 
 
 def dataset_files(names: Collection[str], read: Callable[[str], bytes]) -> list[str] | None:

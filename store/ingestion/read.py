@@ -19,12 +19,14 @@ from curate.store.ingestion.parquet import read_parquet
 from curate.store.ingestion.shapes import Parsed, Refusal, RefusedFileError
 from curate.store.ingestion.single import read_single, read_singles
 from curate.store.ingestion.source_file import SourceFile, reason_of
+from curate.store.ingestion.textlines import read_text_lines
 from curate.store.ingestion.webdataset import read_webdataset
 
 _Reader = Callable[[SourceFile, Mapping, int], Iterator[pa.Table]]
 _READERS: dict[FileFormat, _Reader] = {
     "text": read_single,
     "images": read_single,
+    "lines": read_text_lines,
     "jsonl": read_jsonl,
     "csv": read_delimited,
     "parquet": read_parquet,
