@@ -103,15 +103,18 @@ def apply_write(
     run_id: str,
     *,
     first: Callable[[], Mapping[str, int]] = dict,
+    inserted: Callable[[Table, pa.Table, int], None] = lambda entry, added, number: None,
 ) -> Commit:
     """Add a batch in one transaction and return what came of it; the connection's caller holds the lease.
 
     `first` changes more in the same transaction before, and returns how many rows each table gained (or lost, below 0).
+    `inserted` hears of the rows that each table gains, in their order, and of the commit's number, while the
+    transaction is open; of `commits` it hears nothing.
     Cost: proportional to the batch, plus one scan of the key columns of each table touched.
     """
     connection.execute("BEGIN")
     try:
-        commit = _Transaction(connection, run_id).apply(write, run, first)
+        commit = _Transaction(connection, run_id, inserted).apply(write, run, first)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -122,9 +125,12 @@ def apply_write(
 class _Transaction:
     """The steps of one open transaction."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, run_id: str, inserted: Callable[[Table, pa.Table, int], None]
+    ) -> None:
         self.connection = connection
         self.run_id = run_id
+        self.inserted = inserted
         [(last,)] = connection.execute("SELECT coalesce(max(commit_number), 0) FROM commits").fetchall()
         self.number = int(last) + 1
         self.known_items: pa.ChunkedArray | None = None
@@ -226,12 +232,13 @@ class _Transaction:
         """Insert the rows in their order, which DuckDB preserves."""
         if not len(batch):
             return 0
+        batch = batch.append_column("run_id", pa.repeat(self.run_id, len(batch)))
+        batch = batch.append_column("commit_number", pa.repeat(self.number, len(batch)))
+        self.inserted(entry, batch, self.number)
         self.connection.register("batch", batch)
-        columns = ", ".join(f'"{name}"' for name in entry.names)
         # Columns by name: one that a migration added lies at the table's end.
-        statement = f"""
-            INSERT INTO "{entry.name}" ({columns}, run_id, commit_number) SELECT {columns}, ?, ? FROM batch"""
-        self.connection.execute(statement, [self.run_id, self.number])
+        columns = ", ".join(f'"{name}"' for name in entry.schema.names)
+        self.connection.execute(f'INSERT INTO "{entry.name}" ({columns}) SELECT {columns} FROM batch')
         self.connection.unregister("batch")
         return len(batch)
 
