@@ -20,7 +20,9 @@ from curate.store.write import Commit, Write, apply_write
 _WRITERS = 2
 
 
-def commit_batch(connection: duckdb.DuckDBPyConnection, folder: Path, write: Write, run: pa.Table, run_id: str) -> Commit:
+def commit_batch(
+    connection: duckdb.DuckDBPyConnection, folder: Path, write: Write, run: pa.Table, run_id: str
+) -> Commit:
     """Add a batch in one transaction and publish it; the caller holds the lease and opened the ledger in `folder`.
 
     Cost: that of `apply_write`, beside which two threads write the segments. Memory: the batch, and what Parquet holds
@@ -48,9 +50,7 @@ class _SegmentWriter:
         """Begin to write a table's rows of the commit `number`."""
         name = segments.segment_name(table, number, number)
         batches = rows.to_batches(max_chunksize=segments.BATCH_ROWS)
-        self._waiting[table.name] = self._pool.submit(
-            segments.write_segment, self._folder, table.schema, name, batches
-        )
+        self._waiting[table.name] = self._pool.submit(segments.write_segment, self._folder, table.schema, name, batches)
 
     def segments(self) -> Mapping[str, Segment]:
         """Wait until all is written, and return the segments by table."""

@@ -36,9 +36,7 @@ def read_ahead(items: Generator[T, None, None]) -> Iterator[T]:
         wanted.release()
 
 
-def _make(
-    items: Generator[T, None, None], made: "SimpleQueue[T | _End]", wanted: Semaphore, stopped: Event
-) -> None:
+def _make(items: Generator[T, None, None], made: "SimpleQueue[T | _End]", wanted: Semaphore, stopped: Event) -> None:
     try:
         while wanted.acquire() and not stopped.is_set():
             made.put(next(items))

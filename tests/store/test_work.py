@@ -37,7 +37,9 @@ def spans(store: Store, rows: int = 100, after: int = 0) -> list[Span]:
 def pending(store: Store, after: int = 0) -> list[str]:
     """All pending items, batch by batch."""
     with store.reader() as reader:
-        parts = [pending_items(reader, KEY, TEXT, after, span, 100) for span in pending_spans(reader, KEY, TEXT, after, 2)]
+        parts = [
+            pending_items(reader, KEY, TEXT, after, span, 100) for span in pending_spans(reader, KEY, TEXT, after, 2)
+        ]
     return [item for part in parts for item in part["item_id"].to_pylist()]
 
 
