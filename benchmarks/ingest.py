@@ -58,8 +58,8 @@ _RAW = f"""
     BEGIN;
     CREATE TEMP TABLE arrived AS
         SELECT sha256(canonical) AS item_id, canonical, file_row_number + 1 AS row FROM (
-            SELECT replace(replace(ltrim(text, chr(65279)), chr(13) || chr(10), chr(10)), chr(13), chr(10)) AS canonical,
-                file_row_number
+            SELECT file_row_number,
+                replace(replace(ltrim(text, chr(65279)), chr(13) || chr(10), chr(10)), chr(13), chr(10)) AS canonical
             FROM read_parquet('$file', file_row_number = true));
     INSERT INTO items
         SELECT item_id, 'text', any_value(canonical), NULL, NULL, NULL, strlen(any_value(canonical)), 'run', 1

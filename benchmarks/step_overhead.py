@@ -2,10 +2,10 @@
 
 The step's work is nothing but one score an item, so what is timed is the store's part: finding what is new, the ledger,
 the anti-join, the lease, the transaction and publishing. Before each round 1,000 new items are committed, outside the
-clock. All older items were done by the same step, so its ledger is as long as the table of items. Beside it stands, with
-no bar, one transaction of raw DuckDB that finds the new items by an anti-join and adds the same scores and ledger rows
-to a file of as many. `curate status` (of 100,000 items) and `curate --help` are timed as whole processes, Python's own
-start among them.
+clock. All older items were done by the same step, so its ledger is as long as the table of items. Beside it stands,
+with no bar, one transaction of raw DuckDB that finds the new items by an anti-join and adds the same scores and ledger
+rows to a file of as many. `curate status` (of 100,000 items) and `curate --help` are timed as whole processes, Python's
+own start among them.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ class _Transaction:
         return batch.filter(pa.array(kept))
 
     def _known(self, entry: Table, batch: pa.Table) -> pa.Table:
-        """The keys of the batch that the table holds already; a table without rows, or of new items only, holds none."""
+        """The keys of the batch that the table holds already; one without rows, or about new items only, holds none."""
         keys = batch.select(entry.key)
         if entry.name in _BORN_WITH_ITEMS and self.known_items is not None:
             keys = keys.filter(pc.is_in(keys["item_id"], value_set=self.known_items.combine_chunks()))
