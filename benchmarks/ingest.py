@@ -130,7 +130,7 @@ def _texts(count: int, seed: int) -> list[str]:
 
 def ingest(file: Path, folder: Path) -> None:
     """Let the step ingest a file into a new store."""
-    settings = Settings(source=[SourceSettings(name="texts", path=str(file))])
+    settings = Settings(source=(SourceSettings(name="texts", path=str(file)),))
     report = IngestStep().run(Project(folder, settings, "benchmark"), SilentProgress())
     if report.rejected:
         raise RuntimeError(f"{report.rejected} rows were rejected")
