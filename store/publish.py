@@ -5,10 +5,11 @@ the commits while each row is rewritten a logarithmic number of times.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import pyarrow.parquet as pq
@@ -22,15 +23,23 @@ from curate.store.schema import TABLES, Table
 from curate.store.segments import BATCH_ROWS, merge_tail, segment_name, write_segment
 
 MERGE_COUNT = 16
+_NOTHING: Mapping[str, Segment] = MappingProxyType({})
 RETIRED_SECONDS = 60.0
 """How long a replaced segment stays for programs other than curate, which read by the manifest and pin nothing."""
 
 
-def publish(connection: duckdb.DuckDBPyConnection, folder: Path, *, only: Iterable[str] | None = None) -> Manifest:
+def publish(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    *,
+    only: Iterable[str] | None = None,
+    written: Mapping[str, Segment] = _NOTHING,
+) -> Manifest:
     """Bring the published snapshot of the store in `folder` up to the ledger's last commit.
 
-    `only` names the tables that the last commit touched; without it all are looked at (after a crash). Rows are found
-    by commit number, which DuckDB's zone maps answer without reading older rows.
+    `only` names the tables that the last commit touched; without it all are looked at (after a crash). `written` are
+    segments that hold the last commit's rows already. Other rows are found by commit number, which DuckDB's zone maps
+    answer without reading older rows.
 
     Raises:
         StoreError: what is published is damaged, or newer than the ledger.
@@ -46,7 +55,8 @@ def publish(connection: duckdb.DuckDBPyConnection, folder: Path, *, only: Iterab
     (folder / PUBLISHED_FOLDER).mkdir(exist_ok=True)
     for table in TABLES:
         if complete or table.name in wanted:
-            manifest = _append(connection, folder, manifest, table, number)
+            ready = None if complete else written.get(table.name)
+            manifest = _append(folder, manifest, table, ready or _written(connection, folder, manifest, table, number))
     manifest = discard_retired(folder, replace(manifest, commit_number=number, step=step, committed_at=moment))
     swap_manifest(folder, manifest)
     return manifest
@@ -71,14 +81,18 @@ def _ledger_replaced(folder: Path, number: int, published: int) -> StoreError:
     )
 
 
-def _append(
+def _written(
     connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest, table: Table, number: int
-) -> Manifest:
+) -> Segment:
+    """Write what a table gained after the manifest's commit up to `number`, as the ledger holds it."""
     columns = ", ".join(f'"{name}"' for name in table.schema.names)
     # Without ORDER BY the rows stream in the order in which they were inserted; with it DuckDB would hold them all.
     query = f'SELECT {columns} FROM "{table.name}" WHERE commit_number > ? AND commit_number <= ?'
     reader = stream_rows(connection, query, [manifest.commit_number, number], BATCH_ROWS)
-    segment = write_segment(folder, table.schema, segment_name(table, manifest.commit_number + 1, number), reader)
+    return write_segment(folder, table.schema, segment_name(table, manifest.commit_number + 1, number), reader)
+
+
+def _append(folder: Path, manifest: Manifest, table: Table, segment: Segment) -> Manifest:
     if not segment.rows:
         return manifest
     figures = manifest.figures | _figures(folder, table, segment, manifest.figures)

@@ -15,6 +15,8 @@ from curate.store.schema import Table
 
 BATCH_ROWS = 10_000
 GROUP_BYTES = 64 * 2**20
+_EVER_NEW = frozenset({"item_id", "text", "image", "locator"})
+"""Columns whose values hardly ever repeat: building a dictionary of them costs time and saves nothing."""
 
 
 def write_segment(
@@ -27,8 +29,9 @@ def write_segment(
     path = folder / PUBLISHED_FOLDER / file
     temporary = path.with_suffix(".partial")
     count = 0
+    repeating = [name for name in schema.names if name not in _EVER_NEW]
     with temporary.open("wb") as stream:
-        with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(stream, schema, compression="zstd", use_dictionary=repeating) as writer:
             for group in _row_groups(batches, schema):
                 count += group.num_rows
                 writer.write_table(group)

@@ -13,13 +13,14 @@ import duckdb
 import pyarrow as pa
 
 from curate.errors import ConfigurationError, CurateError, StoreError
+from curate.store.batch import commit_batch
 from curate.store.care.erasure import PLAN_FILE, finish_erasure
 from curate.store.database import LEDGER_FILE, RESTORE_HINT, open_ledger
 from curate.store.lease import hold_lease
 from curate.store.migrations import apply_migrations
 from curate.store.publish import publish
 from curate.store.reader import Reader
-from curate.store.write import Commit, Write, apply_write, rows
+from curate.store.write import Commit, Write, rows
 
 DEFAULT_LEASE_TIMEOUT = 30.0
 _DAMAGE = (duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
@@ -81,10 +82,7 @@ class Store:
             CurateError: the disk is full or refuses; nothing of the batch was written.
         """
         with self.maintenance(), open_ledger(self.folder, timeout=self.lease_timeout) as connection:
-            commit = apply_write(connection, write, self.run_row(), self.run_id)
-            # Also where nothing was added: an earlier commit may have failed to publish.
-            publish(connection, self.folder, only=commit.added if commit.number is not None else None)
-        return commit
+            return commit_batch(connection, self.folder, write, self.run_row(), self.run_id)
 
     @contextmanager
     def maintenance(self) -> Iterator[None]:

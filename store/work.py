@@ -66,16 +66,37 @@ def pending_spans(reader: Reader, ledger: LedgerKey, modalities: Sequence[str], 
     return spans
 
 
-def pending_items(reader: Reader, ledger: LedgerKey, modalities: Sequence[str], after: int, span: Span) -> pa.Table:
-    """Return the pending items of one batch in the order of commit and id, with their content."""
+def passed_commit(position: str) -> int:
+    """Return the last commit that a cursor has passed as a whole; 0 where it never moved."""
+    return int(position.partition("+")[0] or 0)
+
+
+def within_next(position: str) -> str:
+    """Return where a cursor stands after one more batch of the commit behind `position`, of which others are left.
+
+    What they are, the ledger says; the count makes two processes that do the same batch notice each other.
+
+    >>> within_next("12"), within_next("12+1"), within_next("")
+    ('12+1', '12+2', '0+1')
+    """
+    commit, _, batches_done = position.partition("+")
+    return f"{commit or 0}+{int(batches_done or 0) + 1}"
+
+
+def pending_items(
+    reader: Reader, ledger: LedgerKey, modalities: Sequence[str], after: int, span: Span, most: int
+) -> pa.Table:
+    """Return the first `most` pending items of one batch in the order of commit and id, with their content."""
     query = (
         _CANDIDATES
         + """
         SELECT i.item_id, i.modality, i.text, i.image, i.events
         FROM pending p JOIN items i USING (item_id)
-        WHERE p.commit_number BETWEEN $first AND $last ORDER BY p.commit_number, i.item_id"""
+        WHERE p.commit_number BETWEEN $first AND $last
+        ORDER BY p.commit_number, i.item_id LIMIT $most"""
     )
-    return reader.query(query, _parameters(ledger, modalities, after) | {"first": span.first, "last": span.last})
+    bounds = {"first": span.first, "last": span.last, "most": most}
+    return reader.query(query, _parameters(ledger, modalities, after) | bounds)
 
 
 def pending_sample(reader: Reader, ledger: LedgerKey, modalities: Sequence[str], sample: int) -> pa.Table:

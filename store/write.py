@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.store.results import read_rows
-from curate.store.schema import CURSORS, LEDGER, REQUESTS, Table, table
+from curate.store.schema import CURSORS, ITEMS, LEDGER, ORIGINS, REQUESTS, Table, table
+
+_BORN_WITH_ITEMS = frozenset({ORIGINS.name})
+"""Tables that hold nothing of an item before `items` does: of an item that is new, all of their rows are new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def _column(value: Any, kind: pa.DataType, count: int) -> pa.Array | pa.ChunkedA
     if isinstance(value, pa.Array | pa.ChunkedArray):
         return value if value.type == kind else value.cast(kind)
     if isinstance(value, str | int | float | None):
-        return pa.array([value] * count, kind)
+        return pa.repeat(pa.scalar(value, kind), count)
     return pa.array(value, kind)
 
 
@@ -100,15 +104,18 @@ def apply_write(
     run_id: str,
     *,
     first: Callable[[], Mapping[str, int]] = dict,
+    inserted: Callable[[Table, pa.Table, int], None] = lambda entry, added, number: None,
 ) -> Commit:
     """Add a batch in one transaction and return what came of it; the connection's caller holds the lease.
 
     `first` changes more in the same transaction before, and returns how many rows each table gained (or lost, below 0).
+    `inserted` hears of the rows that each table gains, in their order, and of the commit's number, while the
+    transaction is open; of `commits` it hears nothing.
     Cost: proportional to the batch, plus one scan of the key columns of each table touched.
     """
     connection.execute("BEGIN")
     try:
-        commit = _Transaction(connection, run_id).apply(write, run, first)
+        commit = _Transaction(connection, run_id, inserted).apply(write, run, first)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -119,11 +126,15 @@ def apply_write(
 class _Transaction:
     """The steps of one open transaction."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, run_id: str, inserted: Callable[[Table, pa.Table, int], None]
+    ) -> None:
         self.connection = connection
         self.run_id = run_id
+        self.inserted = inserted
         [(last,)] = connection.execute("SELECT coalesce(max(commit_number), 0) FROM commits").fetchall()
         self.number = int(last) + 1
+        self.new_items: pa.ChunkedArray | None = None
 
     def apply(self, write: Write, run: pa.Table, first: Callable[[], Mapping[str, int]]) -> Commit:
         erased = self._erased(write)
@@ -187,19 +198,50 @@ class _Transaction:
 
     def _add(self, entry: Table, batch: pa.Table) -> int:
         """Insert the rows whose natural key is new, in their order, the first of each key."""
-        return self._insert(entry, batch, _new_rows(entry) if entry.key else "batch")
+        return self._insert(entry, self._fresh(entry, batch) if entry.key else batch)
 
-    def _insert(self, entry: Table, batch: pa.Table, source: str) -> int:
-        batch = batch.append_column("row_position", pa.array(range(len(batch)), pa.int64()))
-        self.connection.register("batch", batch)
-        columns = ", ".join(f'"{name}"' for name in entry.names)
-        # Columns by name: one that a migration added lies at the table's end.
-        statement = f"""
-            INSERT INTO "{entry.name}" ({columns}, run_id, commit_number)
-            SELECT {columns}, ?, ? FROM {source} ORDER BY row_position"""
-        [(count,)] = self.connection.execute(statement, [self.run_id, self.number]).fetchall()
+    def _fresh(self, entry: Table, batch: pa.Table) -> pa.Table:
+        """The rows of the batch whose key the table does not hold, the first of each key; nulls equal nulls."""
+        known = self._known(entry, batch)
+        keys = batch.select(entry.key).append_column("row_position", pa.array(np.arange(len(batch))))
+        self.connection.register("batch", keys)
+        self.connection.register("known", known)
+        found = read_rows(self.connection, _first_of_each(entry, len(known) > 0))
+        self.connection.unregister("known")
         self.connection.unregister("batch")
-        return int(count)
+        if entry.name == ITEMS.name:
+            self.new_items = _without(keys, known)["item_id"]
+        if len(found) == len(batch):
+            return batch
+        kept = np.zeros(len(batch), bool)
+        kept[found["row_position"].to_numpy()] = True
+        return batch.filter(pa.array(kept))
+
+    def _known(self, entry: Table, batch: pa.Table) -> pa.Table:
+        """The keys of the batch that the table holds already; one without rows, or about new items only, holds none."""
+        keys = batch.select(entry.key)
+        if entry.name in _BORN_WITH_ITEMS and self.new_items is not None:
+            keys = keys.filter(pc.invert(pc.is_in(keys["item_id"], value_set=self.new_items.combine_chunks())))
+        if not len(keys) or self.connection.execute(f'FROM "{entry.name}" LIMIT 1').fetchone() is None:
+            return keys.slice(0, 0)
+        self.connection.register("batch", keys)
+        found = read_rows(self.connection, _known_keys(entry))
+        self.connection.unregister("batch")
+        return found
+
+    def _insert(self, entry: Table, batch: pa.Table) -> int:
+        """Insert the rows in their order, which DuckDB preserves."""
+        if not len(batch):
+            return 0
+        batch = batch.append_column("run_id", pa.repeat(self.run_id, len(batch)))
+        batch = batch.append_column("commit_number", pa.repeat(self.number, len(batch)))
+        self.inserted(entry, batch, self.number)
+        self.connection.register("batch", batch)
+        # Columns by name: one that a migration added lies at the table's end.
+        columns = ", ".join(f'"{name}"' for name in entry.schema.names)
+        self.connection.execute(f'INSERT INTO "{entry.name}" ({columns}) SELECT {columns} FROM batch')
+        self.connection.unregister("batch")
+        return len(batch)
 
     def _add_ledger(self, write: Write, settled: pa.Table) -> dict[str, int]:
         if write.ledger is None or not write.items:
@@ -215,7 +257,7 @@ class _Transaction:
             "item_id": fresh["item_id"],
         }
         # What is settled has just been taken out: a second look at the whole ledger would find nothing.
-        return {LEDGER.name: self._insert(LEDGER, rows(LEDGER.name, columns, len(fresh)), "batch")}
+        return {LEDGER.name: self._insert(LEDGER, rows(LEDGER.name, columns, len(fresh)))}
 
     def _add_cursors(self, moves: Sequence[CursorMove]) -> dict[str, int]:
         changed = [move for move in moves if move.before != move.after]
@@ -239,13 +281,19 @@ class _Transaction:
         )
 
 
-def _new_rows(entry: Table) -> str:
-    """The query for the rows of `batch` whose key `entry` does not hold, the first of each key; nulls equal nulls."""
+def _known_keys(entry: Table) -> str:
     key = ", ".join(f'"{name}"' for name in entry.key)
-    same = " AND ".join(f'known."{name}" IS NOT DISTINCT FROM batch."{name}"' for name in entry.key)
-    return f"""
-        (FROM batch ANTI JOIN (SELECT {key} FROM "{entry.name}" known SEMI JOIN batch ON ({same})) known ON ({same})
-         QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY row_position) = 1)"""
+    return f'SELECT {key} FROM "{entry.name}" known SEMI JOIN batch ON ({_same_key(entry)})'
+
+
+def _first_of_each(entry: Table, any_known: bool) -> str:
+    key = ", ".join(f'batch."{name}"' for name in entry.key)
+    unknown = f"ANTI JOIN known ON ({_same_key(entry)})" if any_known else ""
+    return f"SELECT min(row_position) AS row_position FROM batch {unknown} GROUP BY {key}"
+
+
+def _same_key(entry: Table) -> str:
+    return " AND ".join(f'known."{name}" IS NOT DISTINCT FROM batch."{name}"' for name in entry.key)
 
 
 def _names_any(batch: pa.Table | None, items: pa.Table) -> bool:

@@ -40,8 +40,11 @@ def take_turns(
     *,
     clock: Callable[[], float] = time.perf_counter,
     note: Callable[[str], None] = lambda message: None,
+    before: Callable[[], None] = lambda: None,
 ) -> Timings:
     """Run every contender once to warm up, then all of them in turn (A B A B …), and return the seconds of each run.
+
+    `before` is called ahead of the warm-up and of each round, and not timed.
 
     Raises:
         UsageError: fewer than five rounds, whose median says little.
@@ -54,9 +57,11 @@ def take_turns(
         run()
         return clock() - start
 
+    before()
     warm_up = {name: seconds(run) for name, run in contenders.items()}
     measured: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(1, rounds + 1):
+        before()
         for name, run in contenders.items():
             measured[name].append(seconds(run))
             note(f"round {number} of {rounds}: {name} {measured[name][-1]:.3f} s")

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -88,15 +89,14 @@ def _label_rows(settings: Settings, source: SourceSettings, records: pa.Table) -
 
 
 def _arrivals(source: SourceSettings, records: pa.Table) -> pa.Table:
-    pairs = zip(records["locator"].to_pylist(), records["entity"].to_pylist(), strict=True)
-    whole = [entity == f"{source.name}:{locator}" for locator, entity in pairs]
+    whole = pc.binary_join_element_wise(f"{source.name}:", records["locator"], "")
     return pa.table(
         {
             "item_id": records["item_id"],
-            "source": pa.array([source.name] * len(records), pa.string()),
+            "source": pa.repeat(source.name, len(records)),
             "locator": records["locator"],
             "entity": records["entity"],
-            "whole": pa.array(whole, pa.bool_()),
-            "position": pa.array(range(len(records)), pa.int64()),
+            "whole": pc.equal(records["entity"], whole),
+            "position": np.arange(len(records)),
         }
     )

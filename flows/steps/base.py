@@ -8,11 +8,13 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from curate.flows.project import Project
-from curate.store.work import cursor, pending_items, pending_spans
+from curate.store.work import cursor, passed_commit, pending_items, pending_spans, within_next
 from curate.store.write import CursorMove, LedgerKey, Write
 from curate.types import Progress, StepReport
 
 BATCH_ROWS = 5_000
+LARGEST_BATCH = 20_000
+"""A commit with more pending items than this is done in several batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class ItemWork:
 def count_pending(project: Project, ledger: LedgerKey, modalities: Sequence[str]) -> int:
     """Return how many items a step has left to do."""
     with project.reader() as reader:
-        after = int(cursor(reader, ledger.consumer) or 0)
+        after = passed_commit(cursor(reader, ledger.consumer))
         return sum(span.items for span in pending_spans(reader, ledger, modalities, after, BATCH_ROWS))
 
 
@@ -73,7 +75,7 @@ def run_over_items(project: Project, progress: Progress, work: ItemWork) -> tupl
     """Compute and commit batch after batch until nothing is pending; return how many items were done and failed.
 
     Each batch's rows, ledger entries and cursor commit together. When another process moved the cursor meanwhile, the
-    batch is void and the loop goes on from where that process stands. Memory: one batch.
+    batch is void and the loop goes on from where that process stands. Memory: one batch, of at most 20,000 items.
     """
     done = failed = 0
     started = False
@@ -102,12 +104,13 @@ def run_over_items(project: Project, progress: Progress, work: ItemWork) -> tupl
 def _next_batch(project: Project, work: ItemWork) -> tuple[pa.Table, CursorMove, int] | None:
     with project.reader() as reader:
         position = cursor(reader, work.ledger.consumer)
-        after = int(position or 0)
+        after = passed_commit(position)
         spans = pending_spans(reader, work.ledger, work.modalities, after, work.rows)
         if not spans:
             return None
-        items = pending_items(reader, work.ledger, work.modalities, after, spans[0])
-        move = CursorMove(work.ledger.consumer, "", position, str(spans[0].last))
+        items = pending_items(reader, work.ledger, work.modalities, after, spans[0], LARGEST_BATCH)
+        whole = len(items) == spans[0].items
+        move = CursorMove(work.ledger.consumer, "", position, str(spans[0].last) if whole else within_next(position))
         return items, move, sum(span.items for span in spans)
 
 

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from curate.errors import BadDataError, CurateError, ServiceError, StoreError
 from curate.flows.project import Project
+from curate.flows.steps.ahead import read_ahead
 from curate.flows.steps.arrivals import Arrivals, arrival_tables
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.commands import command_output
@@ -24,9 +25,9 @@ from curate.store.work import cursors
 from curate.store.write import CursorMove, Write
 from curate.types import Progress, StepReport
 
-BATCH_ROWS = 20_000
-BATCH_BYTES = 32 * 2**20
-PART_ROWS = 5_000
+BATCH_ROWS = 250_000
+BATCH_BYTES = 64 * 2**20
+PART_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,10 @@ def _ingest_files(
 ) -> None:
     """Commit batch after batch until the end, or until another process has moved a cursor."""
     progress.start(f"ingest {source.name}", len(files))
-    for batch in _batches(source, files, positions):
+    batches = _batches(source, files, positions)
+    lasting = all(file.fingerprint for file in files)
+    # What is piped in must not be waited for by a thread that nobody can interrupt.
+    for batch in read_ahead(batches) if lasting else batches:
         if not _commit(project, source, batch, arrivals):
             break
         complete = sum(len(part.files) for part in batch.parts if part.parsed.complete)
@@ -232,7 +236,9 @@ def _ingest_files(
     progress.finish(f"ingest {source.name}")
 
 
-def _batches(source: SourceSettings, files: Iterable[SourceFile], positions: dict[str, str]) -> Iterator[Batch]:
+def _batches(
+    source: SourceSettings, files: Iterable[SourceFile], positions: dict[str, str]
+) -> Generator[Batch, None, None]:
     """Group parsed parts greedily; borders depend on the files and where the cursors stand, not on this process."""
     standing = dict(positions)
 

@@ -100,6 +100,15 @@ def test_contenders_take_turns_after_a_warm_up() -> None:
     assert seen == ["a", "b"] * 7
 
 
+def test_what_comes_before_a_round_is_not_timed() -> None:
+    seen: list[str] = []
+    timings = take_turns(
+        {"a": lambda: seen.append("a")}, 5, before=lambda: seen.append("before"), clock=lambda: float(len(seen))
+    )
+    assert seen == ["before", "a"] * 6
+    assert timings.rounds["a"] == (1.0,) * 5
+
+
 def clock(*durations: float) -> Iterator[float]:
     """Yield the readings of a fake clock before and after each run."""
     for duration in durations:

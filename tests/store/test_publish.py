@@ -210,7 +210,7 @@ class TestMerging:
 
 def test_row_groups_are_bounded_by_bytes(store: Store, add: Add, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segment_files, "GROUP_BYTES", 1_000)
-    monkeypatch.setattr(publish, "BATCH_ROWS", 4)
+    monkeypatch.setattr(segment_files, "BATCH_ROWS", 4)
     add(items=make.items(make.ids(*range(8)), text="x" * 900))
     [file] = segments(store, "items")
     assert pq.read_metadata(published(store) / file).num_row_groups == 2

@@ -37,7 +37,9 @@ def spans(store: Store, rows: int = 100, after: int = 0) -> list[Span]:
 def pending(store: Store, after: int = 0) -> list[str]:
     """All pending items, batch by batch."""
     with store.reader() as reader:
-        parts = [pending_items(reader, KEY, TEXT, after, span) for span in pending_spans(reader, KEY, TEXT, after, 2)]
+        parts = [
+            pending_items(reader, KEY, TEXT, after, span, 100) for span in pending_spans(reader, KEY, TEXT, after, 2)
+        ]
     return [item for part in parts for item in part["item_id"].to_pylist()]
 
 
@@ -74,7 +76,7 @@ def test_borders_are_the_same_after_a_restart(
         for number, span in enumerate(undisturbed[:stop]):
             after = int(position(store) or 0)
             with store.reader() as reader:
-                ids = pending_items(reader, KEY, TEXT, after, span)["item_id"].to_pylist()
+                ids = pending_items(reader, KEY, TEXT, after, span, 100)["item_id"].to_pylist()
             assert len(ids) == span.items
             settle(store, ids, span.last)
             assert spans(Store.open(store.folder, create=True), rows, span.last) == undisturbed[number + 1 :]
@@ -93,7 +95,7 @@ def test_items_come_whole_in_the_order_of_commit_and_id(store: Store, add: Add, 
     add(items=make.items(["a"]))
     [span] = spans(store)
     with store.reader() as reader:
-        found = pending_items(reader, KEY, TEXT, 0, span)
+        found = pending_items(reader, KEY, TEXT, 0, span, 100)
     assert found.select(["item_id", "text"]).slice(0, 2).to_pylist() == [
         {"item_id": "b", "text": "B"},
         {"item_id": "c", "text": "C"},

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from curate.errors import ConfigurationError
+from curate.store.database import open_ledger
 from curate.store.store import Store
 from curate.store.write import Commit, CursorMove, LedgerKey, Write, rows
 
@@ -37,6 +38,23 @@ def test_rows_keep_the_order_of_the_batch(store: Store, make: Any, ask: Ask) -> 
     ids = make.ids(*range(3_000))
     store.commit(Write("ingest", {"items": make.items(ids)}))
     assert [row["item_id"] for row in ask("SELECT item_id FROM items")] == ids
+
+
+def test_rows_keep_their_order_over_row_groups(store: Store, make: Any, ask: Ask) -> None:
+    ids = make.ids(*range(300_000))
+    store.commit(Write("ingest", {"items": make.items(ids)}))
+    assert [row["item_id"] for row in ask("SELECT item_id FROM items")] == ids
+    with open_ledger(store.folder, timeout=0) as ledger:
+        kept = ledger.execute("SELECT item_id FROM items ORDER BY rowid").to_arrow_table()
+    assert kept["item_id"].to_pylist() == ids
+
+
+def test_of_a_new_item_every_origin_is_new_and_of_a_known_one_those_that_are(store: Store, make: Any, ask: Ask) -> None:
+    store.commit(Write("ingest", {"items": make.items(["a"]), "origins": make.origins(["a"])}))
+    again = pa.concat_tables([make.origins(["b", "a", "b"]), make.origins(["a"], locator="elsewhere")])
+    commit = store.commit(Write("ingest", {"items": make.items(["b", "a"]), "origins": again}))
+    assert commit.added["origins"] == 2
+    assert [row["item_id"] for row in ask("SELECT item_id FROM origins")] == ["a", "b", "a"]
 
 
 def test_a_null_in_a_key_equals_a_null(store: Store, make: Any) -> None:
