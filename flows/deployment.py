@@ -1,8 +1,10 @@
 """Scheduling: the flow `flywheel` as a Prefect deployment, served by this process on a schedule, or by a watch."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from multiprocessing import active_children
 from pathlib import Path
 
 from curate.errors import ConfigurationError, MissingExtraError, ServiceError
@@ -13,6 +15,7 @@ from curate.settings import Settings
 from curate.types import Progress
 
 LOG = "prefect-server.log"
+RUN_END_SECONDS = 20.0
 
 
 def serve(project_file: Path, settings: Settings, store_folder: Path, progress: Progress) -> None:
@@ -39,8 +42,26 @@ def serve(project_file: Path, settings: Settings, store_folder: Path, progress: 
     with (
         prefect_server(store_folder / LOG),
         watcher(project_file, settings, f"flywheel/{name}", progress) if watched else nullcontext(),
+        runs_ended(),
     ):
         _serve(project_file, name, cron, watched=watched)
+
+
+@contextmanager
+def runs_ended() -> Iterator[None]:
+    """End the runs that go on when the block ends: they would outlive it, asking a server that is gone, and hold it up.
+
+    Like any killed run, they leave the store as their last commit left it.
+    """
+    try:
+        yield
+    finally:
+        runs = active_children()
+        for run in runs:
+            run.terminate()
+        for run in runs:
+            run.join(RUN_END_SECONDS)
+            run.kill()
 
 
 def _serve(project_file: Path, name: str, cron: str, *, watched: bool) -> None:

@@ -1,6 +1,7 @@
 """The real flow through Prefect's own test harness: a temporary server, one session for all tests of this file."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -105,6 +106,20 @@ def test_a_watch_that_breaks_ends_what_it_runs_beside(tmp_path: Path) -> None:
             wait_beside_a_watcher()
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_run_that_goes_on_ends_with_what_serves_it() -> None:
+    from curate.flows.deployment import runs_ended
+
+    def serve_a_run() -> None:
+        with runs_ended():
+            run.start()
+            raise KeyboardInterrupt
+
+    run = multiprocessing.get_context("spawn").Process(target=signal.pause)
+    with pytest.raises(KeyboardInterrupt):
+        serve_a_run()
+    assert run.exitcode == -signal.SIGTERM
 
 
 def test_the_loop_is_ordered_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
