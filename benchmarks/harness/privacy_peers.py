@@ -28,7 +28,7 @@ _RECOGNIZERS = (
 def presidio(least_score: float) -> Callable[[Sequence[str]], list[Found]]:
     """Return a search by Presidio's recognizers, without a language model: so words around do not raise its scores.
 
-    Findings of at least this score count; Presidio's own default is 0.
+    Findings of at least this score count.
     """
     try:
         import presidio_analyzer.predefined_recognizers as predefined
