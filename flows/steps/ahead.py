@@ -1,11 +1,12 @@
 """Reading ahead: what comes next is made in a thread while what came before is being used."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import TypeVar
 
+LONGEST_WAIT = 10.0
 T = TypeVar("T")
 
 
@@ -16,15 +17,16 @@ class _End:
     error: BaseException | None = None
 
 
-def read_ahead(items: Generator[T, None, None]) -> Iterator[T]:
+def read_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
     """Yield what a generator yields, in its order; at most one that is not asked for yet is made in advance.
 
-    An error comes where the generator would have raised it. Whoever stops early does not wait for the thread: it closes
-    the generator as soon as what it is making is done, and never keeps the process from ending.
+    An error comes where the generator would have raised it. Whoever closes this early waits for the thread, which
+    finishes what it is making and closes the generator; but only for ten seconds, for a source may never answer.
     """
     made: SimpleQueue[T | _End] = SimpleQueue()
     wanted, stopped = Semaphore(), Event()
-    Thread(target=_make, args=(items, made, wanted, stopped), name="read-ahead", daemon=True).start()
+    maker = Thread(target=_make, args=(items, made, wanted, stopped), name="read-ahead", daemon=True)
+    maker.start()
     try:
         while not isinstance(found := made.get(), _End):
             wanted.release()
@@ -34,6 +36,8 @@ def read_ahead(items: Generator[T, None, None]) -> Iterator[T]:
     finally:
         stopped.set()
         wanted.release()
+        # A process that ends while the thread is inside Arrow may be aborted.
+        maker.join(LONGEST_WAIT)
 
 
 def _make(items: Generator[T, None, None], made: "SimpleQueue[T | _End]", wanted: Semaphore, stopped: Event) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -227,12 +228,13 @@ def _ingest_files(
     batches = _batches(source, files, positions)
     lasting = all(file.fingerprint for file in files)
     # What is piped in must not be waited for by a thread that nobody can interrupt.
-    for batch in read_ahead(batches) if lasting else batches:
-        if not _commit(project, source, batch, arrivals):
-            break
-        complete = sum(len(part.files) for part in batch.parts if part.parsed.complete)
-        arrivals.files += complete
-        progress.advance(complete)
+    with closing(read_ahead(batches) if lasting else batches) as ready:
+        for batch in ready:
+            if not _commit(project, source, batch, arrivals):
+                break
+            complete = sum(len(part.files) for part in batch.parts if part.parsed.complete)
+            arrivals.files += complete
+            progress.advance(complete)
     progress.finish(f"ingest {source.name}")
 
 

@@ -132,5 +132,5 @@ class TestReadAhead:
 
         ahead = read_ahead(endless())
         next(ahead)
-        ahead.close()  # type: ignore[attr-defined]
-        assert closed.wait(LONGEST_WAIT)
+        ahead.close()
+        assert closed.is_set()
