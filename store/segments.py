@@ -31,7 +31,9 @@ def write_segment(
     count = 0
     repeating = [name for name in schema.names if name not in _EVER_NEW]
     with temporary.open("wb") as stream:
-        with pq.ParquetWriter(stream, schema, compression="zstd", use_dictionary=repeating) as writer:
+        with pq.ParquetWriter(
+            stream, schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
+        ) as writer:
             for group in _row_groups(batches, schema):
                 count += group.num_rows
                 writer.write_table(group)
@@ -48,11 +50,12 @@ def read_segments(folder: Path, segments: Iterable[Segment]) -> Iterator[pa.Reco
     """Yield the rows of segments in their order.
 
     Raises:
-        StoreError: one of them is missing or damaged.
+        StoreError: one of them is missing or damaged, or a page is not what its checksum says.
     """
     for segment in segments:
         try:
-            with pq.ParquetFile(folder / PUBLISHED_FOLDER / segment.file) as file:
+            path = folder / PUBLISHED_FOLDER / segment.file
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 yield from file.iter_batches(BATCH_ROWS)
         except (pa.ArrowException, OSError) as error:
             raise StoreError(

@@ -12,7 +12,7 @@ from curate.cli.invocation import Invocation
 from curate.cli.output import emit, emit_json, emit_lines
 from curate.cli.verb import dry_run_option, pass_invocation, verb
 from curate.console import is_terminal, table_lines
-from curate.errors import UsageError
+from curate.errors import StoreBusyError, UsageError
 
 if TYPE_CHECKING:
     from curate.store.care.erasure import ErasurePlan
@@ -87,7 +87,7 @@ def _back_up(invocation: Invocation, folder: Path, dry_run: bool) -> None:
     from curate.store.care.backup import back_up, plan_backup
 
     store_folder = invocation.existing_store()
-    backup = plan_backup(store_folder, folder) if dry_run else back_up(_writable(invocation), folder)
+    backup = plan_backup(store_folder, folder) if dry_run else back_up(_to_copy(invocation), folder)
     _show(invocation, asdict(backup))
     if not dry_run:
         invocation.narrate(f"verified; curate backup --restore {folder} puts it back")
@@ -252,6 +252,15 @@ def _writable(invocation: Invocation, command: str = "") -> "Store":
     project = invocation.project()
     project.command = command or project.command
     return project.store
+
+
+def _to_copy(invocation: Invocation) -> "Store":
+    """The store brought up to date, or, where a writer does not let go of it, as it is published."""
+    try:
+        return _writable(invocation)
+    except StoreBusyError as error:
+        invocation.narrate(f"{error.message}; what is published is copied")
+        return _existing(invocation)
 
 
 def _existing(invocation: Invocation) -> "Store":

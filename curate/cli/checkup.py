@@ -99,7 +99,9 @@ def _check_published(folder: Path) -> Finding:
     files = [segment.file for segments in manifest.tables.values() for segment in segments]
     lost = [file for file in files if not (folder / PUBLISHED_FOLDER / file).is_file()]
     if lost:
-        return Finding("published", "broken", f"{len(lost)} of {len(files)} segments are gone, for instance {lost[0]}")
+        detail = f"{len(lost)} of {len(files)} segments are gone, for instance {lost[0]}"
+        anew = f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew"
+        return Finding("published", "broken", f"{detail}; {anew}")
     return Finding("published", "ok", f"commit {manifest.commit_number}, {len(files)} segments")
 
 

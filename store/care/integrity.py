@@ -30,7 +30,7 @@ from curate.store.snapshots import content_hash
 SAMPLE = 1_000
 _ROWS = 500
 _ANEW = f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew"
-_SUPPORT = "restore a backup (curate backup --restore FOLDER), and tell us: this must not happen"
+_SUPPORT = f"where the ledger differs too, {_ANEW}; else curate backup --restore FOLDER, and tell us"
 _DOCTOR = "curate doctor"
 
 
@@ -47,38 +47,45 @@ class Check:
 def check_integrity(folder: Path, *, sample: int | None = SAMPLE, timeout: float = 5.0) -> Iterator[Check]:
     """Check the store in `folder`; `sample` items have their ids computed anew, None means all.
 
-    With None the ledger's rows are compared with the published ones too, which reads both as a whole. `timeout` bounds
-    the wait for the lease. Memory: one batch of items, and DuckDB's for counting.
+    With None, or where something is wrong, the ledger's rows are compared with the published ones, which reads both as
+    a whole. `timeout` bounds the wait for the lease. Memory: one batch of items, and DuckDB's for counting.
     """
     if (folder / PLAN_FILE).exists():
         yield Check("erasure", False, "one was begun and not finished", "curate gc")
     try:
         with Reader(folder) as reader:
-            segments = _segments(reader)
+            segments = _segments(reader, whole=sample is None)
             yield segments
             if segments.sound:
-                for check in _CHECKS:
-                    yield check(reader)
-                yield _items(reader, sample)
-                yield _ledger(reader, timeout, rows=sample is None)
+                found = [*(check(reader) for check in _CHECKS), _items(reader, sample)]
+                yield from found
+                # Where something is wrong, row by row: that tells whether only what is published is damaged.
+                yield _ledger(reader, timeout, rows=sample is None or not all(check.sound for check in found))
     except CurateError as error:
         yield Check("published", False, error.message, error.hint)
 
 
-def _segments(reader: Reader) -> Check:
-    """Every segment can be read and holds as many rows as the manifest says."""
+def _segments(reader: Reader, *, whole: bool) -> Check:
+    """Every segment holds as many rows as the manifest says; with `whole`, its pages are what their checksums say."""
     count = 0
     for name, segments in reader.manifest.tables.items():
         for segment in segments:
             count += 1
             try:
-                rows = pq.read_metadata(reader.store_folder / PUBLISHED_FOLDER / segment.file).num_rows
+                rows = _rows_of(reader.store_folder / PUBLISHED_FOLDER / segment.file, whole)
             except (pa.ArrowException, OSError) as error:
                 return Check("segments", False, f"{segment.file} cannot be read: {error}", _ANEW)
             if rows != segment.rows:
                 detail = f"{segment.file} of {name} holds {rows} rows, the manifest says {segment.rows}"
                 return Check("segments", False, detail, _ANEW)
     return Check("segments", True, f"{count} segments, {sum(map(reader.manifest.rows, reader.manifest.tables))} rows")
+
+
+def _rows_of(segment: Path, whole: bool) -> int:
+    if not whole:
+        return int(pq.read_metadata(segment).num_rows)
+    with pq.ParquetFile(segment, page_checksum_verification=True) as file:
+        return sum(batch.num_rows for batch in file.iter_batches(_ROWS))
 
 
 def _commits(reader: Reader) -> Check:

@@ -31,6 +31,8 @@ from curate.types import Modality
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _Array = np.ndarray[Any, Any]
 _INT32 = np.iinfo(np.int32)
+_FREE_PIXELS, _PIXELS_PER_BYTE = 16_000_000, 500
+_SCANS, _SCAN_MARK = 100, b"\xff\xda"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -131,6 +133,8 @@ def _decoded_id(content: bytes, pixels: int) -> str | Refusal:
                 width, height = image.size
                 if width * height > pixels:
                     return Refusal("image-too-large", f"{width} by {height} pixels; {pixels} in all are allowed")
+                if bomb := _bomb(content, width * height, image.format):
+                    return bomb
                 image.verify()
             with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
                 return image_id(canonical_image(image))
@@ -141,6 +145,14 @@ def _decoded_id(content: bytes, pixels: int) -> str | Refusal:
     # Damaged files make Pillow's decoders raise an open set of exceptions (SyntaxError, struct.error, IndexError …).
     except Exception as error:
         return Refusal("image-does-not-decode", f"{type(error).__name__}: {excerpt(str(error))}")
+
+
+def _bomb(content: bytes, pixels: int, kind: str | None) -> Refusal | None:
+    """Why decoding would cost absurdly more than the bytes let expect: too many pixels, or a JPEG drawn many times."""
+    if pixels > _FREE_PIXELS + _PIXELS_PER_BYTE * len(content):
+        return Refusal("decompression-bomb", f"{len(content)} bytes say that they hold {pixels} pixels")
+    scans = content.count(_SCAN_MARK) if kind == "JPEG" else 0
+    return Refusal("decompression-bomb", f"a JPEG of {scans} scans, more than {_SCANS}") if scans > _SCANS else None
 
 
 def _utf8_fault(value: bytes, name: str) -> Refusal | None:

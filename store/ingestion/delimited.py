@@ -22,6 +22,8 @@ from curate.store.ingestion.source_file import SourceFile
 from curate.store.ingestion.streams import unpacked
 
 _DELIMITERS = (",", ";", "\t", "|")
+_RECORD_LINES = 100_000
+_FREE_LINES, _READINGS = 200_000, 4
 
 
 class _Record(NamedTuple):
@@ -39,8 +41,10 @@ def read_delimited(file: SourceFile, mapping: Mapping, start_row: int) -> Iterat
     The first line that is not blank is the header; the delimiter is that of comma, semicolon, tab and bar by which it
     has the content's column. Quotes are doubled within quotes. The file may be packed with gzip or zstd.
 
-    Where quotes do not close within `mapping.item_bytes`, or the number of fields is not the header's, the record's
-    first line alone is refused and reading goes on with the next line: one missing quote costs one line.
+    Where quotes do not close within `mapping.item_bytes` and 100,000 lines, or the number of fields is not the
+    header's, the record's first line alone is refused and reading goes on with the next line: one missing quote costs
+    one line. Quotes can be set so that each line seems to begin a record without an end: where more than 200,000 lines
+    and four times all lines would be read again for it, the lines of such a record are refused together.
 
     Raises:
         RefusedFileError: the header lacks a column or has one twice, or the rest of a packed file is damaged.
@@ -92,7 +96,7 @@ class _Records:
         self._mapping = mapping
         self._again: deque[Line] = deque()
         self._taken: list[Line] = []
-        self._size = 0
+        self._size = self._fresh = self._reread = 0
         csv.field_size_limit(max(csv.field_size_limit(), mapping.item_bytes))
 
     def __iter__(self) -> Iterator[_Record]:
@@ -117,20 +121,30 @@ class _Records:
         return csv.reader(self._texts(), delimiter=self._delimiter, strict=True)
 
     def _texts(self) -> Iterator[str]:
-        for line in chain(self._put_back(), self._lines):
+        for line in chain(self._put_back(), self._new()):
             self._taken.append(line)
             self._size += line.size
-            if line.content is None or self._size > self._mapping.item_bytes:
-                raise csv.Error(f"the record does not end within {self._mapping.item_bytes} bytes")
+            if line.content is None or self._size > self._mapping.item_bytes or len(self._taken) > _RECORD_LINES:
+                limits = f"{self._mapping.item_bytes} bytes and {_RECORD_LINES} lines"
+                raise csv.Error(f"the record does not end within {limits}")
             yield _decoded(line.content)
 
     def _put_back(self) -> Iterator[Line]:
         while self._again:
             yield self._again.popleft()
 
+    def _new(self) -> Iterator[Line]:
+        for line in self._lines:
+            self._fresh += 1
+            yield line
+
     def _refused(self, reason: str, detail: str) -> _Record:
         first, *others = self._taken
-        self._again.extendleft(reversed(others))
+        if self._reread + len(others) > _FREE_LINES + _READINGS * self._fresh:
+            detail = f"{detail}; {len(others)} lines after it are refused with it, for they may belong to it"
+        else:
+            self._reread += len(others)
+            self._again.extendleft(reversed(others))
         if first.content is None:
             return _Record(first.number, [], 0, too_long(self._mapping).refusal)
         words = f"{detail}; the line is {excerpt(first.content.rstrip())}"

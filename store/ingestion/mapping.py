@@ -28,7 +28,7 @@ class Mapping:
 
     Limits: a batch holds at most `batch_rows` rows and `batch_bytes` bytes of content (one larger item makes a batch of
     its own). `item_bytes` bounds whatever holds one item as it arrives: a file, a line, a cell. `image_pixels` bounds
-    width times height and is checked before decoding; decoding takes up to 8 bytes of memory a pixel.
+    width times height and is checked before decoding; decoding takes up to 23 bytes of memory a pixel (WebP; PNG 5).
 
     Raises:
         UnknownNameError: the modality or the format is none that can be read.

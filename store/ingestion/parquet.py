@@ -20,6 +20,7 @@ _BUFFER_BYTES = 2**20
 _MAGIC = b"PAR1"
 _FREE_ROWS = 2**20
 _ROWS_PER_BYTE = 100
+_FREE_CONTENT, _CONTENT_RATIO = 2**30, 2_000
 
 
 def read_parquet(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator[pa.Table]:
@@ -27,7 +28,8 @@ def read_parquet(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator
 
     A damaged row group is one reject for the rows that could not be read, and the next group is read. A file that says
     that it holds more than a million rows and 100 for each of its bytes, or unpacks to more than 64 MiB and 200 times
-    its size, is refused.
+    its size, is refused. Of a file whose dictionaries repeat a text over and over, what lies beyond 1 GiB and 2,000
+    times its size is refused.
 
     Memory: a chunk holds 16,384 rows or about 16 MiB, as far as a row group's mean size and its first 64 rows foretell;
     to it comes one page of each column that is read (1 MiB as most programs write them).
@@ -38,13 +40,16 @@ def read_parquet(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator
     """
     with file.open(in_order=False) as stream:
         parquet = _opened(stream)
-        _check_claims(parquet, stream.seek(0, 2))
+        size = stream.seek(0, 2)
+        _check_claims(parquet, size)
         reader = _Groups(parquet, Columns(parquet.schema_arrow, file, mapping), file, mapping)
         first_row = 0
         for number in range(parquet.num_row_groups):
             next_row = first_row + parquet.metadata.row_group(number).num_rows
             if next_row > start_row:
-                yield from reader.read(number, first_row, max(first_row, start_row), next_row)
+                for table in reader.read(number, first_row, max(first_row, start_row), next_row):
+                    yield table
+                    _check_content(reader.content_bytes, size)
             first_row = next_row
         if first_row != parquet.metadata.num_rows:
             detail = f"the footer counts {parquet.metadata.num_rows} rows, its row groups {first_row}"
@@ -59,13 +64,16 @@ class _Groups:
         self._columns = columns
         self._file = file
         self._mapping = mapping
+        self.content_bytes = 0
 
     def read(self, number: int, first_row: int, row: int, end: int) -> Iterator[pa.Table]:
         """Yield the rows from `row` to `end` of a group that begins at `first_row`; at last, what could not be read."""
         try:
             with _complaints():
                 for at, batch in self._batches(number, first_row, row):
-                    yield assemble(self._columns.chunk(batch, at), self._file, self._mapping)
+                    chunk = self._columns.chunk(batch, at)
+                    self.content_bytes += chunk.content.nbytes
+                    yield assemble(chunk, self._file, self._mapping)
                     row = at + batch.num_rows
             if row < end:
                 raise RefusedFileError("broken-parquet", "the row group holds fewer rows than it says")
@@ -104,6 +112,11 @@ def _check_claims(parquet: pq.ParquetFile, size: int) -> None:
         raise RefusedFileError("absurd-size", f"{size} bytes say that they hold {rows} rows")
     if unpacked > max(FREE_BYTES, RATIO * size):
         raise RefusedFileError("decompression-bomb", f"{size} bytes would unpack to {unpacked}")
+
+
+def _check_content(content: int, size: int) -> None:
+    if content > max(_FREE_CONTENT, _CONTENT_RATIO * size):
+        raise RefusedFileError("decompression-bomb", f"{size} bytes hold more than {content} bytes of content")
 
 
 def _opened(stream: BinaryIO) -> pq.ParquetFile:

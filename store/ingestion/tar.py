@@ -11,6 +11,7 @@ from curate.store.ingestion.shapes import Refusal, RefusedFileError, excerpt
 _BLOCK = tarfile.BLOCKSIZE
 _EXTENSION_BYTES = 2**20
 _PIECE_BYTES = 2**20
+_NAME_LETTERS = 4_096
 _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _WITHOUT_DATA = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE)
 _EXTENSIONS = (
@@ -163,6 +164,11 @@ class _Headers:
             self._name = self._extension(info)
             return
         name, self._name = _printable(self._name or info.name).removeprefix("./"), ""
+        if len(name) > _NAME_LETTERS:
+            detail = f"the path {excerpt(name)} has {len(name)} letters, more than {_NAME_LETTERS}"
+            self.blocks.skip(_data_size(info))
+            yield Refusal("unsafe-member", detail), ""
+            return
         self._lost = not self.blocks.hold(_data_size(info))
         yield Refusal("broken-tar", f"{excerpt(name)} says that it has {info.size} bytes") if self._lost else info, name
 

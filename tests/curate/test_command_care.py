@@ -129,6 +129,14 @@ class TestBackup:
     def test_one_of_three_is_asked_for(self, call, project, arguments):
         assert call("backup", *arguments).code == 2
 
+    def test_a_hung_writer_holds_no_backup_up(self, call, project, tmp_path, monkeypatch):
+        monkeypatch.setenv("CURATE_LEASE_TIMEOUT", "0.1")
+        with hold_lease(project / "curate-store", timeout=0, command="curate annotate"):
+            made = call("backup", tmp_path / "saved")
+        assert made.code == 0
+        assert "(curate annotate)" in made.err
+        assert call("backup", "--restore", tmp_path / "saved").code == 0
+
     def test_no_backup_is_not_restored(self, call, project):
         assert call("backup", "--restore", project / "inbox").code == 4
 

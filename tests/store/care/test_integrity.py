@@ -4,12 +4,15 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curate.errors import StoreError
+from curate.store.care.backup import back_up
 from curate.store.care.erasure import PLAN_FILE, ErasurePlan, erase
 from curate.store.care.integrity import Check, check_integrity
 from curate.store.care.traces import find_traces
@@ -19,6 +22,7 @@ from curate.store.lease import hold_lease
 from curate.store.manifest import PUBLISHED_FOLDER, read_manifest, write_manifest
 from curate.store.reader import Reader
 from curate.store.store import Store
+from curate.store.write import Write
 
 PROSE = "36110a67a490b26eddecc79d50b01a99184c7c8d0c2c8b467d407e72e18d9147"
 Damage = Callable[[Path], None]
@@ -199,3 +203,39 @@ def test_what_cannot_be_read_is_said_without_raising(full_store: Path) -> None:
     assert "manifest.json" in broken(full_store)["published"].detail
     with pytest.raises(Exception, match=r"manifest\.json"):
         Reader(full_store)
+
+
+class TestPages:
+    """A byte that a disk changed inside a page, where neither length nor footer shows it."""
+
+    @pytest.fixture
+    def spoilt(self, full_store: Path, make: Any) -> Path:
+        """A store with a segment written by this version, one byte of which is another."""
+        items = make.items(make.ids(1), text=["a" * 5_000])
+        Store.open(full_store, create=True).commit(Write("ingest", {"items": items}))
+        [path] = (full_store / PUBLISHED_FOLDER).glob("items-000000004-*.parquet")
+        content = bytearray(path.read_bytes())
+        content[60] ^= 1
+        path.write_bytes(content)
+        return full_store
+
+    def test_its_checksum_tells(self, spoilt: Path) -> None:
+        details = {check.what: check for check in check_integrity(spoilt, sample=None)}
+        assert "CRC checksum verification failed" in details["segments"].detail
+        assert "delete published/" in details["segments"].remedy
+
+    def test_it_is_not_backed_up(self, spoilt: Path, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="CRC checksum"):
+            back_up(Store.open(spoilt, create=True), tmp_path / "saved")
+        assert not (tmp_path / "saved").exists()
+
+
+def test_where_rows_are_wrong_the_ledger_is_compared_row_by_row(full_store: Path) -> None:
+    """So a person learns whether only what is published is damaged."""
+    [path] = (full_store / PUBLISHED_FOLDER).glob("items-*.parquet")
+    table = pq.read_table(path)
+    texts = pa.array([f"another {text}" if text else text for text in table["text"].to_pylist()])
+    pq.write_table(table.set_column(table.schema.get_field_index("text"), "text", texts), path)
+    checks = {check.what: check for check in check_integrity(full_store)}
+    assert not checks["items"].sound
+    assert checks["ledger"].detail == "other rows than published in items"

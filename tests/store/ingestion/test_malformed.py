@@ -41,9 +41,9 @@ def _csv() -> bytes:
     return stream.getvalue().encode()
 
 
-def _parquet(compression: str) -> bytes:
+def _parquet(compression: str, table: pa.Table = TABLE) -> bytes:
     stream = io.BytesIO()
-    pq.write_table(TABLE, stream, row_group_size=10, compression=compression)
+    pq.write_table(table, stream, row_group_size=10, compression=compression)
     return stream.getvalue()
 
 
@@ -58,6 +58,10 @@ def _image(row: int, kind: str = "PNG") -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (5 + row, 4), (row, 2 * row, 3)).save(stream, kind)
     return stream.getvalue()
+
+
+def _labelled(name: str, column: list[Any]) -> pa.Table:
+    return pa.table({name: column, "label": ["x"] * ROWS})
 
 
 def _tar() -> bytes:
@@ -80,6 +84,10 @@ GOOD = {
     "a.csv.gz": gzip.compress(_csv(), mtime=0),
     "a.parquet": _parquet("snappy"),
     "b.parquet": _parquet("zstd"),
+    "events.parquet": _parquet(
+        "snappy", _labelled("events", [[{"time": row / 2, "type": 1}, {"time": row, "type": 2}] for row in range(ROWS)])
+    ),
+    "image.parquet": _parquet("none", _labelled("image", [{"bytes": _image(row), "path": ""} for row in range(ROWS)])),
     "a.arrow": _arrow(pa.ipc.new_file, None),
     "b.arrow": _arrow(pa.ipc.new_file, "zstd"),
     "a.arrows": _arrow(pa.ipc.new_stream, "lz4"),
@@ -124,9 +132,8 @@ DAMAGES: tuple[Damage, ...] = (_truncated, _flipped, _blanked, _shortened, _leng
 
 
 def _options(name: str) -> dict[str, Any]:
-    modality = (
-        "events" if name.startswith("events") else "image" if ".tar" in name or name in SINGLE - {"a.txt"} else "text"
-    )
+    is_image = ".tar" in name or name.startswith("image") or name in SINGLE - {"a.txt"}
+    modality = "events" if name.startswith("events") else "image" if is_image else "text"
     return {"modality": modality, "label": "" if name in SINGLE else "label"}
 
 
