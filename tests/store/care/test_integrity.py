@@ -188,7 +188,7 @@ class TestLedger:
         assert "curate annotate" in details["ledger"]
 
     def test_a_crash_before_publishing_is_no_damage(self, full_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from curate.store import store as store_module
+        from curate.store import batch as store_module
         from curate.store.write import CursorMove, Write
 
         monkeypatch.setattr(store_module, "publish", lambda *arguments, **options: None)
