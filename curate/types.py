@@ -171,13 +171,18 @@ class SilentProgress:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one execution of one step did; `details` holds figures of its own for the summary and the report."""
+    """What one execution of one step did; `details` holds figures of its own for the summary and the report.
+
+    `unreached` of the `failed` failed only because a service or a source could not be reached: the table `failures` has
+    no row of them, and the same command tries them again.
+    """
 
     step: str
     done: int = 0
     skipped: int = 0
     rejected: int = 0
     failed: int = 0
+    unreached: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -188,6 +193,6 @@ class StepReport:
         return not (self.done or self.rejected or self.failed)
 
 
-def total(reports: Iterable[StepReport], figure: Literal["done", "skipped", "rejected", "failed"]) -> int:
+def total(reports: Iterable[StepReport], figure: Literal["done", "skipped", "rejected", "failed", "unreached"]) -> int:
     """Sum one figure over several reports."""
     return sum(int(getattr(report, figure)) for report in reports)

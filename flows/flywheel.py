@@ -67,7 +67,9 @@ def flywheel(project_file: str = "curate.toml", watched: bool = False) -> None:
     if rejected := total(reports, "rejected"):
         get_run_logger().warning("%s rows were rejected; see the table rejects", rejected)
     if failed := total(reports, "failed"):
-        raise PartlyDoneError(f"{failed} items failed; the rest is committed", hint="curate sql 'FROM failures'")
+        recorded = failed > total(reports, "unreached")
+        hint = "curate sql 'FROM failures'" if recorded else "the next run tries again what could not be reached"
+        raise PartlyDoneError(f"{failed} items failed; the rest is committed", hint=hint)
 
 
 def _row(report: StepReport) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Project:
     def __init__(self, folder: Path, settings: Settings, command: str = "") -> None:
         self.folder = folder
         self.settings = settings
-        self.command = command or " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        self.command = command or " ".join([_program(), *sys.argv[1:]])
         self.run_id = new_run_id()
         self.parent_run = ""
         self.executions = 0
@@ -63,6 +63,12 @@ class Project:
     def reader(self) -> Reader:
         """Open the published snapshot as it is now."""
         return Reader(self.store_folder)
+
+
+def _program() -> str:
+    """What was called, as a person would type it; `python -m curate` is `curate`."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.name == "__main__.py" else path.name
 
 
 def installed_version() -> str:

@@ -77,7 +77,7 @@ class Watch:
         try:
             report = run_step(self._project, self._step, self._progress, idle=False)
         except StoreBusyError as error:
-            report = StepReport(self._step.name, failed=1, notes=(error.message,))
+            report = StepReport(self._step.name, failed=1, unreached=1, notes=(error.message,))
         fresh = tuple(note for note in report.notes if note not in self._notes)
         self._notes = report.notes
         return replace(report, notes=fresh)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from curate.errors import StoreError
+from curate.errors import ConfigurationError, StoreError
 
 PUBLISHED_FOLDER = "published"
 MANIFEST_FILE = "manifest.json"
@@ -50,11 +50,16 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         StoreError: the file is not a manifest, or cannot be read.
+        ConfigurationError: `folder` is a file.
     """
     try:
         content = (folder / PUBLISHED_FOLDER / MANIFEST_FILE).read_bytes()
     except FileNotFoundError:
         return Manifest()
+    except NotADirectoryError as error:
+        raise ConfigurationError(
+            f"the store {folder.name!r} is no folder", hint="name another with --store, or with store in curate.toml"
+        ) from error
     except OSError as error:
         raise damaged_manifest(folder, error) from error
     return manifest_from(content, folder)

@@ -63,12 +63,17 @@ def summarise(invocation: Invocation, reports: Sequence[StepReport]) -> None:
         rejected, failed = total(reports, "rejected"), total(reports, "failed")
         seconds = sum(report.seconds for report in reports)
         emit(f"{busy} of {len(reports)} steps had work: {rejected:,} rejected, {failed:,} failed, {seconds:.1f} s")
-        if rejected or failed:
-            sources = sum(report.failed for report in reports if report.step == "ingest")
-            tables = [f"{name}" for name, count in (("rejects", rejected), ("failures", failed - sources)) if count]
-            actions = [f"curate sql 'FROM {name}'" for name in tables]
-            actions += ["see to the sources that failed"] if sources else []
-            invocation.narrate("next: " + " and ".join(actions))
+        narrate_next(invocation, reports)
+
+
+def narrate_next(invocation: Invocation, reports: Sequence[StepReport]) -> None:
+    """Tell a person where to look for what was rejected or failed, if anything was."""
+    unreached = total(reports, "unreached")
+    counts = {"rejects": total(reports, "rejected"), "failures": total(reports, "failed") - unreached}
+    actions = [f"curate sql 'FROM {table}'" for table, count in counts.items() if count]
+    actions += ["run again when what could not be reached is there"] if unreached else []
+    if actions:
+        invocation.narrate("next: " + " and ".join(actions))
 
 
 def exit_code(reports: Sequence[StepReport]) -> int:

@@ -7,7 +7,7 @@ import click
 
 from curate.cli.invocation import Invocation
 from curate.cli.output import emit, emit_json
-from curate.cli.reports import exit_code, ingest_exit_code, report_line, show_plans
+from curate.cli.reports import exit_code, ingest_exit_code, narrate_next, report_line, show_plans
 from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
 from curate.cli.watching import watch_sources
 from curate.errors import UsageError
@@ -64,7 +64,10 @@ def show_report(invocation: Invocation, report: StepReport) -> None:
 
 def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
     report = run_named(invocation, name, dry_run=dry_run)
-    return exit_code([report]) if report else 0
+    if report is None:
+        return 0
+    narrate_next(invocation, [report])
+    return exit_code([report])
 
 
 @verb(
@@ -116,8 +119,7 @@ def ingest_verb(invocation: Invocation, /, path: str | None, watch: bool, dry_ru
     report = run_named(invocation, "ingest", dry_run=dry_run, settings=settings)
     if report is None:
         return 0
-    if report.rejected:
-        invocation.narrate("next: curate sql 'FROM rejects'")
+    narrate_next(invocation, [report])
     return ingest_exit_code(report)
 
 

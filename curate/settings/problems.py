@@ -49,6 +49,8 @@ def explain_problem(problem: ValidationError, file: str, origins: Mapping[str, s
         return _error(f"{file}: {_readable(location)} is missing", f"add it to {_table(location[:-1])}")
     if finding["type"] == "union_tag_not_found":
         return _error(f"{file}: {_readable(location)}.kind is missing", 'write kind = "rule" or kind = "llm"')
+    if finding["type"] == "union_tag_invalid":
+        location, given = (*location, "kind"), given.get("kind")
     place = origins.get(key_path(location), file)
     return _error(f"{place}: {_readable(location)} is {_shown(given)}; expected: {_expectation(finding)}")
 

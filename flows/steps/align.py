@@ -50,18 +50,19 @@ def read_targets(project: Project) -> list[str]:
     """
     address = project.settings.align.target
     mapping = Mapping(source="target", modality="text", format="auto")
-    path = str(project.path(address))
-    texts = [
-        text for file in list_files(path, mapping) for part in read_file(file, mapping)
-        for text in part.records["text"].to_pylist()
-    ]  # fmt: skip
+    try:
+        files = list_files(str(project.path(address)), mapping)
+    except BadDataError as error:
+        raise _no_target(f"the target {address!r} cannot be read: {error.message}") from error
+    texts = [text for file in files for part in read_file(file, mapping) for text in part.records["text"].to_pylist()]
     if not texts:
-        raise BadDataError(
-            f"the target {address!r} holds no text",
-            unchanged="no score was written",
-            hint="put at least one text into it, or change target in [align]",
-        )
+        raise _no_target(f"the target {address!r} holds no text")
     return texts
+
+
+def _no_target(message: str) -> BadDataError:
+    hint = "put at least one text into it, or change target in [align]"
+    return BadDataError(message, unchanged="no score was written", hint=hint)
 
 
 def _selector(project: Project) -> AlignmentSelector:

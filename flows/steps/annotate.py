@@ -39,7 +39,7 @@ class AnnotateStep:
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Let each annotator work through what it has not seen; its claims and its requests commit together."""
         began = time.perf_counter()
-        done = failed = 0
+        done = failed = unreached = 0
         notes: list[str] = []
         details: dict[str, int] = {}
         for annotating in annotatings(project):
@@ -49,11 +49,14 @@ class AnnotateStep:
                 except ServiceError as error:
                     notes.append(f"{annotating.name}: {error.message}; {error.hint}".rstrip("; "))
                     finished, unable = 0, _count_pending(project, annotating)
+                    unreached += unable
                 done, failed = done + finished, failed + unable
                 details[annotating.name] = finished
                 if finished and annotating.description:
                     notes.append(f"{annotating.name}: {annotating.description}")
-        return step_report(self.name, began, done=done, failed=failed, notes=tuple(notes), details=details)
+        return step_report(
+            self.name, began, done=done, failed=failed, unreached=unreached, notes=tuple(notes), details=details
+        )
 
 
 def _annotate(project: Project, progress: Progress, annotating: Annotating) -> tuple[int, int]:

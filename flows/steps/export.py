@@ -83,8 +83,10 @@ def shown_path(project: Project, path: Path) -> str:
 
 
 def _complete(project: Project, waiting: list[str]) -> int:
-    """How many of the project's snapshots have nothing to export."""
-    return len(project.settings.snapshot) - len({entry.rpartition(" ")[0] for entry in waiting})
+    """How many of the project's snapshots lie exported and have nothing to add."""
+    names = {entry.rpartition(" ")[0] for entry in waiting}
+    rest = [settings.name for settings in project.settings.snapshot if settings.name not in names]
+    return sum(read_export_manifest(export_folder(project) / name) is not None for name in rest)
 
 
 def _waiting(project: Project, reader: Reader) -> Iterator[Numbered]:

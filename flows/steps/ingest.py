@@ -131,6 +131,7 @@ class IngestStep:
             skipped=arrivals.repeated,
             rejected=arrivals.rejected,
             failed=failed,
+            unreached=failed,
             notes=tuple(notes),
             details={"files": arrivals.files, **arrivals.reasons},
         )

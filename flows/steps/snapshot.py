@@ -40,27 +40,28 @@ class SnapshotStep:
     def plan(self, project: Project, progress: Progress) -> Plan:
         """Count the snapshots that would get a new number."""
         wanted = self._wanted(project)
-        changed = [draft for settings in wanted if (draft := self._changed(project, settings))]
-        notes = [f"{draft.spec.name}: {len(draft.items)} items" for draft, _ in changed]
-        notes += [note for draft, _ in changed for note in _remarks(draft)]
-        return Plan(self.name, len(changed), len(wanted) - len(changed), notes=tuple(notes))
+        changed = [found[0] for settings in wanted if (found := self._changed(project, settings))]
+        filled = [draft for draft in changed if len(draft.items)]
+        notes = [f"{draft.spec.name}: {len(draft.items):,} items" for draft in filled]
+        notes += [note for draft in changed for note in _remarks(draft)]
+        return Plan(self.name, len(filled), len(wanted) - len(changed), notes=tuple(notes))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Draft each snapshot and commit those that differ from their newest number."""
         began = time.perf_counter()
         details: dict[str, Mapping[str, int]] = {}
         notes: list[str] = []
-        wanted = self._wanted(project)
-        for settings in wanted:
+        skipped = 0
+        for settings in self._wanted(project):
             draft, number = self._freeze(project, settings)
             if draft is None:
+                skipped += 1
                 continue
             notes += _remarks(draft)
             if number:
                 details[f"{settings.name} {number}"] = draft.funnel
             elif len(draft.items):
                 notes.append(f"snapshot {settings.name!r}: other runs froze snapshots meanwhile; run again")
-        skipped = len(wanted) - len(details)
         return step_report(self.name, began, done=len(details), skipped=skipped, notes=tuple(notes), details=details)
 
     def _wanted(self, project: Project) -> list[SnapshotSettings]:
@@ -126,7 +127,8 @@ def _same(draft: Draft, latest: Numbered) -> bool:
 def _remarks(draft: Draft) -> list[str]:
     name = draft.spec.name
     if not len(draft.items):
-        return [f"snapshot {name!r} would be empty: {dict(draft.funnel)}"]
+        funnel = ", ".join(f"{count:,} {stage}" for stage, count in draft.funnel.items())
+        return [f"snapshot {name!r} would be empty: {funnel}"]
     if draft.staying:
         return [
             f"snapshot {name!r}: {draft.staying} items stay in the split of an earlier number; a new name divides anew"

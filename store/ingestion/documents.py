@@ -77,7 +77,7 @@ def json_document(content: bytes) -> dict[str, Any]:
         near = excerpt(content[max(0, error.start - 20) : error.start + 20])
         raise RefusedFileError("not-utf-8", f"the JSON is no UTF-8 at byte {error.start}, near {near}") from error
     except json.JSONDecodeError as error:
-        detail = f"{error.msg} at column {error.colno}; it begins {excerpt(content)}"
+        detail = f"{error.msg.removesuffix(' starting at')} at column {error.colno}; it begins {excerpt(content)}"
         raise RefusedFileError("broken-json", detail) from error
     except (ValueError, RecursionError) as error:
         detail = f"nested too deeply, or a number too long; it begins {excerpt(content)}"

@@ -29,6 +29,11 @@ def test_every_benchmark_is_a_command(name: str) -> None:
     assert purpose(name)
 
 
+@pytest.mark.parametrize("peer", ["datasketch", "zip_fit"])
+def test_a_peer_can_be_imported_with_what_the_extra_declares(peer: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import {peer}"], check=True)
+
+
 def test_recorded_results_name_their_circumstances() -> None:
     for file in (ROOT / "benchmarks" / "results").glob("*.json"):
         record = json.loads(file.read_text())

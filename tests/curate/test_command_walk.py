@@ -11,7 +11,10 @@ import sys
 import pytest
 
 from curate.cli import main
+from curate.cli.invocation import Invocation
+from curate.cli.reports import narrate_next
 from curate.flows.steps import STEPS
+from curate.types import StepReport
 
 STEP_NAMES = [step.name for step in STEPS]
 
@@ -80,6 +83,21 @@ class TestRun:
         assert "1 rejected" in result.out
         assert "next: curate sql 'FROM rejects'" in result.err
         assert call("run").code == 0
+
+    @pytest.mark.parametrize(
+        ("figures", "expected"),
+        [
+            ({"failed": 2}, "next: curate sql 'FROM failures'\n"),
+            ({"failed": 2, "unreached": 2}, "next: run again when what could not be reached is there\n"),
+            ({"rejected": 1, "failed": 2, "unreached": 1},
+             "next: curate sql 'FROM rejects' and curate sql 'FROM failures' and run again when what could not be "
+             "reached is there\n"),
+            ({"done": 1}, ""),
+        ],
+    )  # fmt: skip
+    def test_it_says_where_to_look_next(self, capsys, figures, expected):
+        narrate_next(Invocation(), [StepReport("annotate", **figures)])
+        assert capsys.readouterr().err == expected
 
     def test_a_dry_run_prints_plans_and_writes_nothing(self, call, project):
         result = call("run", "--dry-run", "--json")

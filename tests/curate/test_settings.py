@@ -246,7 +246,7 @@ class TestValues:
             ("[[snapshot]]\nname='a'\nlimit=-1", "snapshot[0].limit", "-1", "greater than or equal to 0"),
             ("[[snapshot]]\nname='a'\nlimit=1.5", "snapshot[0].limit", "1.5", "a whole number"),
             ("[[snapshot]]\nname='a'\nsplits={trian=1.0}", "snapshot[0].splits.trian", "'trian'", "'train'"),
-            ("[[annotator]]\nname='a'\nkind='rul'", "annotator[0]", "'rul'", "'rule', 'llm'"),
+            ("[[annotator]]\nname='a'\nkind='rul'", "annotator[0].kind is", "'rul'", "'rule', 'llm'"),
             ("[[annotator]]\nname='a'\nkind='llm'\nsample='x'", "annotator[0].sample", "'x'", "a whole number"),
             ("[[source]]\nname='a'\npath='p'\nmeta=['x','x']", "source[0].meta", "['x', 'x']", "no repetition"),
         ],

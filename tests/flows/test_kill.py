@@ -92,16 +92,19 @@ def kill_after(folder: Path, commit: int, seconds: float) -> bool:
 def killed_and_rerun(folder: Path, undisturbed: Path, pauses: list[float], kills: int, seed: int) -> int:
     """Kill runs at random moments of what is left, then let one finish; compare; return how many kills met a run.
 
-    A moment is a commit, any of them as likely as another, and a part of the pause that followed it in the undisturbed
-    run: so long and short phases are met, the first and the last too, on a machine that is faster now or slower.
+    A moment is a commit and a part of the pause that followed it in the undisturbed run: so long and short phases are
+    met, the first and the last too, on a machine that is faster now or slower. A kill comes no further ahead than twice
+    its share of what is left, so that many kills are spread over the whole run.
     """
     chance = random.Random(seed)
     met = 0
-    for _ in range(kills):
+    for remaining in range(kills, 0, -1):
         done = last_commit(folder)
-        commit = chance.randint(done, len(pauses) - 1)
+        left = len(pauses) - done
+        ahead, part = divmod(chance.uniform(0.0, min(left, 2 * left / remaining)), 1.0)
+        commit = min(done + int(ahead), len(pauses) - 1)
         start = pauses[0] if commit == done > 0 else 0.0
-        met += kill_after(folder, commit, chance.uniform(0.0, start + pauses[commit]))
+        met += kill_after(folder, commit, part * (start + pauses[commit]))
     run_to_the_end(folder)
     with Reader(undisturbed / "curate-store") as first, Reader(folder / "curate-store") as second:
         assert differences(first, second) == []

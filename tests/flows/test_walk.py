@@ -7,14 +7,24 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, load_dataset
 
-from curate.errors import BadDataError, CurateError
+from curate.annotate.llm.client import Client
+from curate.errors import BadDataError
 from curate.flows.project import Project
 from curate.flows.sequence import run_sequence
-from curate.flows.steps import STEPS
+from curate.flows.steps import STEPS, step_named
 from curate.types import SilentProgress, StepReport
 
 Make = Callable[..., Path]
 Open = Callable[[Path], Project]
+UNREACHABLE = """
+[[annotator]]
+name = "model"
+kind = "llm"
+attributes = ["kind"]
+address = "http://127.0.0.1:9/v1"
+model = "nobody"
+sample = 24
+"""
 
 
 def walk(project: Project) -> dict[str, StepReport]:
@@ -92,11 +102,39 @@ def test_an_empty_folder_is_a_note(make_project: Make, open_project: Open) -> No
     assert any("later" in note for note in walk(open_project(folder))["ingest"].notes)
 
 
-def test_a_target_without_text_is_an_error(make_project: Make, open_project: Open) -> None:
+def test_a_target_without_text_or_without_a_file_is_an_error(make_project: Make, open_project: Open) -> None:
     folder = make_project()
     (folder / "target.jsonl").write_text("", encoding="utf-8")
-    with pytest.raises(CurateError, match="target"):
+    with pytest.raises(BadDataError, match="holds no text"):
         walk(open_project(folder))
+    (folder / "target.jsonl").unlink()
+    with pytest.raises(BadDataError, match="nothing exists at") as caught:
+        walk(open_project(folder))
+    assert "[align]" in caught.value.hint
+
+
+def test_what_is_not_frozen_yet_is_neither_to_do_nor_done(make_project: Make, open_project: Open) -> None:
+    project = open_project(make_project())
+    for name in ("snapshot", "export"):
+        plan = step_named(name).plan(project, SilentProgress())
+        report = step_named(name).run(project, SilentProgress())
+        assert (plan.to_do, plan.already_done, report.done, report.skipped) == (0, 0, 0, 0)
+        assert plan.notes == report.notes
+    assert (
+        "snapshot 'digits' would be empty: 0 arrived, 0 selected"
+        in step_named("snapshot").plan(project, SilentProgress()).notes
+    )
+
+
+def test_what_could_not_be_reached_is_no_failure_of_an_item(
+    make_project: Make, open_project: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "_wait", lambda *fake_wait: None)
+    folder = make_project(more_settings=UNREACHABLE)
+    report = walk(open_project(folder))["annotate"]
+    assert report.failed == report.unreached == 24
+    with open_project(folder).reader() as reader:
+        assert reader.query("FROM failures").to_pylist() == []
 
 
 def test_a_truncated_parquet_file_is_one_reject(make_project: Make, open_project: Open) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import StoreError
+from curate.errors import ConfigurationError, StoreError
 from curate.store.manifest import MANIFEST_FILE, PUBLISHED_FOLDER, Manifest, Segment, read_manifest, write_manifest
 from curate.store.manifest import replace_file as replace
 
@@ -38,6 +38,13 @@ def test_what_is_written_is_read(tmp_path: Path, path: Path) -> None:
 def test_nothing_published_is_an_empty_manifest(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) == Manifest()
     assert read_manifest(tmp_path / "no store") == Manifest()
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no store")
+    with pytest.raises(ConfigurationError, match="'file' is no folder") as caught:
+        read_manifest(tmp_path / "file")
+    assert "--store" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_a_line_becomes_a_record(tmp_path: Path, read: Read) -> None:
     ("line", "reason", "words"),
     [
         (b'{"text": "a"', "broken-json", 'at column 13; it begins \'{"text": "a"\''),
+        (b'{"text": "bro', "broken-json", "Unterminated string at column 10"),
         (b"\x1b[2J", "broken-json", "\\x1b[2J"),
         (b"[1]", "not-an-object", "[1]"),
         (b"{}", "missing-text", "'text'"),
