@@ -14,6 +14,7 @@ from curate.store.snapshots.funnel import funnel
 from curate.store.snapshots.judging import Moment, judge
 from curate.store.snapshots.spec import SnapshotSpec
 from curate.store.work import cursor
+from curate.types import SPLITS
 
 _HASHED_ROWS = 10_000
 _CANDIDATES = """
@@ -61,7 +62,7 @@ def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None)
     cuts = Cuts(spec)
     candidates = reader.stream(_CANDIDATES)
     chosen = pa.Table.from_batches(cuts.take(candidates), candidates.schema)
-    items = chosen.select(["item_id", "label", "score", "split"])
+    items = _by_split(chosen.select(["item_id", "label", "score", "split"]))
     barred = reader.query(_BARRED)
     pairs = zip(barred["barrier"].to_pylist(), barred["items"].to_pylist(), strict=True)
     return Draft(
@@ -74,6 +75,11 @@ def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None)
         anchors=chosen.select(["item_id", "anchor"]).filter(pc.is_valid(chosen["anchor"])),
         turn=cursor(reader, "snapshot"),
     )
+
+
+def _by_split(items: pa.Table) -> pa.Table:
+    """Put ranked items split by split, as an export wants them."""
+    return pa.concat_tables([items.filter(pc.equal(items["split"], split)) for split in SPLITS])
 
 
 def content_hash(items: pa.Table) -> str:
