@@ -14,7 +14,6 @@ from curate.store.snapshots.funnel import funnel
 from curate.store.snapshots.judging import Moment, judge
 from curate.store.snapshots.spec import SnapshotSpec
 from curate.store.work import cursor
-from curate.types import SPLITS
 
 _HASHED_ROWS = 10_000
 _CANDIDATES = """
@@ -55,14 +54,14 @@ def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None)
     What was held out to evaluate is never forgotten: for that, every snapshot counts that there is now.
 
     Cost: see `judge`, a sort of the candidates, and one look at each where quotas, limit or budget bound them.
-    Memory: DuckDB's two kilobytes an item in scope, and the chosen items' ids; no content.
+    Memory: see `judge`, and the chosen items' ids; no content.
     """
     moment = Moment(reader.commit_number if as_of is None else as_of, reader.commit_number + 1)
     judge(reader, spec, moment)
     cuts = Cuts(spec)
     candidates = reader.stream(_CANDIDATES)
     chosen = pa.Table.from_batches(cuts.take(candidates), candidates.schema)
-    items = _by_split(chosen.select(["item_id", "label", "score", "split"]))
+    items = chosen.select(["item_id", "label", "score", "split"])
     barred = reader.query(_BARRED)
     pairs = zip(barred["barrier"].to_pylist(), barred["items"].to_pylist(), strict=True)
     return Draft(
@@ -77,16 +76,26 @@ def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None)
     )
 
 
-def _by_split(items: pa.Table) -> pa.Table:
-    """Put ranked items split by split, as an export wants them."""
-    return pa.concat_tables([items.filter(pc.equal(items["split"], split)) for split in SPLITS])
-
-
 def content_hash(items: pa.Table) -> str:
     """Return SHA-256 over the sorted ids, labels and splits, a JSON list a line: equal content has an equal hash."""
     digest = hashlib.sha256()
     ordered = items.select(["item_id", "label", "split"]).sort_by("item_id")
     for batch in ordered.to_batches(_HASHED_ROWS):
-        lines = (json.dumps(row) + "\n" for row in zip(*(column.to_pylist() for column in batch.columns), strict=True))
-        digest.update("".join(lines).encode())
+        item_id, label, split = batch.columns
+        row = ("[", _id_as_json(item_id), ", ", _as_json(label), ", ", _as_json(split), "]\n", "")
+        lines = pc.binary_join_element_wise(*row)
+        digest.update(lines.buffers()[2][: pc.sum(pc.binary_length(lines)).as_py()])
     return digest.hexdigest()
+
+
+def _id_as_json(ids: pa.Array) -> pa.Array:
+    if not pc.all(pc.match_substring_regex(ids, "^[0-9a-f]+$")).as_py():
+        return _as_json(ids)
+    return pc.binary_join_element_wise('"', ids, '"', "")
+
+
+def _as_json(column: pa.Array) -> pa.Array:
+    """Each value as JSON; values that repeat are turned into it once."""
+    coded = column.dictionary_encode(null_encoding="encode")
+    names = pa.array([json.dumps(value) for value in coded.dictionary.to_pylist()], pa.string())
+    return names.take(coded.indices)

@@ -168,6 +168,14 @@ class TestChoice:
         add(decisions=make.decisions(["a"], "keep"))
         assert chosen(store, LABELLED) == ["a", "b"]
 
+    @pytest.mark.parametrize("actions", [("drop", "keep"), ("keep", "drop")])
+    def test_of_two_decisions_in_one_commit_the_drop_counts(
+        self, store: Store, add: Add, make: Any, actions: tuple[str, str]
+    ) -> None:
+        both = [make.decisions(["a"], action, reason="either") for action in actions]
+        add(items=make.items(["a", "b"]), decisions=pa.concat_tables(both), annotations=make.claims(["a", "b"], "x"))
+        assert draft(store, LABELLED).items["item_id"].to_pylist() == ["b"]
+
     def test_sources_and_modality_bound_it(self, store: Store, add: Add, make: Any) -> None:
         add(items=make.items(["a", "b", "c"]), origins=make.origins(["a", "b"], "web"))
         add(origins=make.origins(["b", "c"], "books"))
