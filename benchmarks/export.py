@@ -4,11 +4,11 @@ The items are short texts (three lines of code, C headers, JSON or prose of this
 from three sources, labelled by a rule, scored and frozen as users do it. curate's time is that of the whole step: class
 names, card, shards with their hashes, README and `croissant.json`.
 
-The peer: pyarrow writes the finished tables, which lie in memory, one file a shard after the other, with the same schema,
-row groups, dictionaries, compression and level, and also flushed to disk; it has nothing to read, join or order, and
-uses one core. Two more take turns and decide no bar: DuckDB reads the same rows out of the same published segments in
-the same order and pyarrow writes them so; and pyarrow writes the tables at its own level of compression, which is lower
-(curate's level is a choice: see `store/exports/shards.py`; `bytes_*` say what it saves).
+The peer: pyarrow writes the finished tables, which lie in memory, one file a shard after the other, with the same
+schema, row groups, dictionaries, compression and level, and flushed to disk as well; it has nothing to read, join or
+order, and uses one core. For the second bar DuckDB reads the same rows out of the same segments in the same order and
+pyarrow writes them so. A third contender shows what the level of compression costs (curate's own choice, see
+`store/exports/shards.py`): pyarrow writes the tables at its own, lower one; the record says how large they are then.
 """
 
 from __future__ import annotations
@@ -148,7 +148,16 @@ def _measured(options: Options, place: Place, count: int) -> Result:
     timings = take_turns(contenders, note=options.note)
     checks = _check_seconds(place, exported, options)
     memory = peak_memory(export, place.store, place.fresh("memory"), unchecked)
-    return _result(timings, checks, memory.added, tables, count, _bytes(place.outputs / "curate"), _bytes(place.outputs / "own"), options)
+    return _result(
+        timings,
+        checks,
+        memory.added,
+        tables,
+        count,
+        _bytes(place.outputs / "curate"),
+        _bytes(place.outputs / "own"),
+        options,
+    )
 
 
 def _result(

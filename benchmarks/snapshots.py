@@ -1,9 +1,9 @@
 """Snapshots of ever larger stores: the time of a draft beside an earlier number, its growth and its peak memory.
 
-The store is that of the benchmark `export`: short texts from three sources with an origin, a label by a rule and a score
-each, and number 1 of a snapshot that holds all of them. What is timed is drafting the next number with everything that
-a user would ask for: a label, a ranking by score, a quota for each label, and splits that honour the earlier number.
-A draft judges every item in the store, so that its time grows with the store; its memory must not.
+The store is that of the benchmark `export`: short texts from three sources with an origin, a label by a rule and a
+score each, and number 1 of a snapshot that holds all of them. What is timed is drafting the next number with a label, a
+ranking by score, a quota for each label, and splits that honour the earlier number. A draft judges every item in the
+store, so that its time grows with the store; its memory must not, but for the ids of the items chosen.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rows of an export gathered in memory: content stays where it was read, and each row group picks what it needs.
 
-Nothing is joined by DuckDB and nothing sorted that lies in order: `Positions` finds the snapshot's items while all items
-stream by once, and a snapshot's items are kept in the order of the export.
+Nothing is joined by DuckDB and nothing sorted that lies in order: `Positions` finds the snapshot's items while all
+items stream by once, and a snapshot's items are kept in the order of the export.
 """
 
 from collections.abc import Iterator

@@ -39,8 +39,8 @@ def ordered_rows(reader: Reader, plan: ExportPlan, kept: pa.Table, memory_bytes:
     """Return the rows of a snapshot whose ids are not in `kept` (a table with the column `item_id`).
 
     An item's source and licence are those of the commit that brought it; where that has several, the first by source
-    and locator. Memory: the content up to `memory_bytes` of it and about 200 bytes an item; beyond that DuckDB's sort, and
-    one row group of 32 MiB.
+    and locator. Memory: the content up to `memory_bytes` of it and about 200 bytes an item; beyond that DuckDB's
+    sort, and one row group of 32 MiB.
     """
     reader.register(_KEPT, kept)
     if _content_bytes(reader, plan, memory_bytes) > memory_bytes:

@@ -76,7 +76,8 @@ _FACTS = """
         list_filter(range(1, len($ranged::VARCHAR[]) + 1), lambda k: NOT coalesce(
             g.grades[list_position($selectors, ($ranged::VARCHAR[])[k])]
             BETWEEN ($lows::DOUBLE[])[k] AND ($highs::DOUBLE[])[k], false))[1] AS wrong_score
-    FROM placed p LEFT JOIN decided d USING (place) LEFT JOIN claimed c USING (place) LEFT JOIN scored g USING (place)"""
+    FROM placed p LEFT JOIN decided d USING (place) LEFT JOIN claimed c USING (place)
+    LEFT JOIN scored g USING (place)"""
 _JUDGED = """
     SELECT item_id, label, score, split, stays, anchor, size, cells,
         CASE
