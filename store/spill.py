@@ -7,6 +7,8 @@ from pathlib import Path
 from curate.store.reader import Reader
 
 _PREFIX = "spill-"
+_THREAD_MEGABYTES = 128
+"""What DuckDB wants for each thread: with less, many cores would use the memory up before anything is moved to disk."""
 
 
 def bound_memory(reader: Reader, megabytes: int) -> None:
@@ -22,6 +24,7 @@ def bound_memory(reader: Reader, megabytes: int) -> None:
     if _setting(reader, "temp_directory") != str(folder):
         reader.query(f"SET temp_directory = {_quoted(folder)}")
     reader.query(f"SET memory_limit = '{megabytes}MB'")
+    reader.query(f"SET threads = {max(1, min(os.cpu_count() or 1, megabytes // _THREAD_MEGABYTES))}")
 
 
 def is_alive(process: int) -> bool:
