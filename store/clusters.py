@@ -18,7 +18,7 @@ GONE = """
     ),
     gone AS (
         SELECT item_id FROM decisions WHERE step = 'ingest' GROUP BY item_id
-        HAVING arg_max(action, commit_number) = 'drop' AND item_id NOT IN (FROM held)
+        HAVING arg_min(action, (-commit_number, action)) = 'drop' AND item_id NOT IN (FROM held)
     )"""
 """Items that no longer count: erased ones, and superseded ones that no snapshot evaluates with."""
 
@@ -28,7 +28,7 @@ _STANDING = f"""
             arg_max(representative, commit_number) AS shown
         FROM clusters SEMI JOIN wanted_items USING (item_id) GROUP BY item_id
     ), judged AS (
-        SELECT item_id, arg_max(action, commit_number) AS action
+        SELECT item_id, arg_min(action, (-commit_number, action)) AS action
         FROM decisions SEMI JOIN wanted_items USING (item_id) WHERE step = 'dedup' GROUP BY item_id
     )
     SELECT w.item_id, coalesce(o.representative, w.item_id) AS representative, coalesce(o.shown, w.item_id) AS shown,

@@ -19,10 +19,10 @@ _VIEWS = (
     """
     CREATE VIEW latest_decisions AS
     SELECT item_id, step, action, reason, commit_number FROM decisions
-    QUALIFY row_number() OVER (PARTITION BY item_id, step ORDER BY commit_number DESC) = 1""",
+    QUALIFY row_number() OVER (PARTITION BY item_id, step ORDER BY commit_number DESC, action, reason) = 1""",
     """
     CREATE VIEW dropped AS
-    SELECT item_id, arg_min(reason, commit_number) AS reason, arg_min(step, commit_number) AS step
+    SELECT item_id, arg_min(reason, (commit_number, step)) AS reason, arg_min(step, (commit_number, step)) AS step
     FROM latest_decisions WHERE action = 'drop' GROUP BY item_id""",
     """
     CREATE VIEW cursor_positions AS

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from curate.store.exports.manifest import ExportManifest, Shard
 from curate.store.exports.plan import ExportPlan
-from curate.store.exports.rows import ask_target
+from curate.store.exports.target import ask_target
 from curate.store.reader import Reader
 from curate.types import SPLITS
 

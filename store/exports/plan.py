@@ -70,6 +70,17 @@ def schema(plan: ExportPlan) -> pa.Schema:
     return pa.schema([pa.field(name, _type(plan, name), nullable=True) for name in plan.columns], metadata=metadata)
 
 
+def conformed(columns: Mapping[str, pa.Array], plan: ExportPlan) -> pa.RecordBatch:
+    """Give columns the export's schema: an image becomes bytes beside an empty path, as `datasets` wants it."""
+    target = schema(plan)
+    arrays = dict(columns)
+    if plan.modality == "image":
+        image = columns["image"]
+        parts = [image, pa.nulls(len(image), pa.string())]
+        arrays["image"] = pa.StructArray.from_arrays(parts, fields=list(target.field("image").type))
+    return pa.RecordBatch.from_arrays([arrays[field.name].cast(field.type) for field in target], schema=target)
+
+
 def features(plan: ExportPlan) -> dict[str, Any]:
     """Return the features as `datasets` writes them to JSON."""
     return {name: _feature(plan, name) for name in plan.columns}

@@ -5,19 +5,20 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.store.exports.manifest import ShardFile, shard_file
+from curate.store.exports.parts import Part
 from curate.store.exports.plan import ExportPlan, schema
-from curate.store.exports.rows import OrderedRows, Part
+from curate.store.exports.rows import OrderedRows
 
 PARQUET_FOLDER = "data"
 COMPRESSION = "zstd"
 REPEATED = ("label", "source", "licence")
 """Columns whose values repeat: only these are worth a dictionary."""
-_THREADS = 4
 
 
 def shard_names(parts: Iterable[Part], suffix: str) -> list[str]:
@@ -35,21 +36,26 @@ def shard_names(parts: Iterable[Part], suffix: str) -> list[str]:
     return names
 
 
+def writer_of(stream: BinaryIO, layout: pa.Schema) -> pq.ParquetWriter:
+    """Return a writer with the settings of all shards."""
+    dictionaries = [name for name in REPEATED if name in layout.names]
+    return pq.ParquetWriter(stream, layout, compression=COMPRESSION, use_dictionary=dictionaries)
+
+
 def write_shards(rows: OrderedRows, names: Iterable[str], plan: ExportPlan, folder: Path) -> list[ShardFile]:
     """Write every part into `folder`/data, flushed to disk, and return the files; side by side where the rows allow it.
 
-    Memory: one row group for each of up to four threads, beside what the rows hold.
+    Memory: one row group for each of the machine's cores, beside what the rows hold.
     """
     (folder / PARQUET_FOLDER).mkdir(parents=True, exist_ok=True)
     paths = [f"{PARQUET_FOLDER}/{name}.parquet" for name in names]
-    with ThreadPoolExecutor(_THREADS if rows.parallel else 1) as threads:
+    with ThreadPoolExecutor((os.cpu_count() or 1) if rows.parallel else 1) as threads:
         return list(threads.map(lambda part, path: _write(rows, part, plan, folder, path), rows.parts, paths))
 
 
 def _write(rows: OrderedRows, part: Part, plan: ExportPlan, folder: Path, path: str) -> ShardFile:
-    dictionaries = [name for name in REPEATED if name in plan.columns]
     with (folder / path).open("wb") as stream:
-        with pq.ParquetWriter(stream, schema(plan), compression=COMPRESSION, use_dictionary=dictionaries) as writer:
+        with writer_of(stream, schema(plan)) as writer:
             for group in rows.groups(part):
                 writer.write_table(pa.Table.from_batches([group]), row_group_size=group.num_rows)
         stream.flush()

@@ -30,6 +30,7 @@ from curate.store.exports.shards import shard_names, write_shards
 from curate.store.manifest import replace_file, sync_folder
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
+from curate.store.spill import is_alive
 
 Check = Callable[[Path, ExportPlan, ExportManifest], None]
 # Swapped last and in this order: `datasets` goes by the README, curate by its manifest.
@@ -172,7 +173,7 @@ def _staging(final: Path) -> Iterator[Path]:
     prefix = f".{final.name}."
     for left in final.parent.glob(f"{prefix}*.partial"):
         owner = left.name.removeprefix(prefix).removesuffix(".partial")
-        if owner.isdecimal() and not _is_alive(int(owner)):
+        if owner.isdecimal() and not is_alive(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
     staging = final.parent / f"{prefix}{os.getpid()}.partial"
     shutil.rmtree(staging, ignore_errors=True)
@@ -181,16 +182,6 @@ def _staging(final: Path) -> Iterator[Path]:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _link_shards(final: Path, staging: Path, shards: Sequence[Shard]) -> None:

@@ -54,7 +54,7 @@ def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None)
     What was held out to evaluate is never forgotten: for that, every snapshot counts that there is now.
 
     Cost: see `judge`, a sort of the candidates, and one look at each where quotas, limit or budget bound them.
-    Memory: DuckDB's two kilobytes an item in scope, and the chosen items' ids; no content.
+    Memory: see `judge`, and the chosen items' ids; no content.
     """
     moment = Moment(reader.commit_number if as_of is None else as_of, reader.commit_number + 1)
     judge(reader, spec, moment)
@@ -81,6 +81,21 @@ def content_hash(items: pa.Table) -> str:
     digest = hashlib.sha256()
     ordered = items.select(["item_id", "label", "split"]).sort_by("item_id")
     for batch in ordered.to_batches(_HASHED_ROWS):
-        lines = (json.dumps(row) + "\n" for row in zip(*(column.to_pylist() for column in batch.columns), strict=True))
-        digest.update("".join(lines).encode())
+        item_id, label, split = batch.columns
+        row = ("[", _id_as_json(item_id), ", ", _as_json(label), ", ", _as_json(split), "]\n", "")
+        lines = pc.binary_join_element_wise(*row)
+        digest.update(lines.buffers()[2][: pc.sum(pc.binary_length(lines)).as_py()])
     return digest.hexdigest()
+
+
+def _id_as_json(ids: pa.Array) -> pa.Array:
+    if not pc.all(pc.match_substring_regex(ids, "^[0-9a-f]+$")).as_py():
+        return _as_json(ids)
+    return pc.binary_join_element_wise('"', ids, '"', "")
+
+
+def _as_json(column: pa.Array) -> pa.Array:
+    """Each value as JSON; values that repeat are turned into it once."""
+    coded = column.dictionary_encode(null_encoding="encode")
+    names = pa.array([json.dumps(value) for value in coded.dictionary.to_pylist()], pa.string())
+    return names.take(coded.indices)

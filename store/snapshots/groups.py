@@ -24,11 +24,17 @@ _AROUND = """
 def register_groups(reader: Reader, as_of: int, only: Sequence[str] | None = None) -> None:
     """Make the table `near_groups` visible: the items that do not stand alone, each with its group's smallest id.
 
-    With `only`, of the groups of these items. Memory: the ids of items that have duplicates.
+    `root` is that id, `key` a number below zero that stands for it. With `only`, of the groups of these items. Memory:
+    the ids of items that have duplicates.
     """
     ties = _pairs(reader, _TIES + "FROM ties", as_of) if only is None else _ties_around(reader, as_of, only)
     roots = components(ties)
-    columns = {"item_id": pa.array(roots.keys(), pa.string()), "root": pa.array(roots.values(), pa.string())}
+    keys = {root: -1 - number for number, root in enumerate(sorted(set(roots.values())))}
+    columns = {
+        "item_id": pa.array(roots.keys(), pa.string()),
+        "root": pa.array(roots.values(), pa.string()),
+        "key": pa.array([keys[root] for root in roots.values()], pa.int64()),
+    }
     reader.register("near_groups", pa.table(columns))
 
 

@@ -1,6 +1,7 @@
 """Which items may enter a snapshot, and what bars the others: one judgement an item, in the table `judged`."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -8,7 +9,10 @@ import pyarrow as pa
 from curate.store.reader import Reader
 from curate.store.snapshots.groups import register_groups
 from curate.store.snapshots.spec import SnapshotSpec
-from curate.store.snapshots.splits import PLACED, split_parameters
+from curate.store.snapshots.splits import HELD, PLACED, split_parameters
+from curate.store.spill import bound_memory
+
+_MEGABYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,68 +24,78 @@ class Moment:
 
 
 _SCOPED = """
-    SELECT i.item_id, {size} AS size FROM items i
-    WHERE i.modality = $modality AND i.commit_number <= $as_of AND {chosen}
-      AND (len($sources) = 0 OR i.item_id IN (
-        SELECT item_id FROM origins WHERE commit_number <= $as_of AND list_contains($sources, source)))"""
+    CREATE OR REPLACE TEMP TABLE scoped AS
+    WITH chosen AS (
+        SELECT i.item_id, {size} AS size FROM items i
+        WHERE i.modality = $modality AND i.commit_number <= $as_of AND {chosen}
+          AND (len($sources) = 0 OR i.item_id IN (
+            SELECT item_id FROM origins WHERE commit_number <= $as_of AND list_contains($sources, source)))
+    ), numbered AS (
+        SELECT row_number() OVER () AS place, item_id, size FROM chosen
+    )
+    SELECT n.place, n.item_id, n.size, g.root, coalesce(g.key, n.place) AS key, g.key IS NULL AS single
+    FROM numbered n LEFT JOIN near_groups g USING (item_id)"""
+# What is known of an item hangs on its place, a number: ids of 64 characters are compared once for each table.
 _KNOWN = """
     verdicts AS (
-        SELECT item_id, step, action, reason, commit_number FROM decisions SEMI JOIN scoped USING (item_id)
-        WHERE commit_number <= $as_of
-        QUALIFY row_number() OVER (PARTITION BY item_id, step ORDER BY commit_number DESC) = 1
+        SELECT place, step, arg_min({{'action': action, 'reason': reason, 'commit_number': commit_number}},
+            (-commit_number, action, reason)) AS newest
+        FROM (SELECT place, step, action, reason, d.commit_number FROM decisions d JOIN scoped USING (item_id)
+            WHERE d.commit_number <= $as_of)
+        GROUP BY place, step
     ), decided AS (
-        SELECT item_id, map_from_entries(list((step, action))) AS actions,
-            arg_min({'step': step, 'reason': reason}, (commit_number, step))
-                FILTER (action = 'drop' AND NOT list_contains($forgiven::VARCHAR[], step)) AS dropped
-        FROM verdicts GROUP BY item_id
-    ), trusted AS (
-        SELECT item_id, attribute, value FROM annotations SEMI JOIN scoped USING (item_id)
-        WHERE list_contains($attributes::VARCHAR[], attribute) AND commit_number <= $as_of
-        QUALIFY row_number() OVER (PARTITION BY item_id, attribute ORDER BY
-            coalesce(list_position($annotators, annotator), 1000000),
-            CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END,
-            confidence DESC, commit_number DESC, annotator, value) = 1
+        SELECT place, {actions} AS actions,
+            arg_min({{'step': step, 'reason': newest.reason}}, (newest.commit_number, step))
+                FILTER (newest.action = 'drop' AND NOT list_contains($forgiven::VARCHAR[], step)) AS dropped
+        FROM verdicts GROUP BY place
     ), claimed AS (
-        SELECT item_id, map_from_entries(list((attribute, value))) AS claims FROM trusted GROUP BY item_id
-    ), newest AS (
-        SELECT item_id, selector, score FROM scores SEMI JOIN scoped USING (item_id)
-        WHERE list_contains($selectors::VARCHAR[], selector) AND commit_number <= $as_of AND NOT isnan(score)
-        QUALIFY row_number() OVER (
-            PARTITION BY item_id, selector ORDER BY commit_number DESC, selector_version, target) = 1
+        SELECT place, {claims} AS claims FROM (
+            SELECT place, attribute, value, (coalesce(list_position($annotators, annotator), 1000000),
+                CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END,
+                -confidence, -a.commit_number, annotator, value) AS trust
+            FROM annotations a JOIN scoped USING (item_id)
+            WHERE list_contains($attributes::VARCHAR[], attribute) AND a.commit_number <= $as_of)
+        GROUP BY place
     ), scored AS (
-        SELECT item_id, map_from_entries(list((selector, score))) AS grades FROM newest GROUP BY item_id
+        SELECT place, {grades} AS grades FROM (
+            SELECT place, selector, score, (-g.commit_number, selector_version, target) AS age
+            FROM scores g JOIN scoped USING (item_id)
+            WHERE list_contains($selectors::VARCHAR[], selector) AND g.commit_number <= $as_of AND NOT isnan(score))
+        GROUP BY place
     )"""
 _FACTS = """
-    SELECT item_id, s.size, d.dropped, d.actions, c.claims, g.grades, p.split, p.stays, p.anchor, p.evaluated_by,
-        p.held_in, c.claims[$label] AS label, g.grades[$order_by] AS score,
-        list_transform($quota_attributes::VARCHAR[], lambda name: c.claims[name]) AS cells,
+    SELECT p.item_id, p.size, d.dropped, d.actions, c.claims, g.grades, p.split, p.stays, p.anchor, p.evaluated_by,
+        p.held_in, c.claims[list_position($attributes, $label)] AS label,
+        g.grades[list_position($selectors, $order_by)] AS score,
+        list_transform($quota_attributes::VARCHAR[], lambda name: c.claims[list_position($attributes, name)]) AS cells,
         list_filter(range(1, len($steps::VARCHAR[]) + 1), lambda k: NOT list_contains(
-            ($actions::VARCHAR[][])[k], coalesce(d.actions[($steps::VARCHAR[])[k]], 'none')))[1] AS wrong_step,
+            ($actions::VARCHAR[][])[k], coalesce(d.actions[k], 'none')))[1] AS wrong_step,
         list_filter(range(1, len($valued::VARCHAR[]) + 1), lambda k: NOT coalesce(list_contains(
-            ($allowed::VARCHAR[][])[k], c.claims[($valued::VARCHAR[])[k]]), false))[1] AS wrong_value,
+            ($allowed::VARCHAR[][])[k], c.claims[list_position($attributes, ($valued::VARCHAR[])[k])]), false))[1]
+            AS wrong_value,
         list_filter(range(1, len($ranged::VARCHAR[]) + 1), lambda k: NOT coalesce(
-            g.grades[($ranged::VARCHAR[])[k]] BETWEEN ($lows::DOUBLE[])[k] AND ($highs::DOUBLE[])[k], false))[1]
-            AS wrong_score
-    FROM scoped s JOIN placed p USING (item_id) LEFT JOIN decided d USING (item_id)
-    LEFT JOIN claimed c USING (item_id) LEFT JOIN scored g USING (item_id)"""
+            g.grades[list_position($selectors, ($ranged::VARCHAR[])[k])]
+            BETWEEN ($lows::DOUBLE[])[k] AND ($highs::DOUBLE[])[k], false))[1] AS wrong_score
+    FROM placed p LEFT JOIN decided d USING (place) LEFT JOIN claimed c USING (place)
+    LEFT JOIN scored g USING (place)"""
 _JUDGED = """
     SELECT item_id, label, score, split, stays, anchor, size, cells,
         CASE
             WHEN dropped IS NOT NULL THEN {'bar': 'dropped', 'by': dropped.step, 'detail': dropped.reason}
             WHEN wrong_step IS NOT NULL THEN {'bar': 'undecided', 'by': ($steps::VARCHAR[])[wrong_step],
-                'detail': coalesce(actions[($steps::VARCHAR[])[wrong_step]], 'none')}
+                'detail': coalesce(actions[wrong_step], 'none')}
             WHEN $label <> '' AND label IS NULL THEN {'bar': 'no label', 'by': $label, 'detail': ''}
             WHEN wrong_value IS NOT NULL THEN
-                CASE WHEN claims[($valued::VARCHAR[])[wrong_value]] IS NULL
+                CASE WHEN claims[list_position($attributes, ($valued::VARCHAR[])[wrong_value])] IS NULL
                 THEN {'bar': 'no value', 'by': ($valued::VARCHAR[])[wrong_value], 'detail': ''}
                 ELSE {'bar': 'another value', 'by': ($valued::VARCHAR[])[wrong_value],
-                    'detail': claims[($valued::VARCHAR[])[wrong_value]]} END
+                    'detail': claims[list_position($attributes, ($valued::VARCHAR[])[wrong_value])]} END
             WHEN $order_by <> '' AND score IS NULL THEN {'bar': 'unranked', 'by': $order_by, 'detail': ''}
             WHEN wrong_score IS NOT NULL THEN
-                CASE WHEN grades[($ranged::VARCHAR[])[wrong_score]] IS NULL
+                CASE WHEN grades[list_position($selectors, ($ranged::VARCHAR[])[wrong_score])] IS NULL
                 THEN {'bar': 'no score', 'by': ($ranged::VARCHAR[])[wrong_score], 'detail': ''}
                 ELSE {'bar': 'out of range', 'by': ($ranged::VARCHAR[])[wrong_score],
-                    'detail': grades[($ranged::VARCHAR[])[wrong_score]]::VARCHAR} END
+                    'detail': grades[list_position($selectors, ($ranged::VARCHAR[])[wrong_score])]::VARCHAR} END
             WHEN $characters > 0 AND size > $characters THEN {'bar': 'too long', 'by': '', 'detail': size::VARCHAR}
             WHEN evaluated_by IS NOT NULL THEN {'bar': 'held out', 'by': split, 'detail': evaluated_by}
             WHEN held_in IS NOT NULL THEN {'bar': 'moved', 'by': split, 'detail': held_in}
@@ -97,8 +111,10 @@ def judge(reader: Reader, spec: SnapshotSpec, moment: Moment, only: Sequence[str
     bars it (`bar`, `by` whom or what, and `detail`).
 
     Cost: one pass over the scoped items' rows in each table, and over the items of all snapshots; contents are read for
-    a budget of characters only. Memory: DuckDB's, about two kilobytes an item and no content.
+    a budget of characters only. Memory: DuckDB's half a gigabyte, whatever the store holds (the rest lies on disk
+    meanwhile), and the ids of items that have duplicates.
     """
+    bound_memory(reader, _MEGABYTES)
     register_groups(reader, moment.as_of, only)
     if only is not None:
         reader.register("asked_items", pa.table({"item_id": pa.array(only, pa.string())}))
@@ -106,8 +122,35 @@ def judge(reader: Reader, spec: SnapshotSpec, moment: Moment, only: Sequence[str
         size="length(i.text)" if spec.characters else "NULL::BIGINT",
         chosen="true" if only is None else "i.item_id IN (SELECT item_id FROM asked_items)",
     )
-    parts = f"scoped AS ({scoped}), {_KNOWN}, {PLACED}, facts AS ({_FACTS})"
-    reader.query(f"CREATE OR REPLACE TEMP TABLE judged AS WITH {parts} {_JUDGED}", _parameters(spec, moment))
+    _ask(reader, scoped, _parameters(spec, moment))
+    _ask(reader, _judged(spec), _parameters(spec, moment))
+    reader.query("DROP TABLE scoped")
+
+
+def _judged(spec: SnapshotSpec) -> str:
+    """The statement that makes `judged`; what it holds of the spec is how many steps, attributes and selectors."""
+    parameters = _parameters(spec, Moment(0, 0))
+    known = _KNOWN.format(
+        actions=_each("steps", "arg_min(newest.action, step)", "step", parameters),
+        claims=_each("attributes", "arg_min(value, trust)", "attribute", parameters),
+        grades=_each("selectors", "arg_min(score, age)", "selector", parameters),
+    )
+    parts = f"{known}, {HELD}, {PLACED}, facts AS ({_FACTS})"
+    return f"CREATE OR REPLACE TEMP TABLE judged AS WITH {parts} {_JUDGED}"
+
+
+def _each(names: str, value: str, column: str, parameters: Mapping[str, object]) -> str:
+    """The SQL of a list with an aggregate for each name of a list parameter, over the rows that bear the name."""
+    listed = parameters[names]
+    assert isinstance(listed, list)
+    whose = f"{column} = (${names}::VARCHAR[])"
+    return "[" + ", ".join(f"{value} FILTER ({whose}[{place}])" for place in range(1, len(listed) + 1)) + "]"
+
+
+def _ask(reader: Reader, statement: str, parameters: Mapping[str, object]) -> None:
+    """Run a statement with those of the parameters that it names: DuckDB takes no others."""
+    named = set(re.findall(r"\$(\w+)", statement))
+    reader.query(statement, {name: value for name, value in parameters.items() if name in named})
 
 
 def _parameters(spec: SnapshotSpec, moment: Moment) -> dict[str, object]:

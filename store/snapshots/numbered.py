@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curate.errors import UsageError
 from curate.store.reader import Reader
 from curate.store.snapshots.draft import Draft
 from curate.store.snapshots.spec import SnapshotSpec, spec_hash
 from curate.store.write import CursorMove, Write, rows
+from curate.types import SPLITS
 
 _NUMBERED = "SELECT snapshot, number, content_hash, spec_hash, size FROM snapshots"
 _OVERVIEW = """
@@ -105,7 +109,8 @@ def snapshot_write(draft: Draft, number: int, before: int) -> Write:
         "as_of": [draft.as_of],
         "funnel": json.dumps(dict(draft.funnel), sort_keys=True),
     }
-    columns = {name: draft.items[name] for name in ("item_id", "label", "split", "score")}
+    items = _by_split(draft.items)
+    columns = {name: items[name] for name in ("item_id", "label", "split", "score")}
     members = rows("snapshot_items", {"snapshot": draft.spec.name, "number": number, **columns}, len(draft.items))
     anchors = rows("anchors", {name: draft.anchors[name] for name in ("item_id", "anchor")}, len(draft.anchors))
     tables = {"snapshots": rows("snapshots", header), "snapshot_items": members, "anchors": anchors}
@@ -114,3 +119,8 @@ def snapshot_write(draft: Draft, number: int, before: int) -> Write:
         CursorMove("snapshot", "", draft.turn, str(int(draft.turn or 0) + 1)),
     ]
     return Write("snapshot", tables, cursors=moves)
+
+
+def _by_split(items: pa.Table) -> pa.Table:
+    """Put ranked items split by split: an export, which wants them so, need not sort them then."""
+    return pa.concat_tables([items.filter(pc.equal(items["split"], split)) for split in SPLITS])

@@ -46,29 +46,33 @@ def split_parameters(splits: Mapping[str, float]) -> dict[str, object]:
 
 
 PLACED = """
-    members AS (
-        SELECT s.item_id, coalesce(g.root, s.item_id) AS root FROM scoped s LEFT JOIN near_groups g USING (item_id)
-    ), past AS (
-        SELECT coalesce(g.root, h.item_id) AS root,
-            arg_min(coalesce(a.anchor, h.item_id), (h.commit_number, h.item_id)) AS kept_anchor,
-            min(h.snapshot || ' ' || h.number) FILTER (h.split <> 'train') AS evaluator,
-            coalesce(bool_or(h.split = 'test') FILTER (h.snapshot = $name), false) AS tests,
-            coalesce(bool_or(h.split = 'validation') FILTER (h.snapshot = $name), false) AS validates,
-            coalesce(bool_or(h.split = 'train') FILTER (h.snapshot = $name), false) AS trains
-        FROM snapshot_items h LEFT JOIN near_groups g USING (item_id) LEFT JOIN anchors a USING (item_id)
-        WHERE h.commit_number < $before AND coalesce(g.root, h.item_id) IN (SELECT root FROM members)
-        GROUP BY ALL
+    past AS (
+        SELECT key,
+            arg_min(anchor, (commit_number, item_id)) FILTER (anchor IS NOT NULL) AS kept_anchor,
+            min(CASE WHEN split <> 'train' THEN snapshot || ' ' || number END) AS evaluator,
+            coalesce(bool_or(split = 'test') FILTER (snapshot = $name), false) AS tests,
+            coalesce(bool_or(split = 'validation') FILTER (snapshot = $name), false) AS validates,
+            coalesce(bool_or(split = 'train') FILTER (snapshot = $name), false) AS trains,
+            arg_max(split, number) FILTER (snapshot = $name AND single) AS own_split, bool_or(single) AS held
+        FROM held GROUP BY key
     ), own AS (
-        SELECT item_id, arg_max(split, number) FILTER (snapshot = $name) AS split
-        FROM snapshot_items SEMI JOIN scoped USING (item_id) WHERE commit_number < $before GROUP BY item_id
+        SELECT place, arg_max(split, number) FILTER (snapshot = $name) AS own_split FROM held
+        WHERE place IS NOT NULL AND NOT single GROUP BY place
+    ), known AS (
+        SELECT s.place, s.item_id, s.size, p.evaluator, coalesce(p.tests, false) AS tests,
+            coalesce(p.validates, false) AS validates, coalesce(p.trains, false) AS trains,
+            coalesce(p.kept_anchor, s.root, s.item_id) AS anchor,
+            CASE WHEN s.single THEN coalesce(p.held, false) ELSE o.place IS NOT NULL END AS held,
+            CASE WHEN s.single THEN p.own_split ELSE o.own_split END AS own_split
+        FROM scoped s LEFT JOIN past p USING (key) LEFT JOIN own o USING (place)
+    ), hashed AS MATERIALIZED (
+        SELECT *, ('0x' || left(sha256('split:' || anchor), 16))::UBIGINT / pow(2::DOUBLE, 64) AS share FROM known
     ), drawn AS (
-        SELECT item_id, evaluator, tests, validates, trains, coalesce(kept_anchor, root) AS anchor,
-            ('0x' || left(sha256('split:' || anchor), 16))::UBIGINT / pow(2::DOUBLE, 64) AS share,
-            CASE WHEN share < $test_edge THEN 'test' WHEN share < $validation_edge THEN 'validation' ELSE 'train' END
-                AS drawn_split
-        FROM members LEFT JOIN past USING (root)
+        SELECT *, CASE WHEN share < $test_edge THEN 'test' WHEN share < $validation_edge THEN 'validation'
+            ELSE 'train' END AS drawn_split
+        FROM hashed
     ), settled AS (
-        SELECT item_id, evaluator, trains, anchor, drawn_split,
+        SELECT *,
             CASE
                 WHEN tests AND list_contains($present, 'test') THEN 'test'
                 WHEN validates AND list_contains($present, 'validation') THEN 'validation'
@@ -77,19 +81,31 @@ PLACED = """
             END AS split
         FROM drawn
     ), placed AS (
-        SELECT item_id, s.split, s.split <> s.drawn_split AS stays,
-            CASE WHEN o.item_id IS NULL AND s.anchor <> item_id THEN s.anchor END AS anchor,
-            CASE WHEN s.split = 'train' THEN s.evaluator END AS evaluated_by,
+        SELECT place, item_id, size, split, split <> drawn_split AS stays,
+            CASE WHEN NOT held AND anchor <> item_id THEN anchor END AS anchor,
+            CASE WHEN split = 'train' THEN evaluator END AS evaluated_by,
             CASE
-                WHEN o.split <> s.split THEN o.split
-                WHEN o.split IS NULL AND s.trains AND s.split <> 'train' THEN 'train'
+                WHEN own_split <> split THEN own_split
+                WHEN own_split IS NULL AND trains AND split <> 'train' THEN 'train'
             END AS held_in
-        FROM settled s LEFT JOIN own o USING (item_id)
+        FROM settled
     )"""
-"""Common table expressions after `scoped`, over the table `near_groups`: where each item would be, and what forbids it.
+"""Common table expressions over `scoped` and `held`: where each item would be, and what forbids it.
 
 `evaluated_by` names a snapshot that its group evaluates in, where it would be trained on; `held_in` the split in which
 an earlier number held it, where that is another one; `stays` says that its past and not the hash has placed it, and
 `anchor` is to be kept for an item that was never held before, where it is not its own id.
-Snapshots count that were committed before the commit $before. Cost: one pass over the items of all snapshots.
+"""
+HELD = """
+    held AS MATERIALIZED (
+        SELECT s.place, coalesce(g.key, s.place) AS key, g.key IS NULL AS single, h.snapshot, h.number, h.split,
+            h.commit_number, CASE WHEN g.key IS NOT NULL THEN h.item_id END AS item_id,
+            CASE WHEN g.key IS NOT NULL THEN coalesce(a.anchor, h.item_id) ELSE a.anchor END AS anchor
+        FROM snapshot_items h LEFT JOIN scoped s USING (item_id) LEFT JOIN near_groups g USING (item_id)
+        LEFT JOIN anchors a USING (item_id)
+        WHERE h.commit_number < $before AND (s.place IS NOT NULL OR g.key IN (SELECT key FROM scoped WHERE NOT single))
+    )"""
+"""The items of snapshots that were committed before the commit $before, as far as they matter to a scoped one.
+
+Cost: one pass over the items of all snapshots.
 """

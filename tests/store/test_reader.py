@@ -69,6 +69,15 @@ def test_the_latest_decision_of_each_step_counts(store: Store, add: Add, make: A
     assert ask("SELECT reason, step FROM dropped") == [{"reason": "second", "step": "ingest"}]
 
 
+@pytest.mark.parametrize("actions", [("drop", "keep"), ("keep", "drop")])
+def test_of_two_decisions_in_one_commit_the_drop_counts(
+    store: Store, add: Add, make: Any, ask: Ask, actions: tuple[str, str]
+) -> None:
+    both = [make.decisions(make.ids(1), action, reason="either") for action in actions]
+    add(decisions=pa.concat_tables(both))
+    assert ask("SELECT action FROM latest_decisions") == [{"action": "drop"}]
+
+
 class TestAsking:
     """What a person may ask for: one SELECT over the published tables."""
 

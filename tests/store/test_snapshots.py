@@ -35,6 +35,8 @@ Add = Callable[..., int]
 LABELLED = SnapshotSpec("texts", "text", label="topic")
 RANKED = SnapshotSpec("texts", "text", order_by="align")
 ALL = {"train": 1.0}
+_STORABLE = st.text(st.characters(exclude_categories=["Cs"]))
+_HASHED = pa.schema([(name, pa.string()) for name in ("item_id", "label", "split")])
 
 
 def draft(store: Store, spec: SnapshotSpec) -> Draft:
@@ -168,6 +170,14 @@ class TestChoice:
         add(decisions=make.decisions(["a"], "keep"))
         assert chosen(store, LABELLED) == ["a", "b"]
 
+    @pytest.mark.parametrize("actions", [("drop", "keep"), ("keep", "drop")])
+    def test_of_two_decisions_in_one_commit_the_drop_counts(
+        self, store: Store, add: Add, make: Any, actions: tuple[str, str]
+    ) -> None:
+        both = [make.decisions(["a"], action, reason="either") for action in actions]
+        add(items=make.items(["a", "b"]), decisions=pa.concat_tables(both), annotations=make.claims(["a", "b"], "x"))
+        assert draft(store, LABELLED).items["item_id"].to_pylist() == ["b"]
+
     def test_sources_and_modality_bound_it(self, store: Store, add: Add, make: Any) -> None:
         add(items=make.items(["a", "b", "c"]), origins=make.origins(["a", "b"], "web"))
         add(origins=make.origins(["b", "c"], "books"))
@@ -284,3 +294,13 @@ class TestNumbers:
             assert [found.number for found in list_snapshots(reader, "texts")] == [1, 2]
             assert [found.number for found in list_snapshots(reader, "texts", after=1)] == [2]
             assert latest_snapshot(reader, "unknown") is None
+
+
+@given(st.lists(st.tuples(_STORABLE, st.none() | _STORABLE), unique_by=lambda row: row[0], max_size=20))
+def test_the_content_hash_is_that_of_json_lines(entries: list[tuple[str, str | None]]) -> None:
+    ids, labels = [entry[0] for entry in entries], [entry[1] for entry in entries]
+    splits = ["train" if number % 2 else "test" for number in range(len(entries))]
+    items = pa.table({"item_id": ids, "label": pa.array(labels, pa.string()), "split": splits}, schema=_HASHED)
+    ordered = sorted(zip(ids, labels, splits, strict=True), key=lambda row: row[0].encode())
+    lines = "".join(json.dumps(row) + "\n" for row in ordered)
+    assert content_hash(items) == hashlib.sha256(lines.encode()).hexdigest()

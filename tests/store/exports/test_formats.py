@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curate.store.answers import read_answers
-from curate.store.exports import rows
+from curate.store.exports import parts
 from curate.store.exports.check import check_export
 from curate.store.exports.formats import image_ending
 from curate.store.exports.growth import Growth
@@ -240,7 +240,7 @@ def test_rows_out_of_memory_and_out_of_the_sort_are_the_same(
     with store.reader() as reader:
         store.commit(snapshot_write(draft_snapshot(reader, spec), 1, 0))
     with pytest.MonkeyPatch.context() as patch, store.reader() as reader:
-        patch.setattr(rows, "GROUP_ROWS", group_rows)
+        patch.setattr(parts, "GROUP_ROWS", group_rows)
         frozen = latest_snapshot(reader, "texts")
         assert frozen is not None
         plan = ExportPlan(frozen, "text", (), "", shard_bytes=shard_bytes)
