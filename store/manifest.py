@@ -30,7 +30,8 @@ class Manifest:
     """What a reader sees: the commit, when and by which step it was made, and each table's segments in commit order.
 
     `figures` are the running sums that `status` shows (items by modality); `retired` are replaced files with the time
-    at which they were replaced, kept for readers that still use them.
+    at which they were replaced, kept for readers that still use them. `counted` are the rows of tables whose segments
+    curate does not keep itself: those of a lake.
     """
 
     commit_number: int = 0
@@ -39,10 +40,15 @@ class Manifest:
     tables: dict[str, tuple[Segment, ...]] = field(default_factory=dict)
     figures: dict[str, int] = field(default_factory=dict)
     retired: tuple[tuple[str, float], ...] = ()
+    counted: dict[str, int] = field(default_factory=dict)
 
     def rows(self, name: str) -> int:
         """Return the number of rows of the table `name`."""
-        return sum(segment.rows for segment in self.tables.get(name, ()))
+        return self.counted.get(name, 0) + sum(segment.rows for segment in self.tables.get(name, ()))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of each table that holds any."""
+        return {name: count for name in (*self.tables, *self.counted) if (count := self.rows(name))}
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -13,6 +13,7 @@ from curate.cli.output import emit, emit_json, emit_lines
 from curate.cli.verb import dry_run_option, pass_invocation, verb
 from curate.console import is_terminal, table_lines
 from curate.errors import UsageError
+from curate.store.address import Address, embedded_folder
 
 if TYPE_CHECKING:
     from curate.store.care.erasure import ErasurePlan
@@ -86,7 +87,7 @@ def backup_verb(
 def _back_up(invocation: Invocation, folder: Path, dry_run: bool) -> None:
     from curate.store.care.backup import back_up, plan_backup
 
-    store_folder = invocation.existing_store()
+    store_folder = invocation.existing_embedded_store("curate backup")
     backup = plan_backup(store_folder, folder) if dry_run else back_up(_writable(invocation), folder)
     _show(invocation, asdict(backup))
     if not dry_run:
@@ -98,17 +99,17 @@ def _restore(invocation: Invocation, backup: Path, dry_run: bool) -> None:
     from curate.store.care.erasure import erase_again, tombstones_of
 
     loaded, _ = invocation.load()
-    assert invocation.store_folder is not None
+    assert invocation.store_address is not None
+    hint = f"curate store copy {backup} '{invocation.store_address}'"
+    folder = embedded_folder(invocation.store_address, "curate backup --restore", hint)
     content = check_backup(backup)
     if dry_run:
         _show(invocation, asdict(content))
         return
-    erased = tombstones_of(invocation.store_folder)
-    aside = restore(
-        backup, invocation.store_folder, lease_timeout=loaded.settings.lease_timeout, command="curate backup --restore"
-    )
+    erased = tombstones_of(folder)
+    aside = restore(backup, folder, lease_timeout=loaded.settings.lease_timeout, command="curate backup --restore")
     again = erase_again(_writable(invocation), erased)
-    _show(invocation, {"store": invocation.store_folder, "commit_number": content.commit_number, "replaced": aside})
+    _show(invocation, {"store": folder, "commit_number": content.commit_number, "replaced": aside})
     if again:
         invocation.narrate(f"{again} items that had been erased since the backup were erased again")
     if aside is not None:
@@ -119,7 +120,7 @@ def _rebuild(invocation: Invocation, dry_run: bool) -> None:
     from curate.store.care.rebuild import rebuild_ledger
     from curate.store.manifest import read_manifest
 
-    folder = invocation.existing_store()
+    folder = invocation.existing_embedded_store("curate backup --rebuild")
     found = {"store": folder, "commit_number": read_manifest(folder).commit_number}
     if dry_run:
         _show(invocation, found)
@@ -163,7 +164,7 @@ def erase_verb(
 
     if not items and where is None:
         raise UsageError("name an item, or give --where", hint="curate erase ITEM --dry-run")
-    folder = invocation.existing_store()
+    folder = invocation.existing_embedded_store("curate erase")
     # The condition may name a person, and the record of runs keeps the command: without what was given to it.
     store = None if dry_run else _writable(invocation, command="curate erase")
     with Reader(folder) as reader:
@@ -259,8 +260,8 @@ def _existing(invocation: Invocation) -> "Store":
     return _bare(invocation, invocation.existing_store())
 
 
-def _bare(invocation: Invocation, folder: Path) -> "Store":
+def _bare(invocation: Invocation, address: Address) -> "Store":
     from curate.store.store import Store
 
     loaded, _ = invocation.load()
-    return Store(folder, lease_timeout=loaded.settings.lease_timeout, command="curate care")
+    return Store(address, lease_timeout=loaded.settings.lease_timeout, command="curate care")
