@@ -5,6 +5,7 @@ Reading it needs neither DuckDB nor PyArrow, so that `curate status` answers at 
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,9 @@ class Manifest:
     committed_at: str = ""
     step: str = ""
     tables: dict[str, tuple[Segment, ...]] = field(default_factory=dict)
-    figures: dict[str, int] = field(default_factory=dict)
+    figures: Mapping[str, int] = field(default_factory=dict)
     retired: tuple[tuple[str, float], ...] = ()
-    counted: dict[str, int] = field(default_factory=dict)
+    counted: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self, name: str) -> int:
         """Return the number of rows of the table `name`."""
@@ -98,7 +99,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "commit_number": manifest.commit_number,
         "committed_at": manifest.committed_at,
         "step": manifest.step,
-        "figures": manifest.figures,
+        "figures": dict(manifest.figures),
         "tables": tables,
         "retired": manifest.retired,
     }

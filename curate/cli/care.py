@@ -10,10 +10,10 @@ import click
 
 from curate.cli.invocation import Invocation
 from curate.cli.output import emit, emit_json, emit_lines
-from curate.cli.verb import dry_run_option, pass_invocation, verb
+from curate.cli.verb import Verb, dry_run_option, pass_invocation, setting_option, verb, verb_group
 from curate.console import is_terminal, table_lines
 from curate.errors import UsageError
-from curate.store.address import Address, embedded_folder
+from curate.store.address import Address, embedded_folder, is_lake, store_address
 
 if TYPE_CHECKING:
     from curate.store.care.erasure import ErasurePlan
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from curate.store.store import Store
 
 _CARES = (4, 5)
+_COPIES = (
+    "curate store copy curate-store 'ducklake:postgres:dbname=curate host=db' --data s3://bucket/curate",
+    "curate store copy 'ducklake:postgres:dbname=curate host=db' ../copies/monday",
+)
 
 
 @verb("gc", examples=["curate gc --dry-run", "curate gc"], exits=_CARES)
@@ -238,6 +242,46 @@ _HEADINGS = {
     "checkpoints": "these checkpoints learned from training sets that hold it",
     "files": "these files still hold it; write them anew or delete them",
 }
+
+
+@verb_group("store", examples=["curate store copy curate-store 'ducklake:postgres:dbname=curate'"])
+@pass_invocation
+def store_verb(invocation: Invocation) -> None:
+    """Move a store between the embedded file and DuckLake."""
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        raise UsageError("say what to do with it", hint="curate store copy FROM TO")
+
+
+@store_verb.command("copy", cls=Verb, examples=_COPIES, exits=_CARES)
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@setting_option("--data", "lake.data", metavar="PLACE", help="Where a new lake puts Parquet: a folder or s3://….")
+@dry_run_option()
+@pass_invocation
+def copy_verb(invocation: Invocation, source: str, target: str, dry_run: bool) -> None:
+    """Copy a whole store to an empty place, commit numbers and all.
+
+    FROM and TO are folders or addresses on DuckLake. Nothing is lost: every table is compared afterwards. Exports and
+    sources are no part of a store. Set `store` to TO to go on with the copy.
+    """
+    from curate.store.copy import copy_store, plan_copy
+
+    invocation.overrides.setdefault("store", source)
+    loaded, folder = invocation.load()
+    lake = loaded.settings.lake
+    places = [
+        store_address(
+            place if is_lake(place) else str(Path(place).absolute()), folder, folder=lake.folder, data=lake.data
+        )
+        for place in (source, target)
+    ]
+    timeout = loaded.settings.lease_timeout
+    counts = plan_copy(*places) if dry_run else copy_store(*places, lease_timeout=timeout)
+    _show(invocation, counts)
+    total = sum(counts.values())
+    said = f"{total} rows to copy; nothing was written" if dry_run else f"copied and compared {total} rows"
+    invocation.narrate(said if dry_run else f'{said}; to go on with the copy: store = "{target}"')
 
 
 def _show(invocation: Invocation, values: Mapping[str, Any]) -> None:

@@ -70,8 +70,8 @@ def _status_object(address: Address, manifest: "Manifest") -> dict[str, Any]:
         "committed_at": manifest.committed_at,
         "age_seconds": age,
         "step": manifest.step,
-        "figures": manifest.figures,
-        "tables": {name: manifest.rows(name) for name in (*manifest.tables, *manifest.counted)},
+        "figures": dict(manifest.figures),
+        "tables": manifest.counts(),
     }
 
 

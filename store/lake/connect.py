@@ -162,16 +162,17 @@ def _as_folder(path: str) -> str:
 
 def _explained(address: LakeAddress, message: str) -> CurateError:
     line = " ".join(message.split())
+    reason = line.rpartition(" failed: ")[2][-300:]
     unchanged = "nothing was read or written"
     if _MISSING in line:
         return NoLakeError(f"there is no lake in {address} yet", hint="curate run")
     if any(word in line for word in _REFUSED):
         hint = "PGPASSWORD or PGPASSFILE gives the password; createdb makes a database"
-        return ConfigurationError(f"PostgreSQL refuses {address}: {line[-200:]}", unchanged=unchanged, hint=hint)
+        return ConfigurationError(f"PostgreSQL refuses {address}: {reason}", unchanged=unchanged, hint=hint)
     if "Unable to connect" in line:
         return ServiceError(
-            f"PostgreSQL does not answer at {address}: {line[-200:]}",
+            f"PostgreSQL does not answer at {address}: {reason}",
             unchanged=unchanged,
             hint="start it, or correct the address",
         )
-    return ConfigurationError(f"the lake {address} cannot be attached: {line[-300:]}", unchanged=unchanged)
+    return ConfigurationError(f"the lake {address} cannot be attached: {reason}", unchanged=unchanged)

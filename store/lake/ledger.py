@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from threading import Lock
 
 import duckdb
 import pyarrow as pa
@@ -23,9 +24,8 @@ from curate.store.lake.turns import Turns
 from curate.store.migrations import apply_migrations, missing_migrations
 from curate.store.write import Commit, Write, apply_write
 
-FENCES = "fences"
-_FENCE = "CREATE TABLE IF NOT EXISTS fences (step VARCHAR, shard VARCHAR, turn BIGINT)"
-_IN_CATALOG = (FENCES, "commits", "cursors", "runs")
+_FENCES = "CREATE TABLE IF NOT EXISTS fences (step VARCHAR, shard VARCHAR, turn BIGINT)"
+_IN_CATALOG = ("fences", "commits", "cursors", "runs")
 """Tables to which a batch adds a row or two: those rows lie in PostgreSQL until `gc` writes them to Parquet."""
 _INLINED_ROWS = 10
 _TRIES = 20
@@ -39,6 +39,7 @@ class LakeLedger:
         self._address = address
         self._turns = Turns(address, timeout=lease_timeout, command=command)
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._one_at_a_time = Lock()
 
     def exists(self) -> bool:
         """Whether the catalog holds a lake with curate's tables, of whatever version."""
@@ -57,7 +58,7 @@ class LakeLedger:
         """
         if self._is_ready():
             return
-        with self._turns.take(), self._explained():
+        with self._turn():
             if not self._is_ready():
                 self._make_ready(self._connected(create=True))
 
@@ -69,7 +70,7 @@ class LakeLedger:
             ServiceError: PostgreSQL does not answer.
             CurateError: a disk or the object storage refuses; nothing of the batch was written.
         """
-        with self._turns.take(), self._explained():
+        with self._turn():
             for attempt in range(_TRIES):
                 try:
                     connection = self._connected()
@@ -87,8 +88,27 @@ class LakeLedger:
     @contextmanager
     def maintenance(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Hold the turn for the block, and hand out the writing connection."""
-        with self._turns.take(), self._explained():
+        with self._turn():
             yield self._connected()
+
+    @contextmanager
+    def filling(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Hand out the writing connection in one transaction that ends with the block: all of it is added, or nothing.
+
+        Raises:
+            StoreBusyError: other writers held the lake for the whole time.
+            CurateError: another writer came first, or a disk or the object storage refuses.
+        """
+        with self._turn():
+            connection = self._connected()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+                take_fence(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                self.close()
+                raise
 
     def _begin_anew(self, attempt: int) -> None:
         with contextlib.suppress(duckdb.Error):
@@ -106,26 +126,27 @@ class LakeLedger:
             connection = self._connected()
         except NoLakeError:
             return False
-        return not missing_migrations(connection) and _holds(connection, FENCES)
+        if missing_migrations(connection) or not _holds(connection, "fences"):
+            return False
+        return connection.execute("FROM fences").fetchone() is not None
 
     def _make_ready(self, connection: duckdb.DuckDBPyConnection) -> None:
-        for option, value in {"data_inlining_row_limit": 0, "parquet_compression": "zstd"}.items():
-            connection.execute(f"CALL {LAKE}.set_option('{option}', ?)", [value])
+        """Every part may be done already; the fence itself comes last, and says that all is."""
         apply_migrations(connection)
-        connection.execute("BEGIN")
-        connection.execute(_FENCE)
-        connection.execute("INSERT INTO fences SELECT 'commit', '', 0 WHERE NOT EXISTS (FROM fences)")
-        connection.execute("COMMIT")
+        connection.execute(_FENCES)
+        option = f"CALL {LAKE}.set_option(?, ?"
+        connection.execute(f"{option})", ["data_inlining_row_limit", 0])
+        connection.execute(f"{option})", ["parquet_compression", "zstd"])
         for name in _IN_CATALOG:
-            connection.execute(
-                f"CALL {LAKE}.set_option('data_inlining_row_limit', ?, table_name => ?)", [_INLINED_ROWS, name]
-            )
+            connection.execute(f"{option}, table_name => ?)", ["data_inlining_row_limit", _INLINED_ROWS, name])
+        connection.execute("INSERT INTO fences SELECT 'commit', '', 0 WHERE NOT EXISTS (FROM fences)")
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what DuckDB says into curate's terms, and forget a connection on which something failed."""
+    def _turn(self) -> Iterator[None]:
+        """Hold the turn, explain what goes wrong, and forget a connection on which something failed."""
         try:
-            yield
+            with self._one_at_a_time, self._turns.take():
+                yield
         except duckdb.Error as error:
             self.close()
             raise CurateError(

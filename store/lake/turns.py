@@ -53,9 +53,7 @@ class Turns:
             self._connection = connection
             yield
         finally:
-            # The server may have taken the turn away, and a connection that failed is not used again.
-            with contextlib.suppress(duckdb.Error):
-                connection.execute("ROLLBACK")
+            self._released(connection)
 
     def _wait(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = None
@@ -69,6 +67,11 @@ class Turns:
                 if "lock timeout" in str(error):
                     raise self._busy() from error
                 raise
+
+    def _released(self, connection: duckdb.DuckDBPyConnection) -> None:
+        # The server may have taken the turn away, and a connection that failed is not used again.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
 
     def _settings(self) -> dict[str, str]:
         return {

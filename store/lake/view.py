@@ -6,11 +6,12 @@ Parquet and no other file from the beginning on. What a view shows stays until `
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 import duckdb
 
@@ -22,10 +23,41 @@ from curate.store.manifest import Manifest
 from curate.store.schema import TABLES, Table
 
 _NEWEST = "SELECT commit_number, step, epoch_us(committed_at) FROM commits ORDER BY commit_number DESC LIMIT 1"
-_FIGURES = "SELECT modality, count(*) FROM items GROUP BY modality ORDER BY modality"
+_FIGURES = "SELECT 'items:' || modality, count(*) FROM items GROUP BY modality ORDER BY modality"
+
+
+def _count(name: str) -> str:
+    return f"SELECT '{name}', count(*) FROM \"{name}\""
+
+
+_COUNTS = " UNION ALL ".join(_count(table.name) for table in TABLES)
 _readings: dict[LakeAddress, duckdb.DuckDBPyConnection] = {}
 _opening = Lock()
 _names = map("commit_view_{}".format, itertools.count(1))
+
+
+class _Figures(Mapping[str, int]):
+    """Numbers that are counted when they are asked for: all at once, or one by its name."""
+
+    def __init__(self, every: Callable[[], list[tuple[str, int]]], one: Callable[[str], int]) -> None:
+        self._every = every
+        self._one = one
+        self._known: dict[str, int] = {}
+
+    def __getitem__(self, name: str) -> int:
+        """Count one, which raises KeyError where it does not exist."""
+        if name not in self._known:
+            self._known[name] = self._one(name)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Count all, and name them."""
+        self._known.update(self._every())
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        """Count all, and say how many there are."""
+        return sum(1 for _ in self)
 
 
 class LakeView:
@@ -45,19 +77,11 @@ class LakeView:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The rows of each table, counted, and the items by modality. Cost: one scan of that column."""
-        counts = " UNION ALL ".join(f"SELECT '{table.name}', count(*) FROM \"{table.name}\"" for table in TABLES)
-        with self.sound():
-            found = self.connection.cursor().execute(f"USE {self._schema}").execute(counts).fetchall()
-            figures = self.connection.cursor().execute(f"USE {self._schema}").execute(_FIGURES).fetchall()
+        """The rows of each table and the items by modality, counted when they are asked for."""
         number, step, moment = self._newest
-        return Manifest(
-            commit_number=number,
-            committed_at=moment,
-            step=step,
-            figures={f"items:{modality}": count for modality, count in figures},
-            counted={name: count for name, count in found if count},
-        )
+        figures = _Figures(lambda: self._fetch(_FIGURES), self._fetch_figure)
+        counted = _Figures(lambda: self._fetch(_COUNTS), lambda name: self._fetch(_count(name))[0][1])
+        return Manifest(number, moment, step, figures=figures, counted=counted)
 
     @property
     def commit_number(self) -> int:
@@ -76,6 +100,12 @@ class LakeView:
             yield
         except (duckdb.IOException, duckdb.HTTPException, duckdb.InvalidInputException, OSError) as error:
             _forget(self._address)
+            if "No snapshot found" in str(error):
+                raise StoreError(
+                    "what this command was reading by has been expired meanwhile",
+                    unchanged="the store is sound",
+                    hint="run the command again",
+                ) from error
             raise StoreError(
                 f"rows of {self._address} cannot be read: {' '.join(str(error).split())[:300]}",
                 unchanged="nothing was changed",
@@ -93,13 +123,20 @@ class LakeView:
             self.connection.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
         self.connection.close()
 
+    def _fetch(self, query: str) -> list[tuple[Any, ...]]:
+        with self.sound():
+            return self.confined_cursor().execute(query).fetchall()
+
+    def _fetch_figure(self, name: str) -> int:
+        return dict(self._fetch(_FIGURES))[name]
+
     @cached_property
     def _newest(self) -> tuple[int, str, str]:
-        with self.sound():
-            found = self.confined_cursor().execute(_NEWEST).fetchone()
-        if found is None:
+        found = self._fetch(_NEWEST)
+        if not found:
             return 0, "", ""
-        return int(found[0]), str(found[1]), datetime.fromtimestamp(found[2] // 10**6, UTC).isoformat()
+        [(number, step, moment)] = found
+        return int(number), str(step), datetime.fromtimestamp(moment // 10**6, UTC).isoformat()
 
     def _create_views(self) -> None:
         version, known = _state(self.connection)
