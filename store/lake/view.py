@@ -128,7 +128,7 @@ class LakeView:
             return self.confined_cursor().execute(query).fetchall()
 
     def _fetch_figure(self, name: str) -> int:
-        return dict(self._fetch(_FIGURES))[name]
+        return int(dict(self._fetch(_FIGURES))[name])
 
     @cached_property
     def _newest(self) -> tuple[int, str, str]:
