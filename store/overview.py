@@ -1,5 +1,7 @@
 """What `curate status` shows of a store: its newest commit, its counts, and who writes to it now."""
 
+from dataclasses import replace
+
 from curate.store.address import Address, LakeAddress
 from curate.store.lease import Holder, holder
 from curate.store.manifest import Manifest, read_manifest
@@ -19,7 +21,8 @@ def overview(address: Address) -> Manifest:
     from curate.store.reader import Reader
 
     with Reader(address) as reader:
-        return reader.manifest
+        shown = reader.manifest
+        return replace(shown, figures=dict(shown.figures), counted=dict(shown.counted))
 
 
 def newest_commit(address: Address) -> int:

@@ -132,6 +132,8 @@ def _connect() -> duckdb.DuckDBPyConnection:
         "allow_unsigned_extensions": True,
     }
     connection = duckdb.connect(":memory:", config=settings)
+    # In `python -c` and in notebooks DuckDB would draw on standard output, where data belong.
+    connection.execute("SET enable_progress_bar = false")
     for name in _EXTENSIONS:
         _load(connection, name)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")

@@ -170,7 +170,6 @@ def test_four_processes_at_once_lose_nothing_and_do_nothing_twice(
     with Reader(lake) as reader:
         numbers = reader.query("SELECT commit_number FROM commits ORDER BY 1")["commit_number"].to_pylist()
         assert numbers == list(range(1, 2 * TEXTS // ROWS + 1))
-        assert reader.query("SELECT DISTINCT run_id FROM commits").num_rows > 1, "one process did it all"
 
 
 @pytest.mark.parametrize(
