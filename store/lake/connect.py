@@ -18,7 +18,7 @@ from curate.store.address import LakeAddress
 from curate.store.commit_view import quoted
 
 LAKE = "lake"
-_EXTENSIONS = ("postgres_scanner", "ducklake")
+_EXTENSIONS = ("postgres_scanner", "ducklake", "httpfs")
 _S3_SETTINGS = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")
 _MISSING = "explicitly disabled"
 _REFUSED = ("FATAL:", "fe_sendauth")
@@ -54,13 +54,11 @@ def connect_lake(address: LakeAddress, *, read_only: bool, create: bool = False)
     """
     connection = _connect()
     try:
+        # Where the Parquet lies shows only when the lake is attached, and then it must be reachable.
+        _use_object_storage(connection)
         with reached(address):
-            if create and address.data.startswith("s3://"):
-                use_object_storage(connection)
             connection.execute(_attach(address, read_only=read_only, create=create))
             data = data_path(connection)
-        if data.startswith("s3://"):
-            use_object_storage(connection)
         if address.data and _as_folder(address.data) != data:
             raise ConfigurationError(
                 f"the lake {address} keeps its Parquet in {data}, not in {address.data}",
@@ -91,15 +89,10 @@ def data_path(connection: duckdb.DuckDBPyConnection) -> str:
     return str(path)
 
 
-def use_object_storage(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let a connection reach S3 as the environment says; what it says is not to be seen in the connection.
-
-    Raises:
-        MissingExtraError: the extension for it is not installed.
-    """
-    _load(connection, "httpfs")
+def _use_object_storage(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection reach S3 as the environment says; what it says is not to be seen in the connection."""
     for name in _S3_SETTINGS:  # the extension takes them from the environment, where `duckdb_settings()` shows them
-        connection.execute(f"RESET {name}")
+        connection.execute(f"RESET GLOBAL {name}")
     options = _secret_options(os.environ)
     for name, value in options.items():
         connection.execute(f"SET VARIABLE {name.lower()} = ?", [value])
