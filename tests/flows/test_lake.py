@@ -193,18 +193,6 @@ def test_a_killed_writer_leaves_what_it_had_committed(
     assert unlike(undisturbed, lake, commits=True) == []
 
 
-def curate(folder: Path, lake: LakeAddress, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "curate", *arguments],
-        cwd=folder,
-        env={**os.environ, "CURATE_STORE": str(lake)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 def test_the_whole_walk_gives_the_same_rows(make_project: Make, make_lake: Lakes, postgres: Any) -> None:
     embedded = make_project("embedded")
     folder = Path(shutil.copytree(embedded, embedded.parent / "beside"))
@@ -223,22 +211,3 @@ def test_the_whole_walk_gives_the_same_rows(make_project: Make, make_lake: Lakes
     assert not [
         path for path in folder.rglob("*") if path.is_file() and postgres.password.encode() in path.read_bytes()
     ]
-
-
-def test_the_looking_verbs_answer_over_a_lake(small_project: Path, make_lake: Lakes) -> None:
-    lake = make_lake()
-    assert curate(small_project, lake, "ingest").returncode == 0
-    assert curate(small_project, lake, "annotate").returncode == 0
-    status = json.loads(curate(small_project, lake, "status", "--json").stdout)
-    assert status["store"] == str(lake)
-    assert status["tables"]["items"] == status["figures"]["items:text"] == TEXTS
-    assert status["holder"] is None
-    counts = curate(
-        small_project, lake, "sql", "SELECT value, count(*) AS n FROM annotations GROUP BY ALL ORDER BY ALL"
-    )
-    assert counts.stdout.splitlines() == ["value,n", "coast,12", "hill,12", "sea,12", "weather,12"]
-    item = curate(small_project, lake, "sql", "SELECT item_id FROM items LIMIT 1").stdout.split()[1]
-    why = json.loads(curate(small_project, lake, "why", item, "--json").stdout)
-    assert why["item"]["item_id"] == item
-    doctor = curate(small_project, lake, "doctor", "--json")
-    assert doctor.returncode == 0, doctor.stdout
