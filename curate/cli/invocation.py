@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.errors import ConfigurationError
-from curate.store.address import Address, local_folder, store_address
 
 if TYPE_CHECKING:
     from curate.flows.project import Project
     from curate.settings import LoadedSettings, Settings
+    from curate.store.address import Address
     from curate.types import Progress
 
 
@@ -31,6 +31,8 @@ class Invocation:
     @property
     def store_folder(self) -> Path | None:
         """The folder on this machine that belongs to the store: all of an embedded one, a lake's journal and such."""
+        from curate.store.address import local_folder
+
         return None if self.store_address is None else local_folder(self.store_address)
 
     def find_project_file(self) -> Path | None:
@@ -57,6 +59,7 @@ class Invocation:
             ConfigurationError: no project, or a broken one.
         """
         from curate.settings import trace_settings
+        from curate.store.address import store_address
 
         file = self.find_project_file()
         folder = file.resolve().parent if file else Path.cwd()
