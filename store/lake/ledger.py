@@ -17,7 +17,7 @@ from threading import Lock
 import duckdb
 import pyarrow as pa
 
-from curate.errors import CurateError, StoreBusyError
+from curate.errors import CurateError, StoreBusyError, StoreError
 from curate.store.address import LakeAddress
 from curate.store.lake.connect import LAKE, NoLakeError, connect_lake
 from curate.store.lake.turns import Turns
@@ -163,8 +163,19 @@ class LakeLedger:
 
 
 def take_fence(connection: duckdb.DuckDBPyConnection) -> Mapping[str, int]:
-    """Update the lake's row in `fences`, in the open transaction: no other that does so can end beside this one."""
-    connection.execute("UPDATE fences SET turn = turn + 1 WHERE step = 'commit' AND shard = ''")
+    """Update the lake's row in `fences`, in the open transaction: no other that does so can end beside this one.
+
+    Raises:
+        StoreError: the row is missing, and without it nothing would keep two writers apart.
+    """
+    statement = "UPDATE fences SET turn = turn + 1 WHERE step = 'commit' AND shard = ''"
+    [(count,)] = connection.execute(statement).fetchall()
+    if count != 1:
+        raise StoreError(
+            f"the table fences of the lake holds {count} rows for commits instead of one",
+            unchanged="nothing of this batch was written",
+            hint="curate run makes an unfinished lake ready; of any other, tell us: this must not happen",
+        )
     return {}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from curate.errors import StoreBusyError
+from curate.errors import StoreBusyError, StoreError
 from curate.store.address import LakeAddress
 from curate.store.lake import ledger as ledger_module
 from curate.store.lake.turns import Turns, turn_holder
@@ -85,6 +85,18 @@ def test_the_fence_makes_the_later_writer_begin_again(
     for table, count in (("items", 20), ("scores", 20), ("ledger", 20)):
         assert ask(f"SELECT count(*) AS n, count(DISTINCT item_id) AS ids FROM {table}") == [{"n": count, "ids": count}]
     assert ask("SELECT commit_number FROM commits ORDER BY 1") == [{"commit_number": n} for n in (1, 2, 3)]
+
+
+def test_without_its_fence_a_lake_takes_nothing(store: Store, make: Any) -> None:
+    with store._ledger.maintenance() as connection:  # type: ignore[attr-defined]
+        connection.execute("DELETE FROM fences")
+    with pytest.raises(StoreError, match="0 rows for commits"):
+        store.commit(Write("test", {"items": make.items(make.ids(1))}))
+    with store.reader() as reader:
+        assert reader.manifest.counts() == {}
+    assert store.address is not None
+    ready = Store.open(store.address, create=True, lease_timeout=60.0, command="pytest")
+    assert ready.commit(Write("test", {"items": make.items(make.ids(1))})).number == 1
 
 
 def test_a_cursor_moves_once(interrupted: Callable[[int, Write, Write], Commit], make: Any, ask: Ask) -> None:
