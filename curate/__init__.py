@@ -18,15 +18,16 @@ if (_root / "pyproject.toml").is_file() and (_root / "store").is_dir():
 
 
 def open(store: str | _Path) -> "StoreView":
-    """Open a store's folder to look at what it has published; never waits for a writer, and changes nothing.
+    """Open a store, by its folder or its address on DuckLake, to look at it; never waits for a writer, changes nothing.
 
     >>> import curate
     >>> with curate.open("curate-store") as store:  # doctest: +SKIP
     ...     labels = store.query("SELECT value, count(*) AS items FROM annotations GROUP BY value").read_all()
 
     Raises:
-        ConfigurationError: there is no store in the folder, or nothing has been published.
+        ConfigurationError: there is no store at this address, or nothing has been published.
     """
+    from curate.store.address import store_address
     from curate.store.view import StoreView
 
-    return StoreView(_Path(store))
+    return StoreView(store_address(str(store), _Path()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.settings import Settings
+from curate.store.address import Address, local_folder, store_address
 from curate.store.reader import Reader
 from curate.store.store import Store, new_run_id
 
@@ -35,7 +36,7 @@ class Project:
     def store(self) -> Store:
         """The project's store, made if there is none."""
         store = Store.open(
-            self.store_folder,
+            self.store_address,
             create=True,
             lease_timeout=self.settings.lease_timeout,
             command=self.command,
@@ -52,17 +53,23 @@ class Project:
         return Outlets(self.settings.lineage, self.path)
 
     @property
+    def store_address(self) -> Address:
+        """Where the store is."""
+        lake = self.settings.lake
+        return store_address(self.settings.store, self.folder, folder=lake.folder, data=lake.data)
+
+    @property
     def store_folder(self) -> Path:
-        """Where the store lies."""
-        return self.path(self.settings.store)
+        """Where journal and checkpoints lie: in an embedded store's folder, or in that which goes with a lake."""
+        return local_folder(self.store_address)
 
     def path(self, relative: str) -> Path:
         """Resolve a path of the settings against the project's folder."""
         return self.folder / Path(relative).expanduser()
 
     def reader(self) -> Reader:
-        """Open the published snapshot as it is now."""
-        return Reader(self.store_folder)
+        """Show the store's newest commit."""
+        return Reader(self.store_address)
 
 
 def _program() -> str:

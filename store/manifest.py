@@ -5,6 +5,7 @@ Reading it needs neither DuckDB nor PyArrow, so that `curate status` answers at 
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,19 +31,25 @@ class Manifest:
     """What a reader sees: the commit, when and by which step it was made, and each table's segments in commit order.
 
     `figures` are the running sums that `status` shows (items by modality); `retired` are replaced files with the time
-    at which they were replaced, kept for readers that still use them.
+    at which they were replaced, kept for readers that still use them. `counted` are the rows of tables whose segments
+    curate does not keep itself: those of a lake.
     """
 
     commit_number: int = 0
     committed_at: str = ""
     step: str = ""
     tables: dict[str, tuple[Segment, ...]] = field(default_factory=dict)
-    figures: dict[str, int] = field(default_factory=dict)
+    figures: Mapping[str, int] = field(default_factory=dict)
     retired: tuple[tuple[str, float], ...] = ()
+    counted: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self, name: str) -> int:
         """Return the number of rows of the table `name`."""
-        return sum(segment.rows for segment in self.tables.get(name, ()))
+        return self.counted.get(name, 0) + sum(segment.rows for segment in self.tables.get(name, ()))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of each table that holds any."""
+        return {name: count for name in (*self.tables, *self.counted) if (count := self.rows(name))}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -97,7 +104,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "commit_number": manifest.commit_number,
         "committed_at": manifest.committed_at,
         "step": manifest.step,
-        "figures": manifest.figures,
+        "figures": dict(manifest.figures),
         "tables": tables,
         "retired": manifest.retired,
     }

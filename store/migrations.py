@@ -22,16 +22,30 @@ def migration(function: Migration) -> Migration:
     return function
 
 
+def missing_migrations(connection: duckdb.DuckDBPyConnection) -> list[Migration]:
+    """Return what has not been applied, in order; changes nothing.
+
+    Raises:
+        StoreError: the store was written by a newer curate.
+    """
+    query = (
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND table_name = 'migrations'"
+    )
+    [(begun,)] = connection.execute(query).fetchall()
+    found = connection.execute("SELECT name FROM migrations").fetchall() if begun else []
+    applied = {name for (name,) in found}
+    _refuse_newer(applied)
+    return [function for function in MIGRATIONS if function.__name__ not in applied]
+
+
 def apply_migrations(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Apply what is missing, in order and in one transaction each, and return the names applied.
 
     Raises:
         StoreError: the store was written by a newer curate.
     """
+    missing = missing_migrations(connection)
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (name VARCHAR, applied_at TIMESTAMPTZ)")
-    applied = {name for (name,) in connection.execute("SELECT name FROM migrations").fetchall()}
-    _refuse_newer(applied)
-    missing = [function for function in MIGRATIONS if function.__name__ not in applied]
     for function in missing:
         connection.execute("BEGIN")
         function(connection)

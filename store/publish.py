@@ -95,12 +95,12 @@ def _written(
 def _append(folder: Path, manifest: Manifest, table: Table, segment: Segment) -> Manifest:
     if not segment.rows:
         return manifest
-    figures = manifest.figures | _figures(folder, table, segment, manifest.figures)
+    figures = {**manifest.figures, **_figures(folder, table, segment, manifest.figures)}
     segments = (*manifest.tables.get(table.name, ()), segment)
     return _merge(folder, replace(manifest, tables=manifest.tables | {table.name: segments}, figures=figures), table)
 
 
-def _figures(folder: Path, table: Table, segment: Segment, before: dict[str, int]) -> dict[str, int]:
+def _figures(folder: Path, table: Table, segment: Segment, before: Mapping[str, int]) -> dict[str, int]:
     """Running sums for `curate status`: items by modality."""
     if table.name != "items":
         return {}

@@ -51,9 +51,9 @@ class Table:
         columns = ", ".join(f'"{field.name}" {_SQL_TYPES[field.type]}' for field in self.schema)
         return f'CREATE TABLE IF NOT EXISTS "{self.name}" ({columns})'
 
-    def nulls(self) -> str:
-        """The SQL of one null for each column, typed and named like it."""
-        return ", ".join(f'CAST(NULL AS {_SQL_TYPES[field.type]}) AS "{field.name}"' for field in self.schema)
+    def nulls(self) -> dict[str, str]:
+        """The SQL of one null for each column by its name, typed and named like it."""
+        return {field.name: f'CAST(NULL AS {_SQL_TYPES[field.type]}) AS "{field.name}"' for field in self.schema}
 
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.binary()

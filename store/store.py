@@ -1,29 +1,22 @@
-"""The store as its callers see it: open, read what is published, commit one prepared batch at a time."""
+"""The store as its callers see it: open, read what is committed, commit one prepared batch at a time."""
 
 import os
 import secrets
 import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Protocol
 
-import duckdb
 import pyarrow as pa
 
-from curate.errors import ConfigurationError, CurateError, StoreError
-from curate.store.batch import commit_batch
+from curate.errors import ConfigurationError
+from curate.store.address import Address, LakeAddress, embedded_folder, local_folder
 from curate.store.care.erasure import PLAN_FILE, finish_erasure
-from curate.store.database import LEDGER_FILE, RESTORE_HINT, open_ledger
-from curate.store.lease import hold_lease
-from curate.store.migrations import apply_migrations
-from curate.store.publish import publish
+from curate.store.embedded import EmbeddedLedger
 from curate.store.reader import Reader
 from curate.store.write import Commit, Write, rows
 
 DEFAULT_LEASE_TIMEOUT = 30.0
-_DAMAGE = (duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
 
 
 def new_run_id() -> str:
@@ -31,86 +24,93 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
-class Store:
-    """A folder that holds the ledger, its lease, the published segments, the request journal and the checkpoints.
+class Ledger(Protocol):
+    """Where a store's rows are written: an embedded file, or a lake."""
 
-    One object per process owns the connection, and holds it only while a prepared batch is written.
+    def exists(self) -> bool:
+        """Whether there is anything to open."""
+        ...
+
+    def prepare(self) -> None:
+        """Make it where there is none, and bring it up to date."""
+        ...
+
+    def commit(self, write: Write, run: pa.Table, run_id: str) -> Commit:
+        """Add one prepared batch in one transaction; afterwards readers see it."""
+        ...
+
+
+class Store:
+    """The ledger with all tables, and beside it the request journal and the checkpoints in a folder of this machine.
+
+    An embedded store is a folder that holds everything. One on DuckLake has its rows there, with as many writers as
+    like. One object per process owns the connection that writes.
     """
 
-    def __init__(self, folder: Path, *, lease_timeout: float, command: str, version: str = "") -> None:
-        self.folder = folder
+    def __init__(self, address: Address, *, lease_timeout: float, command: str, version: str = "") -> None:
+        self.address = address
+        self.folder = local_folder(address)
         self.run_id = new_run_id()
         self.lease_timeout = lease_timeout
         self._command = command
         self._version = version
         self._started_at = datetime.now(UTC)
+        self._ledger = _ledger(address, lease_timeout, command)
 
     @classmethod
     def open(
         cls,
-        folder: Path,
+        address: Address,
         *,
         create: bool,
         lease_timeout: float = DEFAULT_LEASE_TIMEOUT,
         command: str = "",
         version: str = "",
     ) -> "Store":
-        """Open the store in `folder`; with `create` make it where there is none, migrate it, publish what a crash left.
+        """Open a store; with `create` make it where there is none, migrate it, publish what a crash left.
 
         Raises:
-            ConfigurationError: there is no store and `create` is false, or the folder cannot be made.
-            StoreBusyError: another process held the lease for `lease_timeout` seconds.
+            ConfigurationError: there is no store and `create` is false, the folder cannot be made, or a lake's catalog
+                refuses.
+            StoreBusyError: another process held the store for `lease_timeout` seconds.
             StoreError: the store's files are damaged or newer than this curate.
+            ServiceError: a lake's catalog does not answer.
+            MissingExtraError: the store lies on DuckLake, and what that needs is not installed.
         """
-        store = cls(folder, lease_timeout=lease_timeout, command=command, version=version)
+        store = cls(address, lease_timeout=lease_timeout, command=command, version=version)
         if create:
             store._prepare()
-        elif not (folder / LEDGER_FILE).is_file():
-            raise ConfigurationError(f"no store in {folder.name!r} yet", hint="curate run")
+        elif not store._ledger.exists():
+            name = address.name if not isinstance(address, LakeAddress) else str(address)
+            raise ConfigurationError(f"no store in {name!r} yet", hint="curate run")
         return store
 
     def reader(self) -> Reader:
-        """Open the published snapshot as it is now; never waits for a writer."""
-        return Reader(self.folder)
+        """Show the newest commit; never waits for a writer."""
+        return Reader(self.address)
 
     def commit(self, write: Write) -> Commit:
-        """Add one prepared batch in one transaction under the lease, then publish it.
+        """Add one prepared batch in one transaction, and show it to readers.
 
         Raises:
-            StoreBusyError: the lease was not to be had in time; nothing was written.
+            StoreBusyError: other writers held the store for the whole time; nothing was written.
             StoreError: the ledger is damaged.
+            ServiceError: a lake's catalog does not answer.
             CurateError: the disk is full or refuses; nothing of the batch was written.
         """
-        with self.maintenance(), open_ledger(self.folder, timeout=self.lease_timeout) as connection:
-            return commit_batch(connection, self.folder, write, self.run_row(), self.run_id)
+        return self._ledger.commit(write, self.run_row(), self.run_id)
 
-    @contextmanager
-    def maintenance(self) -> Iterator[None]:
-        """Hold the lease for the block, and explain what goes wrong on the way.
+    def maintenance(self) -> AbstractContextManager[None]:
+        """Hold an embedded store's lease for the block, and explain what goes wrong on the way.
 
         Raises:
             StoreBusyError: the lease was not to be had in time.
             StoreError: the ledger is damaged.
+            ConfigurationError: the store lies on DuckLake.
             CurateError: the disk is full or refuses.
         """
-        began = time.perf_counter()
-        with hold_lease(self.folder, timeout=self.lease_timeout, command=self._command):
-            try:
-                yield
-            except (duckdb.Error, OSError) as error:
-                raise self._write_failed(error, time.perf_counter() - began) from error
-
-    def _prepare(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"cannot make the store's folder: {error}") from error
-        with self.maintenance():
-            with open_ledger(self.folder, timeout=self.lease_timeout) as connection:
-                apply_migrations(connection)
-                publish(connection, self.folder)
-            if (self.folder / PLAN_FILE).exists():
-                finish_erasure(self)
+        folder = embedded_folder(self.address, "this", "curate store copy makes an embedded store of it")
+        return EmbeddedLedger(folder, lease_timeout=self.lease_timeout, command=self._command).maintenance()
 
     def run_row(self) -> pa.Table:
         """Return this object's row of the table `runs`."""
@@ -125,11 +125,20 @@ class Store:
             },
         )
 
-    def _write_failed(self, error: Exception, seconds: float) -> CurateError:
-        message = f"the store {self.folder.name!r} could not be written after {seconds:.1f} s: {error}".splitlines()[0]
-        unchanged = "every earlier commit is kept; this batch was rolled back unless the next run finds it"
-        if "Corrupt database file" in message:
-            return StoreError(message, unchanged="every published commit can still be read", hint=RESTORE_HINT)
-        if isinstance(error, _DAMAGE):
-            return StoreError(message, unchanged=unchanged, hint="curate doctor")
-        return CurateError(message, unchanged=unchanged, hint="check the disk (`curate doctor`), then run again")
+    def _prepare(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"cannot make the store's folder: {error}") from error
+        self._ledger.prepare()
+        if not isinstance(self.address, LakeAddress) and (self.folder / PLAN_FILE).exists():
+            with self.maintenance():
+                finish_erasure(self)
+
+
+def _ledger(address: Address, lease_timeout: float, command: str) -> Ledger:
+    if isinstance(address, LakeAddress):
+        from curate.store.lake.ledger import LakeLedger
+
+        return LakeLedger(address, lease_timeout=lease_timeout, command=command)
+    return EmbeddedLedger(address, lease_timeout=lease_timeout, command=command)

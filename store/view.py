@@ -1,13 +1,13 @@
 """What `curate.open` returns: a store to look at from a notebook, as Arrow, at one commit; it never waits."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.store.address import Address, local_folder
 from curate.store.reader import Reader
 from curate.store.schema import TABLES
 from curate.store.snapshots import find_snapshot, latest_snapshot
@@ -22,23 +22,23 @@ _CONTENT = """
 
 
 class StoreView:
-    """One consistent view of a published store; what it shows stays until it is closed, whoever writes meanwhile.
+    """One consistent view of a store; what it shows stays until it is closed, whoever writes meanwhile.
 
     Answers come as `pyarrow.RecordBatchReader` in batches of up to 10,000 rows, and several may be read at once.
     Memory: one batch an answer, and DuckDB's for sorts and joins.
 
     Raises:
-        ConfigurationError: there is no store in `folder`, or nothing has been published.
+        ConfigurationError: there is no store at this address, or nothing has been published.
         StoreError: what is published is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._reader = Reader(folder)
+    def __init__(self, address: Address) -> None:
+        self._reader = Reader(address)
         if not self._reader.commit_number:
             self._reader.close()
-            inside = folder / "curate-store"
+            inside = local_folder(address) / "curate-store"
             hint = f'curate.open("{inside}")' if inside.is_dir() else "curate run fills a store"
-            raise ConfigurationError(f"nothing is published in {str(folder)!r}", hint=hint)
+            raise ConfigurationError(f"nothing is published in {str(address)!r}", hint=hint)
 
     def __enter__(self) -> Self:
         """Return the view itself."""
@@ -70,7 +70,7 @@ class StoreView:
         return {table.name: self._reader.manifest.rows(table.name) for table in TABLES}
 
     def table(self, name: str, columns: Sequence[str] = ()) -> pa.RecordBatchReader:
-        """Return a table's rows in the order of their commits, with some columns or all.
+        """Return a table's rows, with some columns or all; in the order of their commits, except on a lake.
 
         Raises:
             UnknownNameError: there is no such table or column.

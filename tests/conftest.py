@@ -3,7 +3,8 @@
 import ipaddress
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,49 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def repository() -> Path:
     """The root of the checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def postgres(repository: Path) -> Iterator[Any]:
+    """A real PostgreSQL server; the environment lets in whatever the tests start."""
+    if find_spec("duckdb_extension_ducklake") is None:
+        pytest.skip("the packages of curate[lake] are not installed; there are none for DuckDB 2.0")
+    specification = spec_from_file_location("postgres_server", repository / "tests" / "support" / "postgres_server.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = module_from_spec(specification)
+    specification.loader.exec_module(module)
+    programs = module.find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql (.ci/system-packages does)")
+    with module.PostgresServer(programs) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", server.password)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _empty_lake(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The database of a lake that was made ready once, to be copied."""
+    from curate.store.address import LakeAddress
+    from curate.store.lake.ledger import LakeLedger
+
+    catalog = postgres.create_database()
+    ledger = LakeLedger(LakeAddress(catalog, tmp_path_factory.mktemp("lake")), lease_timeout=60.0, command="pytest")
+    ledger.prepare()
+    ledger.close()
+    return str(catalog).partition(" ")[0].removeprefix("dbname=")
+
+
+@pytest.fixture
+def make_lake(postgres: Any, _empty_lake: str, tmp_path: Path) -> Callable[[str], Any]:
+    """Return a function that makes a lake with its folder below the test's own, and returns its address."""
+    from curate.store.address import LakeAddress
+
+    def make(name: str = "lake") -> LakeAddress:
+        address = LakeAddress(postgres.create_database(template=_empty_lake), tmp_path / name)
+        address.folder.mkdir()
+        statement = f"UPDATE ducklake_metadata SET value = '{address.data_path}/' WHERE key = 'data_path'"
+        postgres.execute(address.catalog.partition(" ")[0].removeprefix("dbname="), statement)
+        return address
+
+    return make

@@ -35,6 +35,7 @@ VERBS = {
     "doctor": ("diagnose", "Check installation, project and store."),
     "gc": ("care", "Free what nothing needs any more, and merge small segments."),
     "backup": ("care", "Copy the whole store while writers work, or put such a copy back."),
+    "store": ("care", "Move a store between the embedded file and DuckLake."),
     "erase": ("care", "Erase items for good, and keep them from coming back."),
 }
 _EPILOG = """\b

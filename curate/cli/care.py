@@ -10,9 +10,10 @@ import click
 
 from curate.cli.invocation import Invocation
 from curate.cli.output import emit, emit_json, emit_lines
-from curate.cli.verb import dry_run_option, pass_invocation, verb
+from curate.cli.verb import Verb, dry_run_option, pass_invocation, setting_option, verb, verb_group
 from curate.console import is_terminal, table_lines
 from curate.errors import StoreBusyError, UsageError
+from curate.store.address import Address, embedded_folder, is_lake, store_address
 
 if TYPE_CHECKING:
     from curate.store.care.erasure import ErasurePlan
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from curate.store.store import Store
 
 _CARES = (4, 5)
+_COPIES = (
+    "curate store copy curate-store 'ducklake:postgres:dbname=curate host=db' --data s3://bucket/curate",
+    "curate store copy 'ducklake:postgres:dbname=curate host=db' ../copies/monday",
+)
 
 
 @verb("gc", examples=["curate gc --dry-run", "curate gc"], exits=_CARES)
@@ -86,7 +91,7 @@ def backup_verb(
 def _back_up(invocation: Invocation, folder: Path, dry_run: bool) -> None:
     from curate.store.care.backup import back_up, plan_backup
 
-    store_folder = invocation.existing_store()
+    store_folder = invocation.existing_embedded_store("curate backup")
     backup = plan_backup(store_folder, folder) if dry_run else back_up(_to_copy(invocation), folder)
     _show(invocation, asdict(backup))
     if not dry_run:
@@ -98,17 +103,17 @@ def _restore(invocation: Invocation, backup: Path, dry_run: bool) -> None:
     from curate.store.care.erasure import erase_again, tombstones_of
 
     loaded, _ = invocation.load()
-    assert invocation.store_folder is not None
+    assert invocation.store_address is not None
+    hint = f"curate store copy {backup} '{invocation.store_address}'"
+    folder = embedded_folder(invocation.store_address, "curate backup --restore", hint)
     content = check_backup(backup)
     if dry_run:
         _show(invocation, asdict(content))
         return
-    erased = tombstones_of(invocation.store_folder)
-    aside = restore(
-        backup, invocation.store_folder, lease_timeout=loaded.settings.lease_timeout, command="curate backup --restore"
-    )
+    erased = tombstones_of(folder)
+    aside = restore(backup, folder, lease_timeout=loaded.settings.lease_timeout, command="curate backup --restore")
     again = erase_again(_writable(invocation), erased)
-    _show(invocation, {"store": invocation.store_folder, "commit_number": content.commit_number, "replaced": aside})
+    _show(invocation, {"store": folder, "commit_number": content.commit_number, "replaced": aside})
     if again:
         invocation.narrate(f"{again} items that had been erased since the backup were erased again")
     if aside is not None:
@@ -119,7 +124,7 @@ def _rebuild(invocation: Invocation, dry_run: bool) -> None:
     from curate.store.care.rebuild import rebuild_ledger
     from curate.store.manifest import read_manifest
 
-    folder = invocation.existing_store()
+    folder = invocation.existing_embedded_store("curate backup --rebuild")
     found = {"store": folder, "commit_number": read_manifest(folder).commit_number}
     if dry_run:
         _show(invocation, found)
@@ -163,7 +168,7 @@ def erase_verb(
 
     if not items and where is None:
         raise UsageError("name an item, or give --where", hint="curate erase ITEM --dry-run")
-    folder = invocation.existing_store()
+    folder = invocation.existing_embedded_store("curate erase")
     # The condition may name a person, and the record of runs keeps the command: without what was given to it.
     store = None if dry_run else _writable(invocation, command="curate erase")
     with Reader(folder) as reader:
@@ -239,6 +244,46 @@ _HEADINGS = {
 }
 
 
+@verb_group("store", examples=["curate store copy curate-store 'ducklake:postgres:dbname=curate'"])
+@pass_invocation
+def store_verb(invocation: Invocation) -> None:
+    """Move a store between the embedded file and DuckLake."""
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        raise UsageError("say what to do with it", hint="curate store copy FROM TO")
+
+
+@store_verb.command("copy", cls=Verb, examples=_COPIES, exits=_CARES)
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@setting_option("--data", "lake.data", metavar="PLACE", help="Where a new lake puts Parquet: a folder or s3://….")
+@dry_run_option()
+@pass_invocation
+def copy_verb(invocation: Invocation, source: str, target: str, dry_run: bool) -> None:
+    """Copy a whole store to an empty place, commit numbers and all.
+
+    FROM and TO are folders or addresses on DuckLake. Nothing is lost: every table is compared afterwards. Exports and
+    sources are no part of a store. Set `store` to TO to go on with the copy.
+    """
+    from curate.store.copy import copy_store, plan_copy
+
+    invocation.overrides.setdefault("store", source)
+    loaded, folder = invocation.load()
+    lake = loaded.settings.lake
+    places = [
+        store_address(
+            place if is_lake(place) else str(Path(place).absolute()), folder, folder=lake.folder, data=lake.data
+        )
+        for place in (source, target)
+    ]
+    timeout = loaded.settings.lease_timeout
+    counts = plan_copy(*places) if dry_run else copy_store(*places, lease_timeout=timeout)
+    _show(invocation, counts)
+    total = sum(counts.values())
+    said = f"{total} rows to copy; nothing was written" if dry_run else f"copied and compared {total} rows"
+    invocation.narrate(said if dry_run else f'{said}; to go on with the copy: store = "{target}"')
+
+
 def _show(invocation: Invocation, values: Mapping[str, Any]) -> None:
     if invocation.as_json:
         emit_json(values)
@@ -268,8 +313,8 @@ def _existing(invocation: Invocation) -> "Store":
     return _bare(invocation, invocation.existing_store())
 
 
-def _bare(invocation: Invocation, folder: Path) -> "Store":
+def _bare(invocation: Invocation, address: Address) -> "Store":
     from curate.store.store import Store
 
     loaded, _ = invocation.load()
-    return Store(folder, lease_timeout=loaded.settings.lease_timeout, command="curate care")
+    return Store(address, lease_timeout=loaded.settings.lease_timeout, command="curate care")

@@ -14,6 +14,7 @@ from typing import Literal
 from curate import __version__
 from curate.cli.invocation import Invocation
 from curate.errors import CurateError
+from curate.store.address import Address, LakeAddress
 
 State = Literal["ok", "missing", "broken", "note"]
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?")
@@ -81,10 +82,25 @@ def check_store(folder: Path, *, all_items: bool = False) -> Iterator[Finding]:
         yield from _check_integrity(folder, all_items)
 
 
-def _check_integrity(folder: Path, all_items: bool) -> Iterator[Finding]:
+def check_lake(address: LakeAddress, *, all_items: bool = False) -> Iterator[Finding]:
+    """Look at a store on DuckLake: whether its catalog answers, who writes, and what it holds."""
+    from curate.store.overview import newest_commit, writer
+
+    try:
+        number, holder = newest_commit(address), writer(address)
+    except CurateError as error:
+        yield Finding("store", "broken", f"{error.message}; {error.hint}")
+        return
+    yield Finding("store", "ok" if number else "missing", f"{address}" if number else f"{address}; curate run makes it")
+    yield Finding("writer", "note" if holder else "ok", str(holder or "nobody"))
+    if number:
+        yield from _check_integrity(address, all_items)
+
+
+def _check_integrity(address: Address, all_items: bool) -> Iterator[Finding]:
     from curate.store.care.integrity import SAMPLE, check_integrity
 
-    for check in check_integrity(folder, sample=None if all_items else SAMPLE):
+    for check in check_integrity(address, sample=None if all_items else SAMPLE):
         detail = f"{check.detail}; {check.remedy}" if check.remedy else check.detail
         yield Finding(check.what, "ok" if check.sound else "broken", detail)
 

@@ -5,11 +5,12 @@ from dataclasses import asdict
 
 import click
 
-from curate.cli.checkup import Finding, check_installation, check_project, check_store
+from curate.cli.checkup import Finding, check_installation, check_lake, check_project, check_store
 from curate.cli.invocation import Invocation
 from curate.cli.output import emit_json, emit_lines
 from curate.cli.verb import pass_invocation, verb
 from curate.console import table_lines
+from curate.store.address import LakeAddress
 
 
 @verb("config", examples=["curate config", "CURATE_ALIGN__TARGET=other.txt curate config", "curate config --json"])
@@ -42,8 +43,10 @@ def doctor_verb(invocation: Invocation, all_items: bool) -> int:
     that something is broken; what is only missing (an extra, a project) is not.
     """
     findings = [*check_installation(), *check_project(invocation)]
-    if invocation.store_folder:
-        findings += check_store(invocation.store_folder, all_items=all_items)
+    if isinstance(invocation.store_address, LakeAddress):
+        findings += check_lake(invocation.store_address, all_items=all_items)
+    elif invocation.store_address:
+        findings += check_store(invocation.store_address, all_items=all_items)
     _show(invocation, findings)
     broken = [finding for finding in findings if finding.state == "broken"]
     for finding in broken:

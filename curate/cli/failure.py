@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -67,8 +68,10 @@ def _interrupted(invocation: Invocation) -> InterruptedRunError:
 def _newest_commit(invocation: Invocation) -> str:
     from curate.store.manifest import read_manifest
 
+    address = invocation.store_address
     try:
-        manifest = read_manifest(invocation.store_folder) if invocation.store_folder else None
+        # A lake is not asked: whoever interrupts does not want to wait for it.
+        manifest = read_manifest(address) if isinstance(address, Path) else None
     except StoreError:
         manifest = None
     return f" (commit {manifest.commit_number}, {manifest.step})" if manifest and manifest.commit_number else ""

@@ -13,6 +13,7 @@ from curate.errors import ConfigurationError
 if TYPE_CHECKING:
     from curate.flows.project import Project
     from curate.settings import LoadedSettings, Settings
+    from curate.store.address import Address
     from curate.types import Progress
 
 
@@ -25,7 +26,14 @@ class Invocation:
     debug: bool = False
     quiet: bool = False
     overrides: dict[str, str] = field(default_factory=dict)
-    store_folder: Path | None = None
+    store_address: Address | None = None
+
+    @property
+    def store_folder(self) -> Path | None:
+        """The folder on this machine that belongs to the store: all of an embedded one, a lake's journal and such."""
+        from curate.store.address import local_folder
+
+        return None if self.store_address is None else local_folder(self.store_address)
 
     def find_project_file(self) -> Path | None:
         """Return the project's file; None where none is needed because a store is named.
@@ -51,26 +59,41 @@ class Invocation:
             ConfigurationError: no project, or a broken one.
         """
         from curate.settings import trace_settings
+        from curate.store.address import store_address
 
         file = self.find_project_file()
         folder = file.resolve().parent if file else Path.cwd()
         loaded = trace_settings(file, self.overrides)
-        self.store_folder = folder / Path(loaded.settings.store).expanduser()
+        lake = loaded.settings.lake
+        self.store_address = store_address(loaded.settings.store, folder, folder=lake.folder, data=lake.data)
         return loaded, folder
 
-    def existing_store(self) -> Path:
-        """Return the folder of a store that is there.
+    def existing_store(self) -> Address:
+        """Return the address of a store that is there.
 
         Raises:
-            ConfigurationError: nothing has been published there.
+            ConfigurationError: nothing has been committed there.
         """
-        from curate.store.manifest import read_manifest
+        from curate.store.overview import newest_commit
 
         self.load()
-        assert self.store_folder is not None
-        if not read_manifest(self.store_folder).commit_number:
-            raise ConfigurationError(f"there is nothing in the store {self.store_folder} yet", hint="curate run")
-        return self.store_folder
+        assert self.store_address is not None
+        if not newest_commit(self.store_address):
+            raise ConfigurationError(f"there is nothing in the store {self.store_address} yet", hint="curate run")
+        return self.store_address
+
+    def existing_embedded_store(self, what: str) -> Path:
+        """Return the folder of an embedded store that is there.
+
+        Raises:
+            ConfigurationError: nothing has been committed there, or it lies on DuckLake, where `what` cannot be done.
+        """
+        from curate.store.address import embedded_folder
+
+        self.load()
+        assert self.store_address is not None
+        embedded_folder(self.store_address, what, f"curate store copy '{self.store_address}' FOLDER")
+        return embedded_folder(self.existing_store(), what, "")
 
     def project(self, settings: Settings | None = None) -> Project:
         """Return the project, with other settings than its own where they are given."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ from curate.cli.invocation import Invocation
 from curate.cli.output import emit, emit_json, emit_lines
 from curate.cli.verb import pass_invocation, verb
 from curate.console import table_lines
+from curate.store.address import Address
 
 if TYPE_CHECKING:
     from curate.store.manifest import Manifest
@@ -40,23 +40,21 @@ def as_of(commit_number: int, committed_at: str) -> str:
 def status_verb(invocation: Invocation) -> None:
     """Show what the store holds, how old it is and who writes to it; never waits.
 
-    It reads the manifest of the published snapshot, which a writer never locks.
+    It reads the manifest of the published snapshot, which a writer never locks; on a lake, the newest commit.
     """
-    from curate.store.lease import holder
-    from curate.store.manifest import read_manifest
+    from curate.store.overview import overview, writer
 
     invocation.load()
-    folder = invocation.store_folder
-    assert folder is not None
-    manifest, writer = read_manifest(folder), holder(folder)
+    address = invocation.store_address
+    assert address is not None
+    manifest, holder = overview(address), writer(address)
     if invocation.as_json:
-        emit_json(_status_object(folder, manifest) | {"holder": writer})
+        emit_json(_status_object(address, manifest) | {"holder": holder})
         return
-    emit(f"store   {folder}")
+    emit(f"store   {address}")
     emit(f"commit  {_commit_line(manifest)}")
-    emit(f"writer  {writer or 'nobody'}")
-    counts = {name: manifest.rows(name) for name in manifest.tables if manifest.rows(name)}
-    rows = [*manifest.figures.items(), *counts.items()]
+    emit(f"writer  {holder or 'nobody'}")
+    rows = [*manifest.figures.items(), *manifest.counts().items()]
     if rows:
         emit("")
         emit_lines(table_lines(("what", "count"), rows))
@@ -64,16 +62,16 @@ def status_verb(invocation: Invocation) -> None:
         invocation.narrate("next: curate run")
 
 
-def _status_object(folder: Path, manifest: "Manifest") -> dict[str, Any]:
+def _status_object(address: Address, manifest: "Manifest") -> dict[str, Any]:
     age = _age(manifest.committed_at, datetime.now(UTC)) if manifest.committed_at else None
     return {
-        "store": str(folder),
+        "store": str(address),
         "commit_number": manifest.commit_number,
         "committed_at": manifest.committed_at,
         "age_seconds": age,
         "step": manifest.step,
-        "figures": manifest.figures,
-        "tables": {name: manifest.rows(name) for name in manifest.tables},
+        "figures": dict(manifest.figures),
+        "tables": manifest.counts(),
     }
 
 

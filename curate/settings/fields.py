@@ -41,6 +41,15 @@ def is_path(field: FieldInfo) -> bool:
     return any(isinstance(mark, PathMark) for mark in field.metadata)
 
 
+def is_address(text: str) -> bool:
+    """Whether a value of such a setting is no path after all, but the address of a lake or of object storage.
+
+    >>> [is_address(text) for text in ("s3://bucket/lake", "ducklake:postgres:dbname=curate", "a/b")]
+    [True, True, False]
+    """
+    return "://" in text or text.startswith("ducklake:")
+
+
 def key_path(location: Location) -> str:
     """Write a location inside the settings for a person.
 

@@ -16,6 +16,7 @@ from curate.settings.checks import check_settings
 from curate.settings.fields import (
     ENVIRONMENT_PREFIX,
     environment_name,
+    is_address,
     is_path,
     list_keys,
     scalar_fields,
@@ -111,7 +112,7 @@ def _given(overrides: Mapping[str, str], environment: Mapping[str, str]) -> Iter
 def _parse(text: str, field: FieldInfo, folder: Path) -> Any:
     """Read a value from outside the file: text stays text, anything else is written as in TOML."""
     if is_path(field):
-        return relative_to_project(text, folder) if text else text
+        return relative_to_project(text, folder) if text and not is_address(text) else text
     if field.annotation is str:
         return text
     try:

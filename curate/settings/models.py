@@ -274,6 +274,17 @@ class LineageSettings(Section):
     timeout: Seconds = 5.0
 
 
+class LakeSettings(Section):
+    """What belongs to a store on DuckLake, whose address `store` is: `ducklake:postgres:dbname=…`.
+
+    `data` is where Parquet goes when the lake is made: a folder, or `s3://bucket/folder` ("" = `data` inside `folder`).
+    `folder` is where this machine keeps the journal and the checkpoints.
+    """
+
+    folder: FilledPath = "curate-lake"
+    data: ProjectPath = ""
+
+
 class Settings(Section):
     """All settings of a project, named as in `curate.toml`; relative paths are relative to that file."""
 
@@ -292,6 +303,7 @@ class Settings(Section):
     schedule: ScheduleSettings = ScheduleSettings()
     watch: WatchSettings = WatchSettings()
     lineage: LineageSettings = LineageSettings()
+    lake: LakeSettings = LakeSettings()
 
     def as_mapping(self) -> dict[str, Any]:
         """Return all values as plain dictionaries and lists, for JSON."""

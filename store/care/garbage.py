@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from curate.store import publish as publishing
+from curate.store.address import LakeAddress
 from curate.store.checkpoints import CHECKPOINT_FOLDER, saving_checkpoints
 from curate.store.database import LEDGER_FILE, idle_bytes, open_ledger, rewrite_ledger
 from curate.store.journal import JOURNAL_FOLDER, Journal
@@ -50,6 +51,10 @@ def find_garbage(store: Store, exports: Path | None = None) -> list[Garbage]:
         StoreBusyError: the lease was not to be had.
         StoreError: the ledger or the manifest is damaged.
     """
+    if isinstance(store.address, LakeAddress):
+        from curate.store.care.lake_garbage import find_lake_garbage
+
+        return find_lake_garbage(store, exports)
     with store.maintenance():
         manifest = read_manifest(store.folder)
         merging = [found for table in TABLES if (found := _mergeable(store.folder, manifest, table))]
@@ -67,6 +72,10 @@ def collect_garbage(store: Store, exports: Path | None = None) -> list[Garbage]:
         StoreBusyError: the lease was not to be had.
         StoreError: the ledger or the manifest is damaged.
     """
+    if isinstance(store.address, LakeAddress):
+        from curate.store.care.lake_garbage import collect_lake_garbage
+
+        return collect_lake_garbage(store, exports)
     freed = [found for table in TABLES if (found := _merge_small(store, table))]
     with store.maintenance():
         for entry, path in _removable(store, exports):
@@ -113,10 +122,10 @@ def _removable(store: Store, exports: Path | None) -> Iterator[tuple[Garbage, Pa
     yield from _segments(folder)
     yield from _unfinished(folder, exports)
     with open_ledger(folder, timeout=store.lease_timeout) as connection:
-        named = _named_checkpoints(connection)
+        named = {str(name) for (name,) in connection.execute(named_checkpoints_query()).fetchall()}
         drained = _drained(connection, folder)
         idle = idle_bytes(connection, folder)
-    yield from _checkpoints(folder, named)
+    yield from unnamed_checkpoints(folder, named)
     if drained:
         size = (folder / JOURNAL_FOLDER / "requests.jsonl").stat().st_size
         entry = Garbage("answers", "journal", size, f"{len(drained)} answers that a commit holds")
@@ -139,20 +148,26 @@ def _segments(folder: Path) -> Iterator[tuple[Garbage, Path]]:
 def _unfinished(folder: Path, exports: Path | None) -> Iterator[tuple[Garbage, Path]]:
     under_lease = [*folder.glob(".*.partial*"), *(folder / PUBLISHED_FOLDER).glob("*.partial")]
     under_lease += [*(folder / PUBLISHED_FOLDER).glob(".*.partial"), *folder.glob(f"{LEDGER_FILE}.tmp")]
-    elsewhere = [*(folder / CHECKPOINT_FOLDER).glob(".*.partial"), *(folder / JOURNAL_FOLDER).glob(".*.partial")]
-    if exports is not None:
-        elsewhere += [*exports.glob(".*.partial"), *exports.glob(".*.replaced")]
-    for path in sorted({*under_lease, *(path for path in elsewhere if _is_untouched(path))}):
+    for path in sorted({*under_lease, *untouched_unfinished(folder, exports)}):
         yield Garbage("unfinished file", path.name, _size(path), "whoever wrote it was stopped"), path
 
 
-def _named_checkpoints(connection: duckdb.DuckDBPyConnection) -> set[str]:
+def untouched_unfinished(folder: Path, exports: Path | None) -> Iterator[Path]:
+    """Yield what was begun without the lease and has lain untouched since."""
+    elsewhere = [*(folder / CHECKPOINT_FOLDER).glob(".*.partial"), *(folder / JOURNAL_FOLDER).glob(".*.partial")]
+    if exports is not None:
+        elsewhere += [*exports.glob(".*.partial"), *exports.glob(".*.replaced")]
+    yield from filter(_is_untouched, elsewhere)
+
+
+def named_checkpoints_query() -> str:
+    """The question for every checkpoint that some row names."""
     columns = [(t.name, name) for t in TABLES for name in t.names if name in ("checkpoint", "parent")]
-    query = " UNION ".join(f'SELECT "{name}" FROM "{table}"' for table, name in columns)
-    return {str(name) for (name,) in connection.execute(query).fetchall()}
+    return " UNION ".join(f'SELECT "{name}" AS checkpoint FROM "{table}"' for table, name in columns)
 
 
-def _checkpoints(folder: Path, named: set[str]) -> Iterator[tuple[Garbage, Path]]:
+def unnamed_checkpoints(folder: Path, named: set[str]) -> Iterator[tuple[Garbage, Path]]:
+    """Yield the checkpoints that no row names and that have lain untouched."""
     for path in sorted((folder / CHECKPOINT_FOLDER).glob("[!.]*.*")):
         if path.name.partition(".")[0] not in named and _is_untouched(path):
             yield Garbage("checkpoint", path.name, _size(path), "no row names it"), path
@@ -173,8 +188,14 @@ def _remove(store: Store, entry: Garbage, path: Path) -> None:
         Journal(store.folder).forget(keys)
     elif entry.kind == "ledger blocks":
         rewrite_ledger(store.folder, timeout=store.lease_timeout)
-    elif entry.kind == "checkpoint":
-        with saving_checkpoints(store.folder):
+    else:
+        remove_leftover(store.folder, entry, path)
+
+
+def remove_leftover(folder: Path, entry: Garbage, path: Path) -> None:
+    """Delete what was found in a store's folder; a checkpoint that is being saved again stays."""
+    if entry.kind == "checkpoint":
+        with saving_checkpoints(folder):
             if _is_untouched(path):
                 path.unlink(missing_ok=True)
     elif path.is_dir():

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import CurateError, StoreBusyError
+from curate.store.address import Address, LakeAddress, local_folder
 from curate.store.care.erasure import KEPT_TABLES, PLAN_FILE
 from curate.store.checkpoints import CHECKPOINT_FOLDER
 from curate.store.database import LEDGER_FILE, RESTORE_HINT, read_ledger
@@ -31,6 +32,7 @@ SAMPLE = 1_000
 _ROWS = 500
 _ANEW = f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew"
 _SUPPORT = f"where the ledger differs too, {_ANEW}; else curate backup --restore FOLDER, and tell us"
+_LOST = "put the missing files back; what else holds them is a copy (curate store copy)"
 _DOCTOR = "curate doctor"
 
 
@@ -44,25 +46,27 @@ class Check:
     remedy: str = ""
 
 
-def check_integrity(folder: Path, *, sample: int | None = SAMPLE, timeout: float = 5.0) -> Iterator[Check]:
-    """Check the store in `folder`; `sample` items have their ids computed anew, None means all.
+def check_integrity(address: Address, *, sample: int | None = SAMPLE, timeout: float = 5.0) -> Iterator[Check]:
+    """Check a store; `sample` items have their ids computed anew, None means all.
 
     With None, or where something is wrong, the ledger's rows are compared with the published ones, which reads both as
     a whole. `timeout` bounds the wait for the lease. Memory: one batch of items, and DuckDB's for counting.
     """
-    if (folder / PLAN_FILE).exists():
+    embedded = not isinstance(address, LakeAddress)
+    if embedded and (local_folder(address) / PLAN_FILE).exists():
         yield Check("erasure", False, "one was begun and not finished", "curate gc")
     try:
-        with Reader(folder) as reader:
-            segments = _segments(reader, whole=sample is None)
-            yield segments
-            if segments.sound:
+        with Reader(address) as reader:
+            pieces = _segments(reader, whole=sample is None) if embedded else _files(reader)
+            yield pieces
+            if pieces.sound:
                 found = [*(check(reader) for check in _CHECKS), _items(reader, sample)]
                 yield from found
-                # Where something is wrong, row by row: that tells whether only what is published is damaged.
-                yield _ledger(reader, timeout, rows=sample is None or not all(check.sound for check in found))
+                if embedded:
+                    # Where something is wrong, row by row: that tells whether only what is published is damaged.
+                    yield _ledger(reader, timeout, rows=sample is None or not all(check.sound for check in found))
     except CurateError as error:
-        yield Check("published", False, error.message, error.hint)
+        yield Check("published" if embedded else "lake", False, error.message, error.hint)
 
 
 def _segments(reader: Reader, *, whole: bool) -> Check:
@@ -86,6 +90,16 @@ def _rows_of(segment: Path, whole: bool) -> int:
         return int(pq.read_metadata(segment).num_rows)
     with pq.ParquetFile(segment, page_checksum_verification=True) as file:
         return sum(batch.num_rows for batch in file.iter_batches(_ROWS))
+
+
+def _files(reader: Reader) -> Check:
+    """Every file of a lake's tables can be read; a column of each is."""
+    for table in TABLES:
+        try:
+            reader.query(f'SELECT sum(hash(run_id)) FROM "{table.name}"')
+        except CurateError as error:
+            return Check("files", False, f"{table.name}: {error.message}", _LOST)
+    return Check("files", True, f"of {len(TABLES)} tables, {sum(reader.manifest.counts().values())} rows")
 
 
 def _commits(reader: Reader) -> Check:

@@ -213,10 +213,10 @@ class TestRebuilding:
     def test_a_sound_ledger_loses_nothing_that_was_not_published(
         self, store: Store, make: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from curate.store import store as store_module
+        from curate.store import batch
 
         with monkeypatch.context() as patch:
-            patch.setattr(store_module, "publish", lambda *arguments, **options: None)
+            patch.setattr(batch, "publish", lambda *arguments, **options: None)
             store.commit(Write("ingest", {"items": make.items(make.ids(1))}))
         rebuild_ledger(store)
         with store.reader() as reader:

@@ -188,10 +188,10 @@ class TestLedger:
         assert "curate annotate" in details["ledger"]
 
     def test_a_crash_before_publishing_is_no_damage(self, full_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from curate.store import batch as store_module
+        from curate.store import batch
         from curate.store.write import CursorMove, Write
 
-        monkeypatch.setattr(store_module, "publish", lambda *arguments, **options: None)
+        monkeypatch.setattr(batch, "publish", lambda *arguments, **options: None)
         Store.open(full_store, create=True).commit(Write("x", cursors=[CursorMove("c", "", "", "1")]))
         details = {check.what: check.detail for check in check_integrity(full_store)}
         assert "ends at commit 4, published is 3" in details["ledger"]

@@ -1,0 +1,83 @@
+"""One commit of a store as tables to ask: what an embedded store and a lake each show in their own way."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import duckdb
+
+from curate.store.address import Address, LakeAddress
+from curate.store.manifest import Manifest
+
+DERIVED_VIEWS = (
+    """
+    CREATE VIEW latest_decisions AS
+    SELECT item_id, step, action, reason, commit_number FROM decisions
+    QUALIFY row_number() OVER (PARTITION BY item_id, step ORDER BY commit_number DESC, action, reason) = 1""",
+    """
+    CREATE VIEW dropped AS
+    SELECT item_id, arg_min(reason, (commit_number, step)) AS reason, arg_min(step, (commit_number, step)) AS step
+    FROM latest_decisions WHERE action = 'drop' GROUP BY item_id""",
+    """
+    CREATE VIEW cursor_positions AS
+    SELECT consumer, key, arg_max(position, commit_number) AS position FROM cursors GROUP BY ALL""",
+)
+"""What the tables say now, for a user's questions as for curate's own."""
+
+
+class CommitView(Protocol):
+    """A store at one commit; the tables of the schema and `DERIVED_VIEWS` are the connection's views."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    @property
+    def commit_number(self) -> int:
+        """The commit that is shown."""
+        ...
+
+    @property
+    def committed_at(self) -> str:
+        """When it was made (ISO 8601)."""
+        ...
+
+    @property
+    def manifest(self) -> Manifest:
+        """The rows of each table, running sums, and the segments where there are any."""
+        ...
+
+    def sound(self) -> AbstractContextManager[None]:
+        """Explain within the block what is missing or damaged.
+
+        Raises:
+            StoreError: something is.
+        """
+        ...
+
+    def confined_cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own for a user's question, which reaches the store's tables and no other file."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the commit."""
+        ...
+
+
+def open_commit_view(address: Address) -> CommitView:
+    """Show the newest commit of a store; never waits for a writer.
+
+    Raises:
+        StoreError: what is published is damaged.
+        MissingExtraError: the store lies on DuckLake, and what that needs is not installed.
+        ServiceError: the lake's catalog cannot be reached.
+    """
+    if isinstance(address, LakeAddress):
+        from curate.store.lake.view import LakeView
+
+        return LakeView(address)
+    from curate.store.published import PublishedView
+
+    return PublishedView(address)
+
+
+def quoted(text: str) -> str:
+    """Write a text as SQL does, for statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"

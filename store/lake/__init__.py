@@ -1,0 +1,1 @@
+"""The store on DuckLake: Parquet on shared or object storage, the catalog in PostgreSQL, many writers at once."""

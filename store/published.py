@@ -1,0 +1,123 @@
+"""What an embedded store has published: an in-memory DuckDB over immutable Parquet segments; it waits for no writer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from curate.errors import StoreError
+from curate.store.commit_view import DERIVED_VIEWS, quoted
+from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
+from curate.store.pins import pin_manifest
+from curate.store.schema import TABLES, Table
+
+_DAMAGE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError)
+
+
+class PublishedView:
+    """The published segments of the store in `folder` at one commit, which is pinned until this is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._store_folder = folder
+        self._folder = folder / PUBLISHED_FOLDER
+        self._confined = False
+        self._pin = pin_manifest(folder)
+        self.connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+        self.connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        try:
+            with self.sound():
+                for table in TABLES:
+                    self._create_view(table)
+                for statement in DERIVED_VIEWS:
+                    self.connection.execute(statement)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is published at the commit that this shows."""
+        return self._pin.manifest
+
+    @property
+    def commit_number(self) -> int:
+        """The commit that is shown."""
+        return self.manifest.commit_number
+
+    @property
+    def committed_at(self) -> str:
+        """When it was made (ISO 8601)."""
+        return self.manifest.committed_at
+
+    @contextmanager
+    def sound(self) -> Iterator[None]:
+        """Explain within the block what is missing or damaged."""
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            # DuckDB has no class of its own for a torn Parquet page: then it raises the root of them all.
+            if isinstance(error, _DAMAGE) or type(error) is duckdb.Error:
+                raise self._damaged(error) from error
+            raise
+
+    def confined_cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection for a user's question, which reaches the published folder and no other file."""
+        if not self._confined:
+            self.connection.execute(f"SET allowed_directories = [{quoted(str(self._folder))}]")
+            self.connection.execute("SET enable_external_access = false")
+            self._confined = True
+        return self.connection.cursor()
+
+    def close(self) -> None:
+        """Close the in-memory database and let go of what was read."""
+        self.connection.close()
+        self._pin.close()
+
+    def _create_view(self, table: Table) -> None:
+        segments = self.manifest.tables.get(table.name, ())
+        if not segments:
+            self.connection.execute(table.create_statement())
+            return
+        files = ", ".join(quoted(str(self._folder / segment.file)) for segment in segments)
+        try:
+            self.connection.execute(_view(table, f"[{files}]"))
+        except duckdb.BinderException:
+            self.connection.execute(_view_of_older_segments(table, f"[{files}]"))
+
+    def _damaged(self, error: Exception) -> StoreError:
+        if self._was_replaced():
+            return StoreError(
+                f"what commit {self.commit_number} had published is gone: items were erased, or the store was replaced",
+                unchanged="the store is sound",
+                hint="run the command again",
+            )
+        return StoreError(
+            f"a published segment cannot be read: {str(error).splitlines()[0]}",
+            unchanged="the ledger itself was not touched",
+            hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
+        )
+
+    def _was_replaced(self) -> bool:
+        """Whether a segment is missing that the store does not name any more."""
+        named = _files(read_manifest(self._store_folder))
+        return any(not (self._folder / file).exists() for file in _files(self.manifest) - named)
+
+
+def _files(manifest: Manifest) -> set[str]:
+    return {segment.file for segments in manifest.tables.values() for segment in segments}
+
+
+def _view(table: Table, files: str) -> str:
+    columns = ", ".join(f'"{name}"' for name in table.schema.names)
+    # A folder named like a column (source=web) above the store must not become that column's value.
+    return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet({files}, hive_partitioning = false)'
+
+
+def _view_of_older_segments(table: Table, files: str) -> str:
+    """A view of segments of which the first were written before a column came; what they lack is null."""
+    columns = ", ".join(f'"{name}"' for name in table.schema.names)
+    return f"""
+        CREATE VIEW "{table.name}" AS SELECT {columns} FROM (
+            FROM read_parquet({files}, hive_partitioning = false, union_by_name = true)
+            UNION ALL BY NAME SELECT {", ".join(table.nulls().values())} WHERE false)"""

@@ -1,0 +1,104 @@
+"""The verbs over a store on DuckLake: those that look, clean and move, and those that say what they cannot do."""
+
+import pytest
+
+pytestmark = pytest.mark.timeout(400)
+TOML = """
+[[source]]
+name = "inbox"
+path = "inbox"
+
+[[snapshot]]
+name = "texts"
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, call):
+    """A project with an embedded store of thirty texts and a snapshot; it is the working folder."""
+    folder = tmp_path / "project"
+    (folder / "inbox").mkdir(parents=True)
+    for number in range(30):
+        (folder / "inbox" / f"{number:02d}.txt").write_text(f"A text of number {number}")
+    (folder / "curate.toml").write_text(TOML)
+    monkeypatch.chdir(folder)
+    for verb in ("ingest", "snapshot"):
+        assert call(verb).code == 0
+    return folder
+
+
+@pytest.fixture
+def lake(project, make_lake, call, monkeypatch):
+    """The store copied to a lake, which is the project's store from then on."""
+    address = str(make_lake())
+    planned = call("store", "copy", "curate-store", address, "--dry-run", "--json")
+    assert planned.objects[0]["items"] == 30
+    assert "nothing was written" in planned.err
+    copied = call("store", "copy", "curate-store", address, "--json")
+    assert copied.objects == planned.objects
+    assert f'store = "{address}"' in copied.err
+    monkeypatch.setenv("CURATE_STORE", address)
+    return address
+
+
+def test_the_verbs_over_a_lake(lake, call, project, postgres, monkeypatch):
+    [status] = call("status", "--json").objects
+    assert (status["store"], status["holder"]) == (lake, None)
+    assert status["tables"]["items"] == status["figures"]["items:text"] == 30
+    assert f"store   {lake}" in call("status").out
+    assert call("sql", "SELECT count(*) AS n FROM snapshot_items", "--json").objects == [{"n": 30}]
+    item = call("sql", "SELECT item_id FROM items LIMIT 1", "--json").objects[0]["item_id"]
+    [why] = call("why", item[:12], "--json").objects
+    assert why["item"]["item_id"] == item
+    assert [row["number"] for row in call("snapshot", "list", "--json").objects] == [1]
+    assert call("ingest").code == call("snapshot").code == 0
+    assert [row["number"] for row in call("snapshot", "list", "--json").objects] == [1]
+    (project / "inbox" / "new.txt").write_text("One more text")
+    assert call("ingest").code == 0
+    assert call("sql", "SELECT max(commit_number) AS n FROM items", "--json").objects == [
+        {"n": status["commit_number"] + 1}
+    ]
+
+    assert call("gc", "--dry-run").code == 0
+    assert call("gc").code == 0
+    doctor = call("doctor", "--json")
+    assert doctor.code == 0, doctor.out
+    states = {row["what"]: row["state"] for row in doctor.objects}
+    assert {states[what] for what in ("store", "files", "commits", "keys", "items", "snapshots")} == {"ok"}
+    back = call("store", "copy", lake, "back", "--json")
+    assert back.objects[0]["items"] == 31
+    assert call("sql", "SELECT count(*) AS n FROM items", "--store", "back", "--json").objects == [{"n": 31}]
+    for result in (doctor, back, call("config"), call("status", "--debug")):
+        assert postgres.password not in result.out + result.err
+
+
+def test_what_a_lake_cannot_do_is_said(lake, call, tmp_path):
+    refused = {
+        "curate backup": call("backup", tmp_path / "backup"),
+        "curate backup --restore": call("backup", "--restore", tmp_path),
+        "curate backup --rebuild": call("backup", "--rebuild"),
+        "curate erase": call("erase", "abc", "--yes"),
+    }
+    for what, result in refused.items():
+        assert result.code == 3
+        assert f"error: {what} is for the embedded store only" in result.err
+        assert "next: curate store copy" in result.err
+    taken = call("store", "copy", "curate-store", lake)
+    assert taken.code == 2
+    assert "is there already" in taken.err
+
+
+def test_a_catalog_that_does_not_answer(project, call):
+    address = "ducklake:postgres:dbname=x host=127.0.0.1 port=1"
+    pytest.importorskip("duckdb_extension_ducklake", reason="the packages of curate[lake] are not installed")
+    asked = call("status", "--store", address)
+    assert asked.code == 7
+    assert "PostgreSQL does not answer" in asked.err
+    assert call("doctor", "--store", address).code == 4
+
+
+def test_a_password_in_the_address_is_refused(project, call):
+    asked = call("status", "--store", "ducklake:postgres:dbname=x password=hunter2")
+    assert asked.code == 3
+    assert "PGPASSWORD" in asked.err
+    assert "hunter2" not in asked.out + asked.err

@@ -1,0 +1,213 @@
+"""The walk over a lake: the same rows as over an embedded store, by one process or by four at once, killed or not."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from curate.flows.project import Project
+from curate.flows.sequence import run_sequence
+from curate.flows.steps import STEPS, annotate, ingest
+from curate.flows.steps.base import ItemWork
+from curate.settings import load_settings
+from curate.store.address import LakeAddress
+from curate.store.comparison import differences
+from curate.store.reader import Reader
+from curate.types import SilentProgress
+
+Make = Callable[..., Path]
+Lakes = Callable[..., LakeAddress]
+Start = Callable[..., "subprocess.Popen[str]"]
+SMALL = """
+[[source]]
+name = "notes"
+path = "inbox"
+label = "place"
+attribute = "place"
+
+[protocol]
+name = "notes"
+version = "1"
+
+[[protocol.attribute]]
+name = "kind"
+question = "What is it about?"
+values = ["weather", "sea"]
+
+[[annotator]]
+name = "patterns"
+kind = "rule"
+rules = [
+  { attribute = "kind", value = "weather", pattern = "wind" },
+  { attribute = "kind", value = "sea", pattern = "wave" },
+]
+"""
+ROWS = 8
+TEXTS = 24
+BATCHES = """
+    import os, signal, sys
+    from contextlib import nullcontext
+    from pathlib import Path
+    from curate.flows.project import Project
+    from curate.flows.steps import STEPS, annotate, base, ingest
+    from curate.settings import load_settings
+    from curate.store import write
+    from curate.store.lake.turns import Turns
+    from curate.types import SilentProgress
+
+    ingest.BATCH_ROWS = ingest.PART_ROWS = 8
+    annotate.ItemWork = lambda *given, **named: base.ItemWork(*given, **{**named, "rows": 8})
+    project = Project(Path(sys.argv[1]), load_settings(Path(sys.argv[1]) / "curate.toml"), "test")
+    steps = [step for step in STEPS if step.name in ("ingest", "annotate")]
+"""
+AT_ONCE = (
+    BATCHES
+    + """
+    if sys.argv[2] == "fences alone":
+        Turns.take = lambda self: nullcontext()
+    project.store
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for step in steps:
+        step.run(project, SilentProgress())
+"""
+)
+KILLED = (
+    BATCHES
+    + """
+    places = {"in the transaction": (write._Transaction, "_add_commit"), "after it": (Turns, "_released")}
+    owner, name = places[sys.argv[2]]
+    inner, calls = getattr(owner, name), []
+
+    def killing(*arguments):
+        calls.append(name)
+        if len(calls) == int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return inner(*arguments)
+
+    setattr(owner, name, killing)
+    for step in steps:
+        step.run(project, SilentProgress())
+"""
+)
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture
+def small_project(tmp_path: Path) -> Path:
+    """A project of texts in three files, of which each is a batch."""
+    folder = tmp_path / "project"
+    (folder / "inbox").mkdir(parents=True)
+    for file in range(0, TEXTS, ROWS):
+        texts = [("the wind" if n % 2 else "a wave") + f" of number {n}" for n in range(file, file + ROWS)]
+        lines = [json.dumps({"text": text, "place": "hill" if "wind" in text else "coast"}) for text in texts]
+        (folder / "inbox" / f"{file:02d}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "curate.toml").write_text(SMALL, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def undisturbed(small_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The embedded store that one process fills from the project in the same small batches."""
+    monkeypatch.setattr(ingest, "BATCH_ROWS", ROWS)
+    monkeypatch.setattr(ingest, "PART_ROWS", ROWS)
+    monkeypatch.setattr(annotate, "ItemWork", lambda *given, **named: ItemWork(*given, **{**named, "rows": ROWS}))
+    project = Project(small_project, load_settings(small_project / "curate.toml"), "test")
+    for step in STEPS:
+        if step.name in ("ingest", "annotate"):
+            step.run(project, SilentProgress())
+    return small_project / "curate-store"
+
+
+@pytest.fixture
+def start(small_project: Path) -> Iterator[Start]:
+    """Start Python on a script in the project, with its store on a lake; who is alive after the test is killed."""
+    children: list[subprocess.Popen[str]] = []
+
+    def start(script: str, lake: LakeAddress, *arguments: object) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-c", dedent(script), str(small_project), *map(str, arguments)]
+        environment = {**os.environ, "CURATE_STORE": str(lake)}
+        pipe = subprocess.PIPE
+        children.append(subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def unlike(one: Path, other: LakeAddress, *, commits: bool) -> list[str]:
+    with Reader(one) as first, Reader(other) as second:
+        return differences(first, second, commits=commits)
+
+
+@pytest.mark.parametrize("guard", ["fences alone", pytest.param("turns and fences", marks=pytest.mark.slow)])
+def test_four_processes_at_once_lose_nothing_and_do_nothing_twice(
+    undisturbed: Path, make_lake: Lakes, start: Start, guard: str
+) -> None:
+    lake = make_lake()
+    children = [start(AT_ONCE, lake, guard) for _ in range(4)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    assert [child.wait() for child in children] == [0] * 4
+    found = unlike(undisturbed, lake, commits=False)
+    # Who took which turn shows in the commits and in where a cursor stands, and nowhere else.
+    assert not [line for line in found if not line.startswith(("commits", "cursors"))]
+    with Reader(lake) as reader:
+        numbers = reader.query("SELECT commit_number FROM commits ORDER BY 1")["commit_number"].to_pylist()
+        assert numbers == list(range(1, 2 * TEXTS // ROWS + 1))
+
+
+@pytest.mark.parametrize(
+    ("place", "batch"),
+    [
+        ("in the transaction", 2),
+        pytest.param("in the transaction", 5, marks=pytest.mark.slow),
+        pytest.param("after it", 2, marks=pytest.mark.slow),
+        pytest.param("after it", 5, marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_writer_leaves_what_it_had_committed(
+    undisturbed: Path, make_lake: Lakes, start: Start, place: str, batch: int
+) -> None:
+    lake = make_lake()
+    assert start(KILLED, lake, place, batch).wait() == -signal.SIGKILL
+    done = batch - (place == "in the transaction")
+    with Reader(lake) as reader:
+        assert reader.commit_number == reader.manifest.rows("commits") == done
+    assert start(KILLED, lake, place, 10_000).wait() == 0
+    assert unlike(undisturbed, lake, commits=True) == []
+
+
+def test_the_whole_walk_gives_the_same_rows(make_project: Make, make_lake: Lakes, postgres: Any) -> None:
+    embedded = make_project("embedded")
+    folder = Path(shutil.copytree(embedded, embedded.parent / "beside"))
+    lake = make_lake()
+    for project_folder, overrides in ((embedded, {}), (folder, {"store": str(lake)})):
+        project = Project(project_folder, load_settings(project_folder / "curate.toml", overrides), "test")
+        run_sequence(project, SilentProgress())
+    assert unlike(embedded / "curate-store", lake, commits=True) == []
+    for name in ("like-target", "digits"):
+        one, other = (place / "exports" / name / "manifest.json" for place in (embedded, folder))
+        assert json.loads(one.read_text())["content_hash"] == json.loads(other.read_text())["content_hash"]
+    project = Project(folder, load_settings(folder / "curate.toml", {"store": str(lake)}), "test")
+    assert all(report.idle for report in run_sequence(project, SilentProgress()))
+    assert all(step.plan(project, SilentProgress()).to_do == 0 for step in STEPS if step.name in ("ingest", "annotate"))
+    assert postgres.password not in postgres.dump(lake.catalog.split()[0].partition("=")[2])
+    assert not [
+        path for path in folder.rglob("*") if path.is_file() and postgres.password.encode() in path.read_bytes()
+    ]
