@@ -139,6 +139,7 @@ def ingest(file: Path, folder: Path) -> None:
 def raw(file: Path, folder: Path, after: str = "") -> None:
     """Make the same rows with SQL, in a new file."""
     with duckdb.connect(str(folder / "raw.duckdb")) as connection:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(_RAW.replace("$file", str(file)))
         connection.execute(after.replace("$folder", str(folder)))
 
@@ -148,6 +149,7 @@ def differences(place: Place) -> int:
     published = place.folder / "curate" / "curate-store" / PUBLISHED_FOLDER
     count = 0
     with duckdb.connect(str(place.folder / "raw" / "raw.duckdb"), read_only=True) as connection:
+        connection.execute("SET enable_progress_bar = false")
         for table, columns in (("items", _ITEMS), ("origins", _ORIGINS)):
             ours = f"SELECT {', '.join(columns)} FROM read_parquet('{published}/{table}-*.parquet')"
             theirs = f"SELECT {', '.join(columns)} FROM {table}"
