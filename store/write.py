@@ -222,7 +222,7 @@ class _Transaction:
         keys = batch.select(entry.key)
         if entry.name in _BORN_WITH_ITEMS and self.new_items is not None:
             keys = keys.filter(pc.invert(pc.is_in(keys["item_id"], value_set=self.new_items.combine_chunks())))
-        if not len(keys) or self.connection.execute(f'FROM "{entry.name}" LIMIT 1').fetchone() is None:
+        if not len(keys) or not self.connection.execute(f'SELECT 1 FROM "{entry.name}" LIMIT 1').fetchall():
             return keys.slice(0, 0)
         self.connection.register("batch", keys)
         found = read_rows(self.connection, _known_keys(entry))
