@@ -63,10 +63,6 @@ def read_manifest(folder: Path) -> Manifest:
         content = (folder / PUBLISHED_FOLDER / MANIFEST_FILE).read_bytes()
     except FileNotFoundError:
         return Manifest()
-    except NotADirectoryError as error:
-        raise ConfigurationError(
-            f"the store {folder.name!r} is no folder", hint="name another with --store, or with store in curate.toml"
-        ) from error
     except OSError as error:
         raise damaged_manifest(folder, error) from error
     return manifest_from(content, folder)
@@ -84,8 +80,11 @@ def manifest_from(content: bytes, folder: Path) -> Manifest:
         raise damaged_manifest(folder, error) from error
 
 
-def damaged_manifest(folder: Path, error: Exception) -> StoreError:
-    """Return the error that says so."""
+def damaged_manifest(folder: Path, error: Exception) -> StoreError | ConfigurationError:
+    """Return the error that says so, or that the store is a file."""
+    if isinstance(error, NotADirectoryError):
+        hint = "name another with --store, or with store in curate.toml"
+        return ConfigurationError(f"the store {folder.name!r} is no folder", hint=hint)
     return StoreError(
         f"the published snapshot's {MANIFEST_FILE} in {folder.name!r} is damaged: {error}",
         unchanged="the ledger itself is a different file and was not touched",

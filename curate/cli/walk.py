@@ -51,6 +51,7 @@ def run_verb(invocation: Invocation, dry_run: bool) -> int:
     try:
         if dry_run:
             show_plans(invocation, [step.plan(project, progress) for step in STEPS])
+            invocation.narrate("each step counts what is there now, without what the steps before it would bring")
             return 0
         reports = run_sequence(project, progress, [_Narrated(step, invocation) for step in STEPS])
     finally:

@@ -105,7 +105,7 @@ class TestRun:
         assert result.objects[0]["to_do"] == 1
         shown = call("run", "--dry-run")
         assert shown.out.splitlines()[0].split("  ")[0] == "step"
-        assert "nothing was written" in shown.err
+        assert "nothing was written\neach step counts what is there now" in shown.err
         assert sorted(path.name for path in project.iterdir()) == ["curate.toml", "inbox", "target.txt"]
 
     def test_it_needs_neither_prefect_nor_torch(self, command, project, tmp_path_factory):

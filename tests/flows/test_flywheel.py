@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -163,21 +164,37 @@ def test_the_sequence_never_imports_prefect(make_project: Callable[..., Path]) -
     assert done.returncode == 0, done.stderr
 
 
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """Serve a project in a process of its own, and interrupt it at the end as Ctrl-C does."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "curate", "serve", *arguments],
+        cwd=folder,
+        env={**os.environ, "PREFECT_HOME": str(folder / "prefect")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=180)
+    assert process.returncode in (0, 130)
+
+
+def wait_until(reached: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    """Look again and again, for as long as the process lives."""
+    while not reached():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.5)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_serve_runs_the_flow_on_its_schedule_and_leaves_no_server(make_project: Callable[..., Path]) -> None:
     folder = make_project()
-    environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
-    command = [sys.executable, "-m", "curate", "serve", "--cron", "* * * * *"]
-    serving = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        while not (folder / "report.html").exists():
-            assert serving.poll() is None, serving.communicate()[1]
-            time.sleep(0.5)
-    finally:
-        serving.send_signal(signal.SIGINT)
-        serving.communicate(timeout=60)
-    assert serving.returncode in (0, 130)
+    with serving(folder, "--cron", "* * * * *") as process:
+        wait_until((folder / "report.html").exists, process)
     assert not [p for p in Path("/proc").glob("[0-9]*/environ") if str(folder / "prefect").encode() in _read(p)]
 
 
@@ -186,23 +203,14 @@ def test_serve_runs_the_flow_on_its_schedule_and_leaves_no_server(make_project: 
 def test_serve_starts_the_loop_when_enough_has_come_in(make_project: Callable[..., Path]) -> None:
     watch = "[watch]\nevery = 0.5\nitems = 3\nafter = 100000.0\n"
     folder = make_project(more_settings=watch + '[[source]]\nname = "dropped"\npath = "dropped"\n')
-    environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
-    command = [sys.executable, "-m", "curate", "serve", "--watch", "--cron", ""]
-    serving = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        assert serving.stderr is not None
-        assert any("the loop was started" in line for line in serving.stderr)
+    with serving(folder, "--watch", "--cron", "") as process:
+        assert process.stderr is not None
+        assert any("the loop was started" in line for line in process.stderr)
         (folder / "dropped").mkdir()
         for name in "abc":
             (folder / "dropped" / f"{name}.txt").write_text(f"a note that was dropped, {name}")
-        assert any("the loop was started" in line for line in serving.stderr)
-        while "dropped" not in _snapshot_sources(folder):
-            assert serving.poll() is None, serving.communicate()[1]
-            time.sleep(0.5)
-    finally:
-        serving.send_signal(signal.SIGINT)
-        serving.communicate(timeout=60)
-    assert serving.returncode in (0, 130)
+        assert any("the loop was started" in line for line in process.stderr)
+        wait_until(lambda: "dropped" in _snapshot_sources(folder), process)
     with Reader(folder / "curate-store") as reader:
         commands = reader.query("SELECT DISTINCT command FROM commits JOIN runs USING (run_id) WHERE step = 'ingest'")
     assert commands["command"].to_pylist() == ["curate serve --watch"]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from curate.errors import ConfigurationError, StoreError
 from curate.store.manifest import MANIFEST_FILE, PUBLISHED_FOLDER, Manifest, Segment, read_manifest, write_manifest
 from curate.store.manifest import replace_file as replace
+from curate.store.reader import Reader
 
 MANIFEST = Manifest(
     commit_number=3,
@@ -40,10 +42,11 @@ def test_nothing_published_is_an_empty_manifest(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "no store") == Manifest()
 
 
-def test_a_file_is_no_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("look", [read_manifest, Reader])
+def test_a_file_is_no_store(tmp_path: Path, look: Callable[[Path], object]) -> None:
     (tmp_path / "file").write_text("no store")
     with pytest.raises(ConfigurationError, match="'file' is no folder") as caught:
-        read_manifest(tmp_path / "file")
+        look(tmp_path / "file")
     assert "--store" in caught.value.hint
 
 
