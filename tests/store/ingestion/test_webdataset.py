@@ -113,7 +113,7 @@ def test_the_mapped_extension_is_preferred(tmp_path: Path, read: Read) -> None:
         (_member("1.png", tarfile.GNUTYPE_SPARSE), _image(9)),
         (_member("1.png", b"?"), _image(9)),
     ],
-    ids=lambda bad: str(bad[0]),
+    ids=lambda bad: bad[0] if isinstance(bad[0], str) else f"{bad[0].name}-{bad[0].type.decode()}",
 )
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
 def test_an_unsafe_member_is_one_reject(tmp_path: Path, read: Read, name: str, bad: tuple[Any, bytes]) -> None:
