@@ -214,8 +214,9 @@ class TestPages:
         items = make.items(make.ids(1), text=["a" * 5_000])
         Store.open(full_store, create=True).commit(Write("ingest", {"items": items}))
         [path] = (full_store / PUBLISHED_FOLDER).glob("items-000000004-*.parquet")
+        column = pq.read_metadata(path).row_group(0).column(0)
         content = bytearray(path.read_bytes())
-        content[60] ^= 1
+        content[column.data_page_offset + column.total_compressed_size - 1] ^= 1
         path.write_bytes(content)
         return full_store
 
