@@ -8,9 +8,9 @@ curate does what `curate ingest` does: it lists and reads the file, hashes, take
 batch with cursors and ledger, publishes the segments, and flushes all of it to disk. Raw DuckDB makes the same rows of
 items and origins (compared value by value) in a file of its own: SHA-256 of the canonical text and everything else in
 SQL, one row an id, in one transaction, on as many threads as there are cores, closed at the end. It hashes each text
-once, into a temporary table, the quickest of four ways that were tried. It does not look for what an earlier run
-has left, counts no rejects, keeps no cursor, checks no UTF-8 and publishes nothing; "and Parquet" writes its two tables
-to Parquet with zstd as well (run once, for the record), which is what publishing costs at the least.
+once, into a temporary table, one of the two quickest of four ways that were tried. It does not look for what an earlier
+run has left, counts no rejects, keeps no cursor, checks no UTF-8 and publishes nothing; "and Parquet" writes its two
+tables to Parquet with zstd as well (run once, for the record), which is what publishing costs at the least.
 """
 
 from __future__ import annotations

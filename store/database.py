@@ -137,6 +137,7 @@ def _attached(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         connection.execute(f"ATTACH {_quoted(path)} AS {_NAME} ({options})")
         connection.execute(f"USE {_NAME}")
+        connection.execute("SET enable_progress_bar = false")  # it would go to standard output
     except BaseException:
         connection.close()
         raise

@@ -25,6 +25,7 @@ class PublishedView:
         self._pin = pin_manifest(folder)
         self.connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self.connection.execute("SET enable_progress_bar = false")  # it would go to standard output
         try:
             with self.sound():
                 for table in TABLES:
