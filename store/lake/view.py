@@ -16,11 +16,12 @@ from typing import Any
 import duckdb
 
 from curate.errors import StoreError
-from curate.store.address import LakeAddress
+from curate.store.address import LakeAddress, local_folder
 from curate.store.commit_view import DERIVED_VIEWS, quoted
 from curate.store.lake.connect import LAKE, NoLakeError, connect_lake, data_path, reached
 from curate.store.manifest import Manifest
 from curate.store.schema import TABLES, Table
+from curate.store.spill import spill_folder
 
 _NEWEST = "SELECT commit_number, step, epoch_us(committed_at) FROM commits ORDER BY commit_number DESC LIMIT 1"
 _FIGURES = "SELECT 'items:' || modality, count(*) FROM items GROUP BY modality ORDER BY modality"
@@ -185,6 +186,7 @@ def _reading(address: LakeAddress) -> duckdb.DuckDBPyConnection:
             except NoLakeError:
                 return duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
             connection.execute(f"SET allowed_directories = [{quoted(data_path(connection))}]")
+            connection.execute(f"SET temp_directory = {quoted(str(spill_folder(local_folder(address))))}")
             connection.execute("SET enable_external_access = false")
             _readings[address] = connection
         return _readings[address]

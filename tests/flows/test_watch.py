@@ -1,5 +1,6 @@
 """Watching: real watchers as processes of their own over folders, globs, S3 and commands; what is due, and when."""
 
+import contextlib
 import json
 import os
 import queue
@@ -37,6 +38,7 @@ class Watching:
             command, cwd=folder, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self._lines: queue.Queue[str] = queue.Queue()
+        self._heard: list[str] = []
         self._readers = [
             Thread(target=self._pass_on, args=[stream], daemon=True)
             for stream in (self.process.stdout, self.process.stderr)
@@ -45,17 +47,15 @@ class Watching:
             reader.start()
 
     def wait_for(self, text: str) -> str:
-        """Return the next line that holds the text."""
-        heard = []
+        """Return the next line that holds the text; the two streams come in any order."""
         deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            try:
-                heard.append(self._lines.get(timeout=max(0.0, deadline - time.monotonic())))
-            except queue.Empty:
-                break
-            if text in heard[-1]:
-                return heard[-1]
-        raise AssertionError(f"no {text!r} in {heard}; the watcher's exit code is {self.process.poll()}")
+        while not (found := [line for line in self._heard if text in line]) and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                self._heard.append(self._lines.get(timeout=max(0.0, deadline - time.monotonic())))
+        if not found:
+            raise AssertionError(f"no {text!r} in {self._heard}; the watcher's exit code is {self.process.poll()}")
+        self._heard.remove(found[0])
+        return found[0]
 
     def wait_for_items(self, count: int) -> None:
         """Wait until so many items have been reported, and not one more."""
@@ -72,7 +72,7 @@ class Watching:
         """Return what was printed and not waited for; the process has ended."""
         for reader in self._readers:
             reader.join(SECONDS)
-        return list(self._lines.queue)
+        return [*self._heard, *self._lines.queue]
 
     def _pass_on(self, stream: Any) -> None:
         for line in stream:
