@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +28,7 @@ class Project:
     def __init__(self, folder: Path, settings: Settings, command: str = "") -> None:
         self.folder = folder
         self.settings = settings
-        self.command = command or " ".join([_program(), *sys.argv[1:]])
+        self.command = command or " ".join([_program(), *map(_without_secrets, sys.argv[1:])])
         self.run_id = new_run_id()
         self.parent_run = ""
         self.executions = 0
@@ -70,6 +71,17 @@ class Project:
     def reader(self) -> Reader:
         """Show the store's newest commit."""
         return Reader(self.store_address)
+
+
+def _without_secrets(argument: str) -> str:
+    """Take name, password and query out of an address, for what was called is kept and shown.
+
+    >>> _without_secrets("s3://key:secret@bucket/x"), _without_secrets("https://host/x?sig=1"), _without_secrets("a?b")
+    ('s3://…@bucket/x', 'https://host/x?…', 'a?b')
+    """
+    if "://" not in argument:
+        return argument
+    return re.sub(r"\?.*", "?…", re.sub(r"://[^/@]*@", "://…@", argument))
 
 
 def _program() -> str:

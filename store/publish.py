@@ -19,10 +19,12 @@ from curate.store.database import RESTORE_HINT
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, Segment, read_manifest, sync_folder, write_manifest
 from curate.store.pins import files_in_use, keep_replaced
 from curate.store.results import stream_rows
-from curate.store.schema import TABLES, Table
+from curate.store.schema import ITEMS, TABLES, Table
 from curate.store.segments import BATCH_ROWS, merge_tail, segment_name, write_segment
 
 MERGE_COUNT = 16
+_CONTENT_ROWS = 2_000
+"""Rows read at once of what holds content: images of a megabyte each would else be gigabytes."""
 _NOTHING: Mapping[str, Segment] = MappingProxyType({})
 RETIRED_SECONDS = 60.0
 """How long a replaced segment stays for programs other than curate, which read by the manifest and pin nothing."""
@@ -88,7 +90,8 @@ def _written(
     columns = ", ".join(f'"{name}"' for name in table.schema.names)
     # Without ORDER BY the rows stream in the order in which they were inserted; with it DuckDB would hold them all.
     query = f'SELECT {columns} FROM "{table.name}" WHERE commit_number > ? AND commit_number <= ?'
-    reader = stream_rows(connection, query, [manifest.commit_number, number], BATCH_ROWS)
+    rows = _CONTENT_ROWS if table.name == ITEMS.name else BATCH_ROWS
+    reader = stream_rows(connection, query, [manifest.commit_number, number], rows)
     return write_segment(folder, table.schema, segment_name(table, manifest.commit_number + 1, number), reader)
 
 

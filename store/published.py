@@ -11,6 +11,7 @@ from curate.store.commit_view import DERIVED_VIEWS, quoted
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
 from curate.store.pins import pin_manifest
 from curate.store.schema import TABLES, Table
+from curate.store.spill import spill_folder
 
 _DAMAGE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError)
 
@@ -25,6 +26,7 @@ class PublishedView:
         self._pin = pin_manifest(folder)
         self.connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self.connection.execute(f"SET temp_directory = {quoted(str(spill_folder(folder)))}")
         self.connection.execute("SET enable_progress_bar = false")  # it would go to standard output
         try:
             with self.sound():

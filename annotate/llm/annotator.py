@@ -32,13 +32,15 @@ class AnnotationPlan:
     """What a batch would take: items with a text, requests to pay for, requests the cache answers, prompt tokens.
 
     `prompt_tokens` estimates the requests to pay for, at three characters a token; it is meant to be too high rather
-    than too low. Requests that only an answer can call for (`CompletionWay`) are not in it.
+    than too low. Requests that only an answer can call for (`CompletionWay`) are not in it. `completion_tokens` is the
+    most that their answers may have.
     """
 
     items: int
     requests: int
     cached_requests: int
     prompt_tokens: int
+    completion_tokens: int = 0
 
 
 class LanguageModelAnnotator:
@@ -100,14 +102,17 @@ class LanguageModelAnnotator:
         client = Client(self.service, self._cache)
         missing = [request for request in known.values() if not client.is_cached(request)]
         tokens = sum(_estimated_tokens(request) for request in missing)
-        return AnnotationPlan(len(written), len(missing), len(known) - len(missing), tokens)
+        answers = sum(map(_longest_answer, missing))
+        return AnnotationPlan(len(written), len(missing), len(known) - len(missing), tokens, answers)
 
     def estimate(self, items: int) -> AnnotationPlan:
         """Say what so many texts would take if each were as long as an excerpt can be and none were answered yet."""
         longest = "x" * (self._excerpt_characters + 1)
-        one = [_estimated_tokens(request) for request in self._way.requests(longest)]
-        shared = [_estimated_tokens(request) for request in self._way.preparation()] if items else []
-        return AnnotationPlan(items, items * len(one) + len(shared), 0, items * sum(one) + sum(shared))
+        one = list(self._way.requests(longest))
+        shared = list(self._way.preparation()) if items else []
+        tokens = items * sum(map(_estimated_tokens, one)) + sum(map(_estimated_tokens, shared))
+        answers = items * sum(map(_longest_answer, one)) + sum(map(_longest_answer, shared))
+        return AnnotationPlan(items, items * len(one) + len(shared), 0, tokens, answers)
 
     def annotate(self, items: pa.Table) -> Annotated:
         """Ask about each text and return the claims in item order; see `Client.ask` for what a service may raise.
@@ -148,6 +153,10 @@ class LanguageModelAnnotator:
 
 def _claim(item_id: str, opinion: Opinion) -> Claim:
     return Claim(item_id, opinion.attribute, opinion.value, opinion.confidence)
+
+
+def _longest_answer(request: Mapping[str, Any]) -> int:
+    return int(request["max_tokens"])
 
 
 def _estimated_tokens(request: Mapping[str, Any]) -> int:

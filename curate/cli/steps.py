@@ -197,7 +197,7 @@ def align_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "align", dry_run)
 
 
-@verb("annotate", examples=["curate annotate --dry-run", "curate annotate"], exits=(*WRITES, 6))
+@verb("annotate", examples=["curate annotate --dry-run", "curate annotate"], exits=WRITES)
 @dry_run_option()
 @pass_invocation
 def annotate_verb(invocation: Invocation, dry_run: bool) -> int:

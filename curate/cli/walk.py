@@ -34,7 +34,7 @@ class _Narrated:
         return report
 
 
-@verb("run", examples=["curate run", "curate run --dry-run", "curate run --json"], exits=(*WRITES, 6))
+@verb("run", examples=["curate run", "curate run --dry-run", "curate run --json"], exits=WRITES)
 @dry_run_option()
 @pass_invocation
 def run_verb(invocation: Invocation, dry_run: bool) -> int:
@@ -80,6 +80,10 @@ def serve_verb(invocation: Invocation, watch: bool) -> None:
     file = invocation.find_project_file()
     if file is None:
         raise UsageError("a schedule needs a project, and --store alone is none", hint="curate init")
+    if "store" in invocation.overrides:
+        raise UsageError(
+            "--store does not reach the runs that a schedule starts", hint="CURATE_STORE=… curate serve, or curate.toml"
+        )
     if watch:
         invocation.overrides["watch.enabled"] = "true"
     loaded, folder = invocation.load()

@@ -16,6 +16,8 @@ from curate.settings.models import (
     SourceSettings,
 )
 
+_SIGNED = re.compile(r"(?i)signature|credential|token|secret|password|^sig$|^key$|api.?key")
+
 
 def check_settings(settings: Settings, place: str) -> None:
     """Refuse settings that contradict each other; `place` names the file in messages.
@@ -66,6 +68,7 @@ def _check_source(source: SourceSettings, place: str, key: str) -> None:
     if not source.path and not source.command:
         raise ConfigurationError(f"{place}: {key}.path is missing", hint='write path = "…", or command = ["…"]')
     if not source.command:
+        _check_no_secret(source.path, f"{place}: {key}.path")
         return
     if source.path:
         raise ConfigurationError(f"{place}: {key} has a path and a command", hint="make two sources of it")
@@ -74,6 +77,21 @@ def _check_source(source: SourceSettings, place: str, key: str) -> None:
     if source.format == "auto":
         raise ConfigurationError(
             f"{place}: {key}: what a command prints has no name that would tell its format", hint='format = "jsonl"'
+        )
+
+
+def _check_no_secret(address: str, where: str) -> None:
+    """Refuse an address that holds a name and a password, or is signed: it would be kept in the store and told."""
+    scheme, found, rest = address.partition("://")
+    if not found:
+        return
+    place, _, query = rest.partition("?")
+    signed = any(_SIGNED.search(part.partition("=")[0]) for part in query.split("&"))
+    if "@" in place.partition("/")[0] or signed:
+        raise ConfigurationError(
+            f"{where}: the address {scheme}://… holds a secret, and secrets come from the environment only",
+            unchanged="nothing was read or written",
+            hint="such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )
 
 

@@ -97,13 +97,13 @@ def _given(overrides: Mapping[str, str], environment: Mapping[str, str]) -> Iter
     variables = {environment_name(key): key for key in scalar_fields()}
     lists = {environment_name(key): key for key in list_keys()}
     for name in sorted(environment):
-        if not name.startswith(ENVIRONMENT_PREFIX) or is_secret(name):
+        if not name.startswith(ENVIRONMENT_PREFIX):
             continue
         if name in lists:
             raise file_only(name, lists[name])
         if name in variables:
             yield variables[name], environment[name], f"environment {name}"
-        elif problem := unknown_variable(name):
+        elif not is_secret(name) and (problem := unknown_variable(name)):
             raise problem
     for key, text in overrides.items():
         yield key, text, f"flag --{key.rsplit('.', 1)[-1]}"

@@ -1,5 +1,6 @@
 """Where events go: lines of a file, requests to an address. What goes wrong there is a note and nothing more."""
 
+import fcntl
 import json
 import os
 import time
@@ -46,7 +47,7 @@ class Outlets:
 
 
 class FileOutlet:
-    """Appends each event as one line, in one write, so that several processes may share the file."""
+    """Appends each event as one line; several processes may share the file, for each holds it while it writes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,6 +57,7 @@ class FileOutlet:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a+b", buffering=0) as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
                 stream.write(_mended(stream) + line.encode() + b"\n")
         except OSError as error:
             return f"{self._path} cannot be written: {error.strerror or error}"

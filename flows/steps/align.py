@@ -1,6 +1,8 @@
 """The step `align`: score every text against the target, so that a snapshot can take the best."""
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -9,7 +11,7 @@ from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
 from curate.select.alignment import AlignmentSelector
 from curate.store.ingestion.files import list_files
-from curate.store.ingestion.mapping import Mapping
+from curate.store.ingestion.mapping import Mapping as FileMapping
 from curate.store.ingestion.read import read_file
 from curate.store.write import LedgerKey, rows
 from curate.types import Progress, Selector, StepReport
@@ -28,36 +30,54 @@ class AlignStep:
             return Plan(self.name, 0, 0, notes=(_OFF,))
         with project.reader() as reader:
             texts = reader.manifest.figures.get("items:text", 0)
-        to_do = count_pending(project, _ledger(_selector(project)), ["text"])
-        return Plan(self.name, to_do, texts - to_do)
+        target = read_target(project)
+        to_do = count_pending(project, _ledger(_selector(project, target)), ["text"])
+        return Plan(self.name, to_do, texts - to_do, notes=target.notes)
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Score the new texts batch by batch."""
         began = time.perf_counter()
         if not project.settings.align.target:
             return step_report(self.name, began, notes=(_OFF,))
-        selector = _selector(project)
+        target = read_target(project)
+        selector = _selector(project, target)
         work = ItemWork(_ledger(selector), ["text"], lambda items: _score(selector, items), rows=2_000)
         done, failed = run_over_items(project, progress, work)
-        return step_report(self.name, began, done=done, failed=failed, details={"selector": selector.version})
+        details = {"selector": selector.version}
+        return step_report(self.name, began, done=done, failed=failed, notes=target.notes, details=details)
 
 
-def read_targets(project: Project) -> list[str]:
-    """Return the texts of the target file or folder.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The texts that the training set is for, and what a person should know of how they were read."""
+
+    texts: Sequence[str]
+    notes: tuple[str, ...] = ()
+
+
+def read_target(project: Project) -> Target:
+    """Return the texts of the target file or folder, with a note of what in it is unusable.
 
     Raises:
         BadDataError: it is missing or holds no text.
     """
     address = project.settings.align.target
-    mapping = Mapping(source="target", modality="text", format="auto")
+    mapping = FileMapping(source="target", modality="text", format="auto")
     try:
         files = list_files(str(project.path(address)), mapping)
     except BadDataError as error:
         raise _no_target(f"the target {address!r} cannot be read: {error.message}") from error
-    texts = [text for file in files for part in read_file(file, mapping) for text in part.records["text"].to_pylist()]
+    parts = [part for file in files for part in read_file(file, mapping)]
+    texts = [text for part in parts for text in part.records["text"].to_pylist()]
+    rejects = [row for part in parts for row in part.rejects.to_pylist()]
     if not texts:
         raise _no_target(f"the target {address!r} holds no text")
-    return texts
+    return Target(texts, (_unusable(address, rejects),) if rejects else ())
+
+
+def _unusable(address: str, rejects: Sequence[Mapping[str, str]]) -> str:
+    first = rejects[0]
+    return f"{len(rejects)} rows of the target {address!r} are unusable, first {first['locator']}: {first['reason']}"
 
 
 def _no_target(message: str) -> BadDataError:
@@ -65,9 +85,9 @@ def _no_target(message: str) -> BadDataError:
     return BadDataError(message, unchanged="no score was written", hint=hint)
 
 
-def _selector(project: Project) -> AlignmentSelector:
+def _selector(project: Project, target: Target) -> AlignmentSelector:
     settings = project.settings.align
-    return AlignmentSelector(read_targets(project), target=settings.target, compressor=settings.compressor)
+    return AlignmentSelector(target.texts, target=settings.target, compressor=settings.compressor)
 
 
 def _ledger(selector: Selector) -> LedgerKey:

@@ -97,7 +97,9 @@ class ModelAnnotating(Annotating):
     def estimate(self, items: int) -> Estimate:
         """Say what annotating this many items would cost if each were as long as an excerpt can be."""
         plan = self._model.estimate(items)
-        return Estimate(plan.requests, plan.prompt_tokens, plan.prompt_tokens * self._settings.prompt_price / 1e6)
+        prices = self._settings.prompt_price, self._settings.completion_price
+        cost = plan.prompt_tokens * prices[0] + plan.completion_tokens * prices[1]
+        return Estimate(plan.requests, plan.prompt_tokens + plan.completion_tokens, cost / 1e6)
 
     def drained(self) -> pa.Table:
         """Return the requests that the last batch used and no commit holds yet."""

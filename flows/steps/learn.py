@@ -20,6 +20,8 @@ from curate.store.snapshots import list_snapshots
 from curate.store.work import cursor
 from curate.types import Progress, StepReport
 
+_ELSEWHERE: dict[str, float] = {}
+
 
 class LearnStep:
     """Beside each learner the trivial baselines learn the same increments, so that nobody is impressed too early."""
@@ -55,6 +57,8 @@ def _teach(
     """Learn the increments in order; stop with a note at one that has nothing to learn from, for more may come."""
     for increment in increments:
         measured = _consume(project, pupil, increment)
+        if measured is _ELSEWHERE:
+            return [f"{pupil.name}: another run has learned {increment.snapshot} {increment.number} meanwhile"]
         if measured is None:
             return [f"{pupil.name}: no labelled training item in {increment.snapshot} {increment.number} yet"]
         details[f"{pupil.name} {increment.snapshot} {increment.number}"] = measured
@@ -92,7 +96,7 @@ def _increments(project: Project, pupil: Pupil) -> list[Increment]:
 
 
 def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, float] | None:
-    """Learn one increment and commit it, or find that another process has done so; None where no class is known."""
+    """Learn one increment and commit it; `_ELSEWHERE` where another process has, None where no class is known."""
     began = time.perf_counter()
     with project.reader() as reader:
         learner, parent = load_pupil(reader, project.store_folder, pupil)
@@ -104,7 +108,8 @@ def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, 
             return None
         after = evaluate(reader, pupil, learner, increment)
     write = checkpoint_write(project.store_folder, pupil, learner, increment, parent, learned, before, after)
-    project.store.commit(write(time.perf_counter() - began))
+    if project.store.commit(write(time.perf_counter() - began)).stale:
+        return _ELSEWHERE
     return {
         "before": before.accuracy,
         "after": after.accuracy,

@@ -19,6 +19,8 @@ from curate.store.exports.target import PROVENANCE, target_parameters
 from curate.store.reader import Reader
 
 _STREAMED_ROWS = 100_000
+_LARGE_ROWS, _LARGE_BYTES = 2_048, 64 * 2**20
+"""Where so many streamed rows could hold more than this, a batch has as few rows as one of DuckDB's vectors."""
 _CHOSEN = """
     SELECT item_id, list_position($classes::VARCHAR[], label) - 1 AS label,
         (list_position($splits::VARCHAR[], split) - 1)::TINYINT AS split, score
@@ -51,7 +53,8 @@ class GatheredRows:
         count = len(self._rows)
         self._new = np.ones(count, np.bool_)
         for chunk in kept["item_id"].chunks:
-            self._new[self._positions.find(chunk)] = False
+            found = self._positions.find(chunk)
+            self._new[found[found >= 0]] = False
         self._place = np.full(count, -1, np.int64)
         self._sizes, self._commits = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._content = self._gather(reader)
@@ -76,7 +79,7 @@ class GatheredRows:
 
     def _gather(self, reader: Reader) -> pa.Array:
         query = _CONTENT.format(content=self._plan.modality)
-        batches = reader.stream(query, {"modality": self._plan.modality}, rows=_STREAMED_ROWS)
+        batches = reader.stream(query, {"modality": self._plan.modality}, rows=self._streamed_rows(reader))
         chunks, held = [], 0
         for batch in batches:
             found = self._positions.find(batch["item_id"])
@@ -89,6 +92,11 @@ class GatheredRows:
             held += len(wanted)
         # In one piece: taking rows out of many chunks costs three times as much.
         return _whole(pa.chunked_array(chunks, batches.schema.field("content").type))
+
+    def _streamed_rows(self, reader: Reader) -> int:
+        largest = "SELECT coalesce(max(size), 0) AS size FROM items WHERE modality = ?"
+        [size] = reader.query(largest, [self._plan.modality])["size"].to_pylist()
+        return _STREAMED_ROWS if size * _STREAMED_ROWS <= _LARGE_BYTES else _LARGE_ROWS
 
     def _find_origins(self, reader: Reader) -> tuple[pa.Table, _Integers]:
         """The different origins, and which of them each row has: its commit's, or its own where that has several."""

@@ -107,10 +107,15 @@ class TestMessages:
 
         monkeypatch.setattr("curate.flows.deployment.serve", record)
         assert call("serve", "--cron", "0 * * * *").code == 0
-        assert call("serve", "--watch", "--store", "x", "--project", project).code == 0
+        assert call("serve", "--watch", "--project", project).code == 0
         file = project / "curate.toml"
         assert served == [(file, "0 * * * *", False), (file, "*/10 * * * *", True)]
         assert walk.serve_verb.name == "serve"
+
+    def test_serve_refuses_a_store_that_its_runs_would_not_use(self, call, project):
+        result = call("serve", "--store", "x", "--project", project)
+        assert result.code == 2
+        assert "CURATE_STORE" in result.err
 
 
 class TestBusyStore:

@@ -85,6 +85,14 @@ class TestSources:
         assert "no name that would tell its format" in self.source(write, 'command = ["x"]')
         assert "source[0].timeout" in self.source(write, 'command = ["x"]\nformat = "jsonl"\ntimeout = 0.0')
 
+    @pytest.mark.parametrize(
+        "address", ["s3://key:word@bucket/x", "https://host/x.jsonl?X-Amz-Signature=word", "https://host/x?sig=word"]
+    )
+    def test_a_sources_address_holds_no_secret(self, write, address):
+        error = refusal(write(f'[[source]]\nname = "s"\npath = "{address}"'))
+        assert "holds a secret" in error.message
+        assert "word" not in error.message + error.hint
+
     def test_a_lineage_address_holds_no_secret(self, write):
         error = refusal(write('[lineage]\naddress = "http://me:word@localhost"'))
         assert "holds a secret" in error.message
@@ -203,6 +211,10 @@ class TestUnknownKeys:
 
     def test_secrets_in_the_environment_are_left_alone(self, write):
         assert trace_settings(write(""), environment={"CURATE_LLM_KEY": "x", "HOME": "/"}).settings.store
+
+    def test_the_name_of_a_secrets_variable_is_no_secret(self, write):
+        loaded = trace_settings(write(""), environment={"CURATE_LINEAGE__KEY_VARIABLE": "OTHER"})
+        assert loaded.settings.lineage.key_variable == "OTHER"
 
     @given(st.text(alphabet=st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=12))
     def test_any_unknown_top_key_is_refused(self, name):

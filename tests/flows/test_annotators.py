@@ -17,6 +17,7 @@ address = "http://127.0.0.1:9/v1"
 model = "nobody"
 mode = "{mode}"
 prompt_price = 2.0
+completion_price = 2.0
 """
 
 

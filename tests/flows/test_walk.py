@@ -102,11 +102,16 @@ def test_an_empty_folder_is_a_note(make_project: Make, open_project: Open) -> No
     assert any("later" in note for note in walk(open_project(folder))["ingest"].notes)
 
 
-def test_a_target_without_text_or_without_a_file_is_an_error(make_project: Make, open_project: Open) -> None:
+def test_a_target_without_text_or_file_is_an_error_and_a_broken_row_a_note(
+    make_project: Make, open_project: Open
+) -> None:
     folder = make_project()
     (folder / "target.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(BadDataError, match="holds no text"):
         walk(open_project(folder))
+    (folder / "target.jsonl").write_text('{"text": "fine"}\n{"txt": "wrong column"}\nbroken\n', encoding="utf-8")
+    [note] = walk(open_project(folder))["align"].notes
+    assert note.startswith("2 rows of the target 'target.jsonl' are unusable, first target.jsonl#2: ")
     (folder / "target.jsonl").unlink()
     with pytest.raises(BadDataError, match="nothing exists at") as caught:
         walk(open_project(folder))
