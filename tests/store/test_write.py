@@ -9,6 +9,7 @@ import pytest
 
 from curate.errors import ConfigurationError
 from curate.store.database import open_ledger
+from curate.store.results import read_rows
 from curate.store.store import Store
 from curate.store.write import Commit, CursorMove, LedgerKey, Write, rows
 
@@ -45,7 +46,7 @@ def test_rows_keep_their_order_over_row_groups(store: Store, make: Any, ask: Ask
     store.commit(Write("ingest", {"items": make.items(ids)}))
     assert [row["item_id"] for row in ask("SELECT item_id FROM items")] == ids
     with open_ledger(store.folder, timeout=0) as ledger:
-        kept = ledger.execute("SELECT item_id FROM items ORDER BY rowid").to_arrow_table()
+        kept = read_rows(ledger, "SELECT item_id FROM items ORDER BY rowid")
     assert kept["item_id"].to_pylist() == ids
 
 
