@@ -43,7 +43,7 @@ FORMS = {
     "ibm cos": "cos_hmac_secret_access_key = " + drawn(48, HEXADECIMAL),
     "mailchimp": drawn(32, HEXADECIMAL) + "-us12",
     "npm": "npm_" + drawn(36),
-    "npm file": "//registry.npmjs.org/:_authToken=npm_" + drawn(36),
+    "npm file": "//packages.example/:_authToken=npm_" + drawn(36),
     "openai": "sk-" + drawn(20) + "T3Blbk" + "FJ" + drawn(20),
     "openai, project": "sk-proj-" + drawn(100),
     "anthropic": "sk-ant-api03-" + drawn(95),
