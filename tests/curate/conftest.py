@@ -2,8 +2,12 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +35,12 @@ class Result:
 
 
 @pytest.fixture
-def call(capsys, restored_signals):
+def call(capsys):
     """Call the command in this process."""
 
     def run(*arguments: object) -> Result:
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with signals_restored(), pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return Result(int(ended.value.code or 0), captured.out, captured.err)
@@ -44,11 +48,9 @@ def call(capsys, restored_signals):
     return run
 
 
-@pytest.fixture
-def restored_signals():
+@contextmanager
+def signals_restored() -> Iterator[None]:
     """Give the signals back to pytest after the command has listened to them."""
-    import signal
-
     from curate.cli import failure
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -56,6 +58,18 @@ def restored_signals():
     failure._signals_met.clear()
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def call_once():
+    """Call the command in this process for what several tests share; it must succeed."""
+
+    def run(*arguments: object) -> None:
+        with signals_restored(), pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--quiet"])
+        assert not ended.value.code
+
+    return run
 
 
 @pytest.fixture
@@ -97,3 +111,19 @@ def project(tmp_path, monkeypatch):
         path.write_bytes(content)
     monkeypatch.chdir(tmp_path / "project")
     return tmp_path / "project"
+
+
+@pytest.fixture(scope="session")
+def walked_once(tmp_path_factory, call_once):
+    """A new project that has been walked once, to be copied."""
+    folder = tmp_path_factory.mktemp("walked")
+    call_once("init", folder)
+    call_once("run", "--project", folder)
+    return folder
+
+
+@pytest.fixture
+def walked(walked_once, project):
+    """A project of this test's own that has been walked once; it is the working folder."""
+    shutil.copytree(walked_once, project, dirs_exist_ok=True)
+    return project

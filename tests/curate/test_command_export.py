@@ -20,12 +20,6 @@ def fake_hub(repository, monkeypatch):
         yield hub
 
 
-@pytest.fixture
-def walked(project, call):
-    assert call("run", "--quiet").code in (0, 7)
-    return project
-
-
 def test_push_sends_each_training_set(walked, fake_hub, spawn):
     [name] = [path.name for path in (walked / "exports").iterdir()]
     pushed = spawn("export", "--push", "--hub", "someone", "--json")

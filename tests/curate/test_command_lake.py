@@ -1,5 +1,7 @@
 """The verbs over a store on DuckLake: those that look, clean and move, and those that say what they cannot do."""
 
+import shutil
+
 import pytest
 
 pytestmark = pytest.mark.timeout(400)
@@ -13,17 +15,24 @@ name = "texts"
 """
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch, call):
-    """A project with an embedded store of thirty texts and a snapshot; it is the working folder."""
-    folder = tmp_path / "project"
+@pytest.fixture(scope="module")
+def frozen_once(tmp_path_factory, call_once):
+    """A project with an embedded store of thirty texts and a snapshot, to be copied."""
+    folder = tmp_path_factory.mktemp("frozen") / "project"
     (folder / "inbox").mkdir(parents=True)
     for number in range(30):
         (folder / "inbox" / f"{number:02d}.txt").write_text(f"A text of number {number}")
     (folder / "curate.toml").write_text(TOML)
-    monkeypatch.chdir(folder)
     for verb in ("ingest", "snapshot"):
-        assert call(verb).code == 0
+        call_once(verb, "--project", folder)
+    return folder
+
+
+@pytest.fixture
+def project(frozen_once, tmp_path, monkeypatch):
+    """A copy of that project; it is the working folder."""
+    folder = shutil.copytree(frozen_once, tmp_path / "project")
+    monkeypatch.chdir(folder)
     return folder
 
 

@@ -1,28 +1,36 @@
 """The verb `snapshot`: freezing as of a moment, the list, and the difference of two numbers."""
 
 import json
+import shutil
 
 import pytest
 
 from curate.settings import load_settings
 
 
-@pytest.fixture
-def twice(call, tmp_path, monkeypatch):
-    """A project whose one snapshot was frozen twice: an item came, one went, one changed its label."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def frozen_twice(tmp_path_factory, call_once):
+    """A project whose one snapshot was frozen twice, to be copied: an item came, one went, one changed its label."""
+    folder = tmp_path_factory.mktemp("twice") / "project"
+    folder.mkdir()
     settings = (
         '[[source]]\nname = "notes"\npath = "notes.jsonl"\nid = "id"\nlabel = "topic"\nattribute = "topic"\n'
         '[[snapshot]]\nname = "notes"\nlabel = "topic"\nsplits = { train = 1.0 }\n'
     )
-    (tmp_path / "curate.toml").write_text(settings)
+    (folder / "curate.toml").write_text(settings)
     for topic, last in (("sea", "three"), ("land", "four")):
         notes = [("1", "one", topic), ("2", "two", "sea"), ("3", last, "sea")]
         lines = [json.dumps({"id": name, "text": text, "topic": value}) for name, text, value in notes]
-        (tmp_path / "notes.jsonl").write_text("\n".join(lines))
-        assert call("ingest").code == 0
-        assert call("snapshot").code == 0
-    return tmp_path
+        (folder / "notes.jsonl").write_text("\n".join(lines))
+        for verb in ("ingest", "snapshot"):
+            call_once(verb, "--project", folder)
+    return folder
+
+
+@pytest.fixture
+def twice(frozen_twice, tmp_path, monkeypatch):
+    """A copy of that project; it is the working folder."""
+    monkeypatch.chdir(shutil.copytree(frozen_twice, tmp_path / "project"))
 
 
 class TestDiff:

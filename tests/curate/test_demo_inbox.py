@@ -107,9 +107,10 @@ def test_some_digits_of_all_classes_arrive_unlabelled_and_only_so(tmp_path: Path
     unlabelled = {file.name for file in (folder / "unlabelled-digits").iterdir()}
     labelled = {file.name for file in (folder / "digits").rglob("*.png")} - {"half.png"}
     assert len(unlabelled) == 450
-    assert len(labelled) + 450 == len(load_digits().target)
+    target = load_digits().target
+    assert len(labelled) + 450 == len(target)
     assert not unlabelled & labelled
-    assert {load_digits().target[int(Path(name).stem)] for name in unlabelled} == set(range(10))
+    assert {target[int(Path(name).stem)] for name in unlabelled} == set(range(10))
 
 
 def test_half_an_image_arrives_with_the_zeros(tmp_path: Path) -> None:
