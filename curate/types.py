@@ -20,6 +20,8 @@ PersonalDataKind = Literal[
 PERSONAL_DATA_KINDS: tuple[PersonalDataKind, ...] = get_args(PersonalDataKind)
 SecretKind = Literal["private key", "access token", "JSON web token", "password in an address", "assigned secret"]
 SECRET_KINDS: tuple[SecretKind, ...] = get_args(SecretKind)
+TokenizerName = Literal["characters", "words", "bytes"]
+TOKENIZERS: tuple[TokenizerName, ...] = get_args(TokenizerName)
 Element = TypeVar("Element")
 
 
@@ -77,6 +79,18 @@ class Selector(Protocol):
     target: str
 
     def score(self, items: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]: ...
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Says how many tokens a text has; `version` changes whenever its counts would.
+
+    `count` returns int64 of the number of texts.
+    """
+
+    version: str
+
+    def count(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]: ...
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from curate.settings.models import (
     SnapshotSettings,
     SourceSettings,
 )
+from curate.types import TOKENIZERS
 
 _SIGNED = re.compile(r"(?i)signature|credential|token|secret|password|^sig$|^key$|api.?key")
 
@@ -142,8 +143,7 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
     selectors = {snapshot.order_by, *(entry.selector for entry in snapshot.scores)}
     if "align" in selectors and not settings.align.target:
         raise ConfigurationError(f'{where}: the selector "align" needs a target', hint="set target in [align]")
-    if snapshot.budget.characters and snapshot.modality != "text":
-        raise ConfigurationError(f"{where}: {snapshot.modality} has no characters to budget", hint="use limit instead")
+    _check_budget(snapshot, where)
     total = math.fsum(snapshot.splits.values())
     if not math.isclose(total, 1.0, abs_tol=1e-9):
         raise ConfigurationError(f"{where}: the splits sum to {total:g}, not to 1")
@@ -178,6 +178,24 @@ def _check_ranges(snapshot: SnapshotSettings, where: str) -> None:
             )
         if entry.min is not None and entry.max is not None and entry.min > entry.max:
             raise ConfigurationError(f"{where}: no {entry.selector!r} score lies between {entry.min} and {entry.max}")
+
+
+def _check_budget(snapshot: SnapshotSettings, where: str) -> None:
+    budget = snapshot.budget
+    unit = "tokens" if budget.tokens else "characters"
+    if (budget.tokens or budget.characters) and snapshot.modality != "text":
+        raise ConfigurationError(f"{where}: {snapshot.modality} has no {unit} to budget", hint="use limit instead")
+    if budget.tokens and budget.characters:
+        raise ConfigurationError(f"{where}: two budgets, of characters and of tokens", hint="leave one of them out")
+    if budget.tokens and not budget.tokenizer:
+        raise ConfigurationError(
+            f"{where}: a budget of tokens needs a tokenizer",
+            hint='tokenizer = "words", or the path of a model\'s tokenizer.json',
+        )
+    if budget.tokenizer and not budget.tokens:
+        raise ConfigurationError(f"{where}: a tokenizer without a budget of tokens", hint="tokens = 100_000")
+    if budget.tokenizer and "/" not in budget.tokenizer and not budget.tokenizer.endswith(".json"):
+        _known("tokenizer", [budget.tokenizer], TOKENIZERS, where)
 
 
 def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> None:

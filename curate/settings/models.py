@@ -179,9 +179,14 @@ class QuotaSettings(Section):
 
 
 class BudgetSettings(Section):
-    """How much content at most, in Unicode characters of texts (0 = any amount)."""
+    """How much text at most, in Unicode `characters` or in `tokens` of a `tokenizer` (0 = any amount).
+
+    The tokenizer is characters, words or bytes, or the path of a model's tokenizer.json.
+    """
 
     characters: Count = 0
+    tokens: Count = 0
+    tokenizer: str = ""
 
 
 class SnapshotSettings(Section):

@@ -3,9 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+
 from curate.errors import UnknownNameError
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
+from curate.select.tokens import find_tokenizer
 from curate.settings import SnapshotSettings
 from curate.store.snapshots import (
     Draft,
@@ -18,10 +21,13 @@ from curate.store.snapshots import (
     latest_snapshot,
     snapshot_write,
     spec_hash,
+    token_scores,
 )
-from curate.types import Progress, StepReport
+from curate.store.write import Write
+from curate.types import Progress, StepReport, Tokenizer
 
 _TRIES = 3
+_COUNTING = "tokens"
 
 
 class SnapshotStep:
@@ -42,7 +48,7 @@ class SnapshotStep:
         wanted = self._wanted(project)
         changed = [found[0] for settings in wanted if (found := self._changed(project, settings))]
         filled = [draft for draft in changed if len(draft.items)]
-        notes = [f"{draft.spec.name}: {len(draft.items):,} items" for draft in filled]
+        notes = [_planned(draft) for draft in filled]
         notes += [note for draft in changed for note in _remarks(draft)]
         return Plan(self.name, len(filled), len(wanted) - len(changed), notes=tuple(notes))
 
@@ -53,7 +59,7 @@ class SnapshotStep:
         notes: list[str] = []
         skipped = 0
         for settings in self._wanted(project):
-            draft, number = self._freeze(project, settings)
+            draft, number = self._freeze(project, settings, progress)
             if draft is None:
                 skipped += 1
                 continue
@@ -77,10 +83,10 @@ class SnapshotStep:
         wanted = [settings for name, settings in known.items() if name in (self._names or known)]
         return sorted(wanted, key=lambda settings: settings.splits.get("train", 0.0))
 
-    def _freeze(self, project: Project, settings: SnapshotSettings) -> tuple[Draft | None, int]:
+    def _freeze(self, project: Project, settings: SnapshotSettings, progress: Progress) -> tuple[Draft | None, int]:
         """Return the draft (None where nothing has changed) and its number, 0 where it got none."""
         for _ in range(_TRIES):
-            changed = self._changed(project, settings)
+            changed = self._changed(project, settings, progress)
             if changed is None:
                 return None, 0
             draft, before = changed
@@ -91,18 +97,49 @@ class SnapshotStep:
             # Another run has frozen a snapshot meanwhile: what it evaluates with must be known here.
         return draft, 0
 
-    def _changed(self, project: Project, settings: SnapshotSettings) -> tuple[Draft, int] | None:
+    def _changed(
+        self, project: Project, settings: SnapshotSettings, progress: Progress | None = None
+    ) -> tuple[Draft, int] | None:
+        """Return the draft with the newest number; without `progress` nothing is written, and no token counted."""
+        tokenizer = _tokenizer(project, settings)
+        counting = _Counting(project, tokenizer, progress) if tokenizer and progress else None
         with project.reader() as reader:
             as_of = commit_as_of(reader, self._as_of) if self._as_of else None
-            draft = draft_snapshot(reader, snapshot_spec(settings), as_of)
+            draft = draft_snapshot(reader, snapshot_spec(settings, tokenizer), as_of, counting)
             latest = latest_snapshot(reader, settings.name)
         if latest is None:
             return draft, 0
         return None if _same(draft, latest) else (draft, latest.number)
 
 
-def snapshot_spec(settings: SnapshotSettings) -> SnapshotSpec:
-    """Turn a `[[snapshot]]` section into the store's spec."""
+class _Counting:
+    """Counts tokens, and commits the counts batch by batch, so that no run counts again what an earlier one did."""
+
+    def __init__(self, project: Project, tokenizer: Tokenizer, progress: Progress) -> None:
+        self._project = project
+        self._tokenizer = tokenizer
+        self._progress = progress
+        self._begun = False
+
+    def __call__(self, texts: pa.RecordBatch, left: int) -> pa.Array:
+        if not self._begun:
+            self._progress.start(_COUNTING, left)
+            self._begun = True
+        tokens = pa.array(self._tokenizer.count(texts.column("text").to_pylist()), pa.int64())
+        scores = token_scores(texts.column("item_id"), tokens, self._tokenizer.version)
+        self._project.store.commit(Write("snapshot", {"scores": scores}))
+        self._progress.advance(len(texts))
+        if len(texts) == left:
+            self._progress.finish(_COUNTING)
+        return tokens
+
+
+def _tokenizer(project: Project, settings: SnapshotSettings) -> Tokenizer | None:
+    return find_tokenizer(settings.budget.tokenizer, project.path) if settings.budget.tokens else None
+
+
+def snapshot_spec(settings: SnapshotSettings, tokenizer: Tokenizer | None = None) -> SnapshotSpec:
+    """Turn a `[[snapshot]]` section into the store's spec; a budget of tokens needs its tokenizer."""
     return SnapshotSpec(
         name=settings.name,
         modality=settings.modality,
@@ -117,11 +154,20 @@ def snapshot_spec(settings: SnapshotSettings) -> SnapshotSpec:
         decisions={step: tuple(allowed) for step, allowed in settings.decisions.items()},
         quotas=tuple(Quota(entry.attribute, entry.most, dict(entry.values)) for entry in settings.quotas),
         characters=settings.budget.characters,
+        tokens=settings.budget.tokens,
+        tokenizer=tokenizer.version if tokenizer else "",
     )
 
 
 def _same(draft: Draft, latest: Numbered) -> bool:
     return draft.content_hash == latest.content_hash and spec_hash(draft.spec) == latest.spec_hash
+
+
+def _planned(draft: Draft) -> str:
+    name = draft.spec.name
+    if draft.uncounted:
+        return f"{name}: the tokens of {draft.uncounted:,} texts are to be counted first; what fits is known then"
+    return f"{name}: {len(draft.items):,} items"
 
 
 def _remarks(draft: Draft) -> list[str]:

@@ -17,8 +17,11 @@ from curate.store.snapshots.numbered import (
 )
 from curate.store.snapshots.spec import Quota, ScoreRange, SnapshotSpec, spec_hash
 from curate.store.snapshots.splits import assign_split
+from curate.store.snapshots.tokens import TOKENS, Count, token_scores
 
 __all__ = [
+    "TOKENS",
+    "Count",
     "Difference",
     "Draft",
     "Numbered",
@@ -42,4 +45,5 @@ __all__ = [
     "snapshot_write",
     "spec_hash",
     "stage_of",
+    "token_scores",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from curate.store.reader import Reader
 from curate.store.snapshots.judging import Moment, judge
 from curate.store.snapshots.spec import SnapshotSpec
+from curate.store.snapshots.tokens import weigh
 
 _ABSENT = """
     SELECT s.snapshot, s.number, s.spec, s.as_of, s.commit_number, i.commit_number > s.as_of AS later
@@ -41,6 +42,8 @@ def _reason(reader: Reader, row: dict[str, Any], item_id: str) -> str:
         return "it came after this snapshot was taken"
     spec, moment = SnapshotSpec.parse(row["spec"]), Moment(row["as_of"], row["commit_number"])
     judge(reader, spec, moment, [item_id])
+    if spec.tokens:
+        weigh(reader, spec)
     judged = reader.query("FROM judged").to_pylist()
     if not judged:
         return f"its sources are not among {', '.join(spec.sources)}"
@@ -58,7 +61,7 @@ def _cut(reader: Reader, spec: SnapshotSpec, moment: Moment, row: dict[str, Any]
         return full
     [taken] = reader.query(_AHEAD, key).to_pylist()
     if not spec.limit or taken["ahead"] < spec.limit:
-        return f"the budget of {spec.characters} characters was spent before it"
+        return f"the budget of {spec.budget} {spec.budget_unit} was spent before it"
     if spec.order_by:
         return f"its {spec.order_by} score {item['score']:.4f} does not reach the cut {taken['cut']:.4f}"
     return f"the limit of {spec.limit} items was reached before it"
@@ -101,6 +104,10 @@ def _held_out(spec: SnapshotSpec, *, detail: str, **_: str) -> str:
     return f"it would be trained on, and it or a near-duplicate of it evaluates in snapshot {detail}"
 
 
+def _too_long(spec: SnapshotSpec, *, detail: str, **_: str) -> str:
+    return f"its {detail} {spec.budget_unit} exceed the whole budget of {spec.budget}"
+
+
 def _moved(spec: SnapshotSpec, *, by: str, detail: str, **_: str) -> str:
     return f"it would be in {by} now, and an earlier number held it or a near-duplicate of it in {detail}"
 
@@ -114,7 +121,7 @@ _BARRIERS: dict[str, Callable[..., str]] = {
     "unranked": lambda spec, *, by, **_: f"{by!r} had not scored it",
     "no score": lambda spec, *, by, **_: f"{by!r} had not scored it",
     "out of range": _out_of_range,
-    "too long": lambda spec, *, detail, **_: f"its {detail} characters exceed the whole budget of {spec.characters}",
+    "too long": _too_long,
     "held out": _held_out,
     "moved": _moved,
 }

@@ -21,13 +21,13 @@ class Cuts:
         self._spec = spec
         self._used: Counter[tuple[int, str | None]] = Counter()
         self._taken = 0
-        self._characters = 0
+        self._amount = 0
         self._spent = False
 
     def take(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield what is taken of each batch with the columns `cells` and `size`. Memory: one batch."""
         for batch in batches:
-            if not (self._spec.quotas or self._spec.limit or self._spec.characters):
+            if not (self._spec.quotas or self._spec.limit or self._spec.budget):
                 yield batch
                 continue
             pairs = zip(batch.column("cells").to_pylist(), batch.column("size").to_pylist(), strict=True)
@@ -39,7 +39,7 @@ class Cuts:
             self.left_out[reason] += 1
             return False
         self._taken += 1
-        self._characters += size or 0
+        self._amount += size or 0
         self._used.update(enumerate(cells))
         return True
 
@@ -50,5 +50,5 @@ class Cuts:
                 return over_quota(quota.attribute)
         if self._spec.limit and self._taken >= self._spec.limit:
             return BELOW_THE_CUT
-        self._spent |= bool(self._spec.characters) and self._characters + size > self._spec.characters
+        self._spent |= bool(self._spec.budget) and self._amount + size > self._spec.budget
         return OVER_BUDGET if self._spent else ""

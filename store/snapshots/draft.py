@@ -13,6 +13,7 @@ from curate.store.snapshots.cuts import Cuts
 from curate.store.snapshots.funnel import funnel
 from curate.store.snapshots.judging import Moment, judge
 from curate.store.snapshots.spec import SnapshotSpec
+from curate.store.snapshots.tokens import Count, weigh
 from curate.store.work import cursor
 
 _HASHED_ROWS = 10_000
@@ -35,7 +36,8 @@ class Draft:
 
     `staying` counts items that their past keeps in another split than the spec's fractions would give them, `anchors`
     holds the anchors to keep (item_id, anchor), and `turn` is where the cursor of all snapshots stood: a draft made
-    before another snapshot was committed is void.
+    before another snapshot was committed is void. `uncounted` candidates have no known number of tokens,
+    and count as none.
     """
 
     spec: SnapshotSpec
@@ -46,11 +48,13 @@ class Draft:
     staying: int
     anchors: pa.Table
     turn: str
+    uncounted: int = 0
 
 
-def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None) -> Draft:
+def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None, count: Count | None = None) -> Draft:
     """Choose the items of a snapshot from the published store, with `as_of` from what it knew at that commit.
 
+    For a budget of tokens, `count` counts those of candidates of which the store does not know them; see `weigh`.
     What was held out to evaluate is never forgotten: for that, every snapshot counts that there is now.
 
     Cost: see `judge`, a sort of the candidates, and one look at each where quotas, limit or budget bound them.
@@ -58,6 +62,7 @@ def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None)
     """
     moment = Moment(reader.commit_number if as_of is None else as_of, reader.commit_number + 1)
     judge(reader, spec, moment)
+    uncounted = weigh(reader, spec, count) if spec.tokens else 0
     cuts = Cuts(spec)
     candidates = reader.stream(_CANDIDATES)
     chosen = pa.Table.from_batches(cuts.take(candidates), candidates.schema)
@@ -73,6 +78,7 @@ def draft_snapshot(reader: Reader, spec: SnapshotSpec, as_of: int | None = None)
         staying=pc.sum(chosen["stays"]).as_py() or 0,
         anchors=chosen.select(["item_id", "anchor"]).filter(pc.is_valid(chosen["anchor"])),
         turn=cursor(reader, "snapshot"),
+        uncounted=uncounted,
     )
 
 

@@ -107,8 +107,8 @@ def judge(reader: Reader, spec: SnapshotSpec, moment: Moment, only: Sequence[str
     """Make the temporary table `judged`, one row for each item of the spec's modality and sources, or of `only` these.
 
     Its columns: item_id, label, score, split, `stays` and `anchor` (see `PLACED`), size (Unicode characters, null
-    without a budget of them), `cells` (the value for each quota), and `barrier`: null for a candidate, or what
-    bars it (`bar`, `by` whom or what, and `detail`).
+    without a budget of them; `weigh` puts tokens there), `cells` (the value for each quota), and `barrier`: null for a
+    candidate, or what bars it (`bar`, `by` whom or what, and `detail`).
 
     Cost: one pass over the scoped items' rows in each table, and over the items of all snapshots; contents are read for
     a budget of characters only. Memory: DuckDB's half a gigabyte, whatever the store holds (the rest lies on disk

@@ -43,8 +43,8 @@ class SnapshotSpec:
     named follow (people, then sources, then the most confident).
 
     Which of them are taken: in the order of the latest score of the selector `order_by`, highest first, then of their
-    ids, as long as no quota is full, up to `limit` items and `characters` Unicode characters (0: any number).
-    `splits` are fractions that sum to 1.
+    ids, as long as no quota is full, up to `limit` items and `characters` Unicode characters or `tokens` of the version
+    of a tokenizer that `tokenizer` names (0: any number). `splits` are fractions that sum to 1.
     """
 
     name: str
@@ -60,6 +60,18 @@ class SnapshotSpec:
     decisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     characters: int = 0
+    tokens: int = 0
+    tokenizer: str = ""
+
+    @property
+    def budget(self) -> int:
+        """How much content at most, in what `budget_unit` says; 0 for any amount."""
+        return self.tokens or self.characters
+
+    @property
+    def budget_unit(self) -> str:
+        """What the budget counts."""
+        return f"tokens ({self.tokenizer})" if self.tokens else "characters"
 
     def canonical(self) -> str:
         """The spec as canonical JSON; what younger versions added and nobody asked for is not in it."""
@@ -80,7 +92,7 @@ class SnapshotSpec:
         return cls(**content)
 
 
-_ADDED = frozenset({"values", "scores", "decisions", "quotas", "characters"})
+_ADDED = frozenset({"values", "scores", "decisions", "quotas", "characters", "tokens", "tokenizer"})
 
 
 def spec_hash(spec: SnapshotSpec) -> str:
