@@ -16,7 +16,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from curate.flows.project import Project
+from curate.flows.sequence import run_sequence
 from curate.settings import load_settings
+from curate.types import SilentProgress, StepReport
 
 SETTINGS = """
 lease_timeout = 20.0
@@ -127,6 +129,20 @@ def make_project(tmp_path: Path) -> Callable[..., Path]:
         return write_project(tmp_path / name, more_settings)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def walked_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, StepReport]]:
+    """The project after one walk of a session, never to be written to, and what each step reported."""
+    folder = write_project(tmp_path_factory.mktemp("walked") / "project")
+    project = Project(folder, load_settings(folder / "curate.toml", {}), command="test")
+    return folder, {report.step: report for report in run_sequence(project, SilentProgress())}
+
+
+@pytest.fixture
+def walked(walked_once: tuple[Path, dict[str, StepReport]], tmp_path: Path) -> Path:
+    """A copy of the project that has been walked once."""
+    return Path(shutil.copytree(walked_once[0], tmp_path / "project"))
 
 
 @pytest.fixture

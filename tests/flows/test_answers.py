@@ -9,20 +9,21 @@ import pytest
 from curate.errors import BadDataError
 from curate.flows.project import Project
 from curate.flows.sequence import run_sequence
+from curate.flows.steps import step_named
 from curate.flows.steps.answers import import_answers, plan_answers
 from curate.types import SilentProgress
 
-Make = Callable[..., Path]
 Open = Callable[[Path], Project]
 SETTINGS = '\n[export]\nformats = ["parquet", "label-studio"]\n'
 
 
 @pytest.fixture
-def tasks_folder(make_project: Make, open_project: Open) -> Path:
-    """A project after one walk that wrote tasks."""
-    folder = make_project(more_settings=SETTINGS)
-    run_sequence(open_project(folder), SilentProgress())
-    return folder
+def tasks_folder(walked: Path, open_project: Open) -> Path:
+    """A project after one walk, whose export has written tasks too."""
+    with (walked / "curate.toml").open("a", encoding="utf-8") as settings:
+        settings.write(SETTINGS)
+    step_named("export").run(open_project(walked), SilentProgress())
+    return walked
 
 
 def write_answers(folder: Path) -> tuple[Path, dict[str, str]]:

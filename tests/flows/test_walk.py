@@ -31,9 +31,15 @@ def walk(project: Project) -> dict[str, StepReport]:
     return {report.step: report for report in run_sequence(project, SilentProgress())}
 
 
-def test_the_walk_ends_with_a_training_set_a_learner_and_a_report(make_project: Make, open_project: Open) -> None:
-    folder = make_project()
-    reports = walk(open_project(folder))
+def run_steps(project: Project, *names: str) -> StepReport:
+    """Run these steps alone; return what the last of them reported."""
+    return [step_named(name).run(project, SilentProgress()) for name in names][-1]
+
+
+def test_the_walk_ends_with_a_training_set_a_learner_and_a_report(
+    walked_once: tuple[Path, dict[str, StepReport]], walked: Path
+) -> None:
+    folder, reports = walked, walked_once[1]
     assert reports["ingest"].rejected == 3
     assert reports["dedup"].details["dropped"] == 1
     assert reports["learn"].details["digits digits 1"]["after"] >= 0.9
@@ -44,48 +50,41 @@ def test_the_walk_ends_with_a_training_set_a_learner_and_a_report(make_project: 
     assert sum(len(split) for split in loaded.values()) == 40
 
 
-def test_a_second_run_does_nothing_and_says_so(make_project: Make, open_project: Open) -> None:
-    folder = make_project()
-    walk(open_project(folder))
-    with open_project(folder).reader() as reader:
+def test_a_second_run_does_nothing_and_says_so(walked: Path, open_project: Open) -> None:
+    with open_project(walked).reader() as reader:
         before = reader.commit_number
-    reports = walk(open_project(folder))
+    reports = walk(open_project(walked))
     assert all(report.idle for report in reports.values())
-    with open_project(folder).reader() as reader:
+    with open_project(walked).reader() as reader:
         assert reader.commit_number == before
 
 
-def test_one_more_file_is_one_more_file(make_project: Make, open_project: Open) -> None:
-    folder = make_project()
-    walk(open_project(folder))
-    (folder / "inbox" / "notes" / "new.txt").write_text("a new note about the rain and the sun", encoding="utf-8")
-    reports = walk(open_project(folder))
+def test_one_more_file_is_one_more_file(walked: Path, open_project: Open) -> None:
+    (walked / "inbox" / "notes" / "new.txt").write_text("a new note about the rain and the sun", encoding="utf-8")
+    reports = walk(open_project(walked))
     assert reports["ingest"].done == 1
     assert reports["ingest"].details["files"] == 1
     assert reports["dedup"].done == reports["align"].done == 1
     assert reports["learn"].idle
 
 
-def test_new_classes_are_one_increment(make_project: Make, open_project: Open, add_digits: Callable[..., None]) -> None:
-    folder = make_project()
-    walk(open_project(folder))
-    add_digits(folder / "inbox" / "digits", range(2, 4))
-    learned = walk(open_project(folder))["learn"].details["digits digits 2"]
+def test_new_classes_are_one_increment(walked: Path, open_project: Open, add_digits: Callable[..., None]) -> None:
+    add_digits(walked / "inbox" / "digits", range(2, 4))
+    learned = walk(open_project(walked))["learn"].details["digits digits 2"]
     assert learned["before"] < learned["after"]
-    with open_project(folder).reader() as reader:
+    with open_project(walked).reader() as reader:
         rows = reader.query("SELECT learner, number, parent FROM checkpoints WHERE learner = 'digits' ORDER BY number")
         first = reader.query("SELECT checkpoint FROM checkpoints WHERE learner = 'digits' AND number = 1").to_pylist()
     assert rows.to_pylist()[1]["parent"] == first[0]["checkpoint"]
 
 
-def test_every_plan_is_right_and_writes_nothing(make_project: Make, open_project: Open) -> None:
-    folder = make_project()
+def test_every_plan_is_right_and_writes_nothing(make_project: Make, walked: Path, open_project: Open) -> None:
+    folder = make_project("new")
     plans = {step.name: step.plan(open_project(folder), SilentProgress()) for step in STEPS}
     assert not (folder / "curate-store").exists()
     assert plans["ingest"].to_do == 134
-    walk(open_project(folder))
     for step in STEPS:
-        assert step.plan(open_project(folder), SilentProgress()).to_do == 0, step.name
+        assert step.plan(open_project(walked), SilentProgress()).to_do == 0, step.name
 
 
 def test_a_missing_source_is_an_error_that_names_it(make_project: Make, open_project: Open) -> None:
@@ -99,7 +98,7 @@ def test_a_missing_source_is_an_error_that_names_it(make_project: Make, open_pro
 def test_an_empty_folder_is_a_note(make_project: Make, open_project: Open) -> None:
     folder = make_project(more_settings='\n[[source]]\nname = "later"\npath = "inbox/later"\n')
     (folder / "inbox" / "later").mkdir()
-    assert any("later" in note for note in walk(open_project(folder))["ingest"].notes)
+    assert any("later" in note for note in run_steps(open_project(folder), "ingest").notes)
 
 
 def test_a_target_without_text_or_file_is_an_error_and_a_broken_row_a_note(
@@ -107,14 +106,15 @@ def test_a_target_without_text_or_file_is_an_error_and_a_broken_row_a_note(
 ) -> None:
     folder = make_project()
     (folder / "target.jsonl").write_text("", encoding="utf-8")
+    run_steps(open_project(folder), "ingest")
     with pytest.raises(BadDataError, match="holds no text"):
-        walk(open_project(folder))
+        run_steps(open_project(folder), "align")
     (folder / "target.jsonl").write_text('{"text": "fine"}\n{"txt": "wrong column"}\nbroken\n', encoding="utf-8")
-    [note] = walk(open_project(folder))["align"].notes
+    [note] = run_steps(open_project(folder), "align").notes
     assert note.startswith("2 rows of the target 'target.jsonl' are unusable, first target.jsonl#2: ")
     (folder / "target.jsonl").unlink()
     with pytest.raises(BadDataError, match="nothing exists at") as caught:
-        walk(open_project(folder))
+        run_steps(open_project(folder), "align")
     assert "[align]" in caught.value.hint
 
 
@@ -136,7 +136,7 @@ def test_what_could_not_be_reached_is_no_failure_of_an_item(
 ) -> None:
     monkeypatch.setattr(Client, "_wait", lambda *fake_wait: None)
     folder = make_project(more_settings=UNREACHABLE)
-    report = walk(open_project(folder))["annotate"]
+    report = run_steps(open_project(folder), "ingest", "annotate")
     assert report.failed == report.unreached == 24
     with open_project(folder).reader() as reader:
         assert reader.query("FROM failures").to_pylist() == []
@@ -146,19 +146,17 @@ def test_a_truncated_parquet_file_is_one_reject(make_project: Make, open_project
     folder = make_project()
     whole = (folder / "inbox" / "prose.parquet").read_bytes()
     (folder / "inbox" / "prose.parquet").write_bytes(whole[: len(whole) // 2])
-    assert walk(open_project(folder))["ingest"].rejected == 4
-    assert walk(open_project(folder))["ingest"].rejected == 0
+    assert run_steps(open_project(folder), "ingest").rejected == 4
+    assert run_steps(open_project(folder), "ingest").rejected == 0
 
 
-def test_a_file_that_goes_back_to_its_old_content_revives_the_old_item(make_project: Make, open_project: Open) -> None:
-    folder = make_project()
-    note = folder / "inbox" / "notes" / "00.txt"
+def test_a_file_that_goes_back_to_its_old_content_revives_the_old_item(walked: Path, open_project: Open) -> None:
+    note = walked / "inbox" / "notes" / "00.txt"
     old = note.read_text(encoding="utf-8")
-    walk(open_project(folder))
     for content in ("quite another note of the sea and the land", old):
         note.write_text(content, encoding="utf-8")
-        walk(open_project(folder))
-        with open_project(folder).reader() as reader:
+        walk(open_project(walked))
+        with open_project(walked).reader() as reader:
             kept = reader.query(
                 "SELECT text FROM items ANTI JOIN dropped USING (item_id) JOIN origins USING (item_id)"
                 " WHERE locator LIKE '%00.txt'"
@@ -166,10 +164,9 @@ def test_a_file_that_goes_back_to_its_old_content_revives_the_old_item(make_proj
         assert kept["text"].to_pylist() == [content]
 
 
-def test_no_commit_carries_a_clock_into_the_card(make_project: Make, open_project: Open) -> None:
-    one, other = make_project("one"), make_project("other")
-    for folder in (one, other):
-        walk(open_project(folder))
+def test_no_commit_carries_a_clock_into_the_card(make_project: Make, walked: Path, open_project: Open) -> None:
+    one, other = walked, make_project("other")
+    walk(open_project(other))
     files = sorted(path.relative_to(one) for path in (one / "exports").rglob("*") if path.is_file())
     assert len(files) > 6
     for file in files:

@@ -410,8 +410,7 @@ class TestLook:
         (tmp_path / "inbox").mkdir()
         write_source(tmp_path, path="inbox")
         (tmp_path / "inbox" / "a.txt").write_text("one")
-        project = open_project(tmp_path)
-        project.store.lease_timeout = 0.01
+        project = Project(tmp_path, load_settings(tmp_path / "curate.toml", {"lease_timeout": "0.01"}), command="test")
         watch = Watch(project, SilentProgress())
         with hold_lease(project.store.folder, timeout=1, command="somebody's command"):
             assert watch.look().notes == ()
