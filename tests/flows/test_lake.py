@@ -1,4 +1,4 @@
-"""The walk over a lake: the same rows as over an embedded store, by one process or by four at once, killed or not."""
+"""The walk over a lake: the same rows as over an embedded store, by one process or by several at once, killed or not."""
 
 import json
 import os
@@ -149,12 +149,19 @@ def unlike(one: Path, other: LakeAddress, *, commits: bool) -> list[str]:
         return differences(first, second, commits=commits)
 
 
-@pytest.mark.parametrize("guard", ["fences alone", pytest.param("turns and fences", marks=pytest.mark.slow)])
-def test_four_processes_at_once_lose_nothing_and_do_nothing_twice(
-    undisturbed: Path, make_lake: Lakes, start: Start, guard: str
+@pytest.mark.parametrize(
+    ("guard", "processes"),
+    [
+        ("fences alone", 2),
+        pytest.param("fences alone", 4, marks=pytest.mark.slow),
+        pytest.param("turns and fences", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_processes_at_once_lose_nothing_and_do_nothing_twice(
+    undisturbed: Path, make_lake: Lakes, start: Start, guard: str, processes: int
 ) -> None:
     lake = make_lake()
-    children = [start(AT_ONCE, lake, guard) for _ in range(4)]
+    children = [start(AT_ONCE, lake, guard) for _ in range(processes)]
     for child in children:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
@@ -162,7 +169,7 @@ def test_four_processes_at_once_lose_nothing_and_do_nothing_twice(
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
-    assert [child.wait() for child in children] == [0] * 4
+    assert [child.wait() for child in children] == [0] * processes
     found = unlike(undisturbed, lake, commits=False)
     # Who took which turn shows in the commits and in where a cursor stands, and nowhere else.
     assert not [line for line in found if not line.startswith(("commits", "cursors"))]
