@@ -1,4 +1,4 @@
-"""The walk over a lake: the same rows as over an embedded store, by one process or by several at once, killed or not."""
+"""The walk over a lake: the rows of an embedded store, by one process or by several at once, killed or not."""
 
 import json
 import os

@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,21 +33,22 @@ def batch(number: int) -> dict[str, pa.Table]:
     return {"items": rows("items", {**items, "size": 2_000}), "scores": rows("scores", scores)}
 
 
-def main(folder: Path, count: int) -> None:
-    """Commit, one after the other, the batches up to `count` that the store lacks."""
-    store = Store.open(folder, create=True, lease_timeout=0.0, command="worker")
-    with store.reader() as reader:
-        done = int(cursor(reader, "work") or 0)
-    for number in range(done + 1, count + 1):
-        move = CursorMove("work", "", str(number - 1 or ""), str(number))
-        store.commit(Write("work", batch(number), [move]))
-        print(number, flush=True)
-    print("finished", flush=True)
+def work(folder: Path, count: int) -> Iterator[str]:
+    """Commit, one after the other, the batches up to `count` that the store lacks; yield what there is to say."""
+    try:
+        store = Store.open(folder, create=True, lease_timeout=0.0, command="worker")
+        with store.reader() as reader:
+            done = int(cursor(reader, "work") or 0)
+        for number in range(done + 1, count + 1):
+            move = CursorMove("work", "", str(number - 1 or ""), str(number))
+            store.commit(Write("work", batch(number), [move]))
+            yield str(number)
+        yield "finished"
+    except CurateError as error:
+        yield f"{type(error).__name__}: {error.message} | {error.unchanged} | {error.hint}"
 
 
 if __name__ == "__main__":
     exec("".join(sys.argv[3:]), {"os": os, "resource": resource, "signal": signal, "sys": sys, "time": time})
-    try:
-        main(Path(sys.argv[1]), int(sys.argv[2]))
-    except CurateError as error:
-        print(f"{type(error).__name__}: {error.message} | {error.unchanged} | {error.hint}", flush=True)
+    for line in work(Path(sys.argv[1]), int(sys.argv[2])):
+        print(line, flush=True)
