@@ -48,7 +48,7 @@ def put(store: Store, number: int, *contents: Content) -> list[Numbered]:
     return [Numbered("s", number + place, "", "", len(content)) for place, content in enumerate(contents)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(one=CONTENTS, other=CONTENTS)
 def test_the_way_back_is_the_way_there_turned_round(
     session_store: Store, serial: Callable[[], int], one: Content, other: Content

@@ -143,9 +143,7 @@ CLEAN = """
         ("publish", "discard_retired", 1),
     ],
 )
-def test_gc_is_killed(
-    half: Path, work: Work, check: Check, spawn: Spawn, module: str, name: str, calls: int
-) -> None:
+def test_gc_is_killed(half: Path, work: Work, check: Check, spawn: Spawn, module: str, name: str, calls: int) -> None:
     folder = half
     (folder / PUBLISHED_FOLDER / "items-000000001-000000009.parquet").write_bytes(b"left by a kill")
     assert spawn(CLEAN, folder, module, name, calls).wait() == -signal.SIGKILL

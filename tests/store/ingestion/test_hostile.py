@@ -68,6 +68,7 @@ def _scans(times: int) -> bytes:
     return jpeg[:-2] + jpeg[first:-2] * times + jpeg[-2:]
 
 
+@cache
 def _gzipped(piece: bytes, times: int) -> bytes:
     stream = io.BytesIO()
     with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1) as packed:
