@@ -40,6 +40,11 @@ class CommitView(Protocol):
         ...
 
     @property
+    def location(self) -> str:
+        """Where the files with the rows lie: a folder, or an address on object storage; "" where there are none yet."""
+        ...
+
+    @property
     def manifest(self) -> Manifest:
         """The rows of each table, running sums, and the segments where there are any."""
         ...
@@ -49,6 +54,14 @@ class CommitView(Protocol):
 
         Raises:
             StoreError: something is.
+        """
+        ...
+
+    def admit(self, sql: str) -> None:
+        """Look through a user's question before it is run.
+
+        Raises:
+            UsageError: it would reach more than the store's tables, and `confined_cursor` would not keep it from that.
         """
         ...
 

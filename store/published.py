@@ -44,6 +44,11 @@ class PublishedView:
         return self._pin.manifest
 
     @property
+    def location(self) -> str:
+        """Where the segments lie."""
+        return str(self._folder.absolute())
+
+    @property
     def commit_number(self) -> int:
         """The commit that is shown."""
         return self.manifest.commit_number
@@ -63,6 +68,9 @@ class PublishedView:
             if isinstance(error, _DAMAGE) or type(error) is duckdb.Error:
                 raise self._damaged(error) from error
             raise
+
+    def admit(self, sql: str) -> None:
+        """Let every question pass: the connection holds nothing but the published segments."""
 
     def confined_cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection for a user's question, which reaches the published folder and no other file."""

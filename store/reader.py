@@ -55,6 +55,11 @@ class Reader:
         return self._view.manifest
 
     @property
+    def location(self) -> str:
+        """Where the files with the rows lie: a folder, or an address on object storage; "" where there are none yet."""
+        return self._view.location
+
+    @property
     def commit_number(self) -> int:
         """The commit that this view shows."""
         return self._view.commit_number
@@ -103,6 +108,7 @@ class Reader:
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise UsageError("only one SELECT can be asked; the published snapshot is read-only")
+            self._view.admit(sql)
             answer = self._asked(statements[0], parameters)
         except duckdb.Error as error:
             raise _refused(error) from error

@@ -19,6 +19,7 @@ from curate.errors import StoreError
 from curate.store.address import LakeAddress, local_folder
 from curate.store.commit_view import DERIVED_VIEWS, quoted
 from curate.store.lake.connect import LAKE, NoLakeError, connect_lake, data_path, reached
+from curate.store.lake.questions import refuse_foreign
 from curate.store.manifest import Manifest
 from curate.store.schema import TABLES, Table
 from curate.store.spill import spill_folder
@@ -85,6 +86,11 @@ class LakeView:
         return Manifest(number, moment, step, figures=figures, counted=counted)
 
     @property
+    def location(self) -> str:
+        """Where the lake's Parquet lies, as the catalog remembers it; "" where there is no lake yet."""
+        return data_path(self.connection) if _has_lake(self.connection) else ""
+
+    @property
     def commit_number(self) -> int:
         """The commit that is shown."""
         return self._newest[0]
@@ -112,6 +118,10 @@ class LakeView:
                 unchanged="nothing was changed",
                 hint="run the command again; if that does not help, curate doctor",
             ) from error
+
+    def admit(self, sql: str) -> None:
+        """Refuse a question that reads anything but this view: the connection holds PostgreSQL's catalog too."""
+        refuse_foreign(self.connection.cursor(), sql)
 
     def confined_cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection for a user's question; it sees what this view shows."""
@@ -162,10 +172,7 @@ def _view(table: Table, known: set[str], version: int | None) -> str:
 
 def _state(connection: duckdb.DuckDBPyConnection) -> tuple[int | None, dict[str, set[str]]]:
     """The newest snapshot of the lake and the columns of its tables; None and nothing where there is no lake."""
-    [(lakes,)] = connection.execute(
-        "SELECT count(*) FROM duckdb_databases() WHERE database_name = ?", [LAKE]
-    ).fetchall()
-    if not lakes:
+    if not _has_lake(connection):
         return None, {}
     connection.execute("BEGIN")
     [(version,)] = connection.execute(f"FROM {LAKE}.current_snapshot()").fetchall()
@@ -175,6 +182,12 @@ def _state(connection: duckdb.DuckDBPyConnection) -> tuple[int | None, dict[str,
         known.setdefault(table, set()).add(column)
     connection.execute("COMMIT")
     return int(version), known
+
+
+def _has_lake(connection: duckdb.DuckDBPyConnection) -> bool:
+    query = "SELECT count(*) FROM duckdb_databases() WHERE database_name = ?"
+    [(lakes,)] = connection.execute(query, [LAKE]).fetchall()
+    return bool(lakes)
 
 
 def _reading(address: LakeAddress) -> duckdb.DuckDBPyConnection:

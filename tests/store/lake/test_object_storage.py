@@ -54,10 +54,10 @@ def test_a_lake_on_object_storage(
     # Whoever reads needs the catalog's address and no more: it remembers where the files lie.
     with Reader(LakeAddress(address.catalog, tmp_path / "nowhere")) as reader:
         assert reader.query("SELECT count(DISTINCT item_id) AS n FROM items")["n"].to_pylist() == [30]
-        settings = reader.ask(
+        settings = reader.query(
             "SELECT name, value FROM duckdb_settings() UNION ALL SELECT name, secret_string FROM duckdb_secrets()"
         )
-        assert SECRET not in str(settings.read_all().to_pylist())
+        assert SECRET not in str(settings.to_pylist())
         with pytest.raises(UsageError):
             reader.ask("FROM read_parquet('s3://other/file.parquet')")
     assert {entry.kind for entry in collect_garbage(store)} == {"small files"}
