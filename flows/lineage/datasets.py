@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from curate.flows.lineage.events import Dataset
+from curate.flows.lineage.places import StorePlace, store_place
 from curate.flows.project import Project
 from curate.settings import SourceSettings
 from curate.store.ingestion.files import STANDARD_INPUT, is_path
@@ -29,12 +30,10 @@ _READS: Mapping[str, tuple[str, ...]] = {
 _BOOKKEEPING = {LEDGER.name, CURSORS.name}
 
 
-def known_inputs(project: Project, step: str, commit: int) -> list[Dataset]:
+def known_inputs(project: Project, reader: Reader, step: str, commit: int) -> list[Dataset]:
     """Return what a step will look at, before it does: sources and target by name, tables as of a commit."""
-    tables = [
-        Dataset("file", _in_store(project, name), str(commit), table(name).schema)
-        for name in _READS.get(step, ("items",))
-    ]
+    place = store_place(project.store_address, reader)
+    tables = [_table(place, name, commit) for name in _READS.get(step, ("items",))]
     if step == "ingest":
         return [_source(project, source, {}) for source in project.settings.source]
     if step == "align" and project.settings.align.target:
@@ -47,13 +46,14 @@ def found_inputs(project: Project, reader: Reader, step: str, report: StepReport
     if step == "ingest":
         counts = _origins_by_source(project, reader, after)
         return [_source(project, source, counts) for source in project.settings.source]
-    return [*known_inputs(project, step, after), *_read_snapshots(project, reader, step, report, after)]
+    return [*known_inputs(project, reader, step, after), *_read_snapshots(project, reader, step, report, after)]
 
 
 def found_outputs(project: Project, reader: Reader, step: str, report: StepReport | None, after: int) -> list[Dataset]:
     """Return what a run of a step has committed since commit `after`, and the files that it wrote."""
+    place = store_place(project.store_address, reader)
     outputs = [
-        Dataset("file", _in_store(project, name), str(reader.commit_number), table(name).schema, {"rowCount": count})
+        _table(place, name, reader.commit_number, {"rowCount": count})
         for name, count in _rows_by_table(project, reader, after).items()
     ]
     outputs += _snapshots(project, reader, after)
@@ -81,30 +81,34 @@ def _origins_by_source(project: Project, reader: Reader, after: int) -> dict[str
 
 
 def _snapshots(project: Project, reader: Reader, after: int) -> Iterator[Dataset]:
+    place = store_place(project.store_address, reader)
     question = "SELECT snapshot, number, size FROM snapshots WHERE run_id = ? AND commit_number > ? ORDER BY ALL"
     for row in reader.query(question, [project.run_id, after]).to_pylist():
-        yield _snapshot(project, row["snapshot"], row["number"], {"rowCount": row["size"]})
+        yield _snapshot(place, row["snapshot"], row["number"], {"rowCount": row["size"]})
 
 
 def _checkpoints(project: Project, reader: Reader, after: int) -> Iterator[Dataset]:
+    place = store_place(project.store_address, reader)
     question = """
         SELECT learner, checkpoint, size FROM checkpoints WHERE run_id = ? AND commit_number > ?
         ORDER BY commit_number, learner"""
     for row in reader.query(question, [project.run_id, after]).to_pylist():
-        name = _in_store(project, f"checkpoints/{row['learner']}")
-        yield Dataset("file", name, row["checkpoint"], statistics={"size": row["size"], "fileCount": 1})
+        figures = {"size": row["size"], "fileCount": 1}
+        name = f"{place.prefix}checkpoints/{row['learner']}"
+        yield Dataset(place.namespace, name, row["checkpoint"], statistics=figures)
 
 
 def _read_snapshots(
     project: Project, reader: Reader, step: str, report: StepReport | None, after: int
 ) -> Iterator[Dataset]:
+    place = store_place(project.store_address, reader)
     if step == "export" and report:
-        yield from (_snapshot(project, name, int(number), {}) for name, number, _ in _exported(report))
+        yield from (_snapshot(place, name, int(number), {}) for name, number, _ in _exported(report))
     if step == "learn":
         question = """
             SELECT DISTINCT snapshot, number FROM checkpoints WHERE run_id = ? AND commit_number > ? ORDER BY ALL"""
         for row in reader.query(question, [project.run_id, after]).to_pylist():
-            yield _snapshot(project, row["snapshot"], row["number"], {})
+            yield _snapshot(place, row["snapshot"], row["number"], {})
 
 
 def _exported(report: StepReport) -> Iterator[tuple[str, str, object]]:
@@ -115,8 +119,19 @@ def _exported(report: StepReport) -> Iterator[tuple[str, str, object]]:
             yield name, number, folder
 
 
-def _snapshot(project: Project, name: str, number: int, statistics: Mapping[str, int]) -> Dataset:
-    return Dataset("file", _in_store(project, f"snapshots/{name}"), str(number), statistics=statistics)
+def _table(place: StorePlace, name: str, commit: int, statistics: Mapping[str, int] | None = None) -> Dataset:
+    return Dataset(
+        place.namespace,
+        f"{place.prefix}{name}",
+        str(commit),
+        table(name).schema,
+        statistics or {},
+        place.symlink(name),
+    )
+
+
+def _snapshot(place: StorePlace, name: str, number: int, statistics: Mapping[str, int]) -> Dataset:
+    return Dataset(place.namespace, f"{place.prefix}snapshots/{name}", str(number), statistics=statistics)
 
 
 def _source(project: Project, source: SourceSettings, counts: Mapping[str, int]) -> Dataset:
@@ -128,10 +143,6 @@ def _source(project: Project, source: SourceSettings, counts: Mapping[str, int])
         return _file(project.path(source.path), statistics=statistics)
     parts = urlsplit(source.path)
     return Dataset(f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/", statistics=statistics)
-
-
-def _in_store(project: Project, name: str) -> str:
-    return (project.store_folder.absolute() / name).as_posix()
 
 
 def _file(path: Path, version: str = "", statistics: Mapping[str, int] | None = None) -> Dataset:

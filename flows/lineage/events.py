@@ -24,6 +24,7 @@ _VERSIONS = {
     "ParentRunFacet": "1-2-0",
     "ProcessingEngineRunFacet": "1-1-1",
     "SchemaDatasetFacet": "1-2-0",
+    "SymlinksDatasetFacet": "1-0-1",
     "TagsRunFacet": "1-0-0",
 }
 
@@ -33,6 +34,7 @@ class Dataset:
     """Something that a step reads or writes, by OpenLineage's naming: a data source and a name in it.
 
     `statistics` are `rowCount`, `size` in bytes and `fileCount` of what this run read or wrote, as far as known.
+    `symlink` are namespace and name of where it lies, where it is named by something else.
     """
 
     namespace: str
@@ -40,6 +42,7 @@ class Dataset:
     version: str = ""
     schema: pa.Schema | None = None
     statistics: Mapping[str, int] = field(default_factory=dict)
+    symlink: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,10 @@ def _named(dataset: Dataset) -> dict[str, Any]:
         facets["version"] = _facet("DatasetVersionDatasetFacet", datasetVersion=dataset.version)
     if dataset.schema is not None:
         facets["schema"] = _facet("SchemaDatasetFacet", fields=_fields(dataset.schema))
+    if dataset.symlink is not None:
+        namespace, name = dataset.symlink
+        identifiers = [{"namespace": namespace, "name": name, "type": "LOCATION"}]
+        facets["symlinks"] = _facet("SymlinksDatasetFacet", identifiers=identifiers)
     return {"namespace": dataset.namespace, "name": dataset.name, "facets": facets}
 
 

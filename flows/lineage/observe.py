@@ -61,7 +61,8 @@ class _Told:
         def start() -> None:
             with self._project.reader() as reader:
                 self._after = reader.commit_number
-            self._waiting = [self._event("START", inputs=known_inputs(self._project, self._step, self._after))]
+                inputs = known_inputs(self._project, reader, self._step, self._after)
+            self._waiting = [self._event("START", inputs=inputs)]
             if send:
                 self._send()
 

@@ -18,12 +18,14 @@ from openlineage.client.serde import Serde
 from curate.errors import BadDataError
 from curate.flows.lineage.events import Dataset, StepRun, run_event
 from curate.flows.lineage.outlets import PAUSE_SECONDS, AddressOutlet, FileOutlet
+from curate.flows.lineage.places import StorePlace, catalog_name
 from curate.flows.project import Project
 from curate.flows.sequence import run_sequence, run_step
 from curate.flows.steps import STEPS, step_named
 from curate.flows.steps.base import Plan
 from curate.flows.watch import Watch
 from curate.settings import load_settings
+from curate.store.address import LakeAddress
 from curate.types import Progress, SilentProgress, StepReport
 
 SETTINGS = '\n[lineage]\nfile = "out/lineage.jsonl"\nnamespace = "tests"\n'
@@ -39,6 +41,9 @@ _FACETS: dict[str, Callable[..., Any]] = {
     ),
     "schema": lambda fields, **rest: facet_v2.schema_dataset.SchemaDatasetFacet(
         [facet_v2.schema_dataset.SchemaDatasetFacetFields(**field) for field in fields], **rest
+    ),
+    "symlinks": lambda identifiers, **rest: facet_v2.symlinks_dataset.SymlinksDatasetFacet(
+        [facet_v2.symlinks_dataset.Identifier(**given) for given in identifiers], **rest
     ),
     "tags": lambda tags, **rest: facet_v2.tags_run.TagsRunFacet(
         [facet_v2.tags_run.TagsRunFacetFields(**tag) for tag in tags], **rest
@@ -235,6 +240,24 @@ class TestWalk:
         assert [(given["namespace"], given["name"]) for given in end["inputs"]] == [("command", f"{tmp_path.name}/c")]
         assert names(end["outputs"], tmp_path)["curate-store/items"][1] == {"rowCount": 1}
 
+    def test_a_lake_is_named_by_its_catalog_and_where_its_files_lie(
+        self, tmp_path: Path, make_lake: Callable[..., LakeAddress], postgres: Any
+    ) -> None:
+        (tmp_path / "a.txt").write_text("a")
+        lake = make_lake()
+        store = f'store = "{lake}"\n[lake]\nfolder = "mine"\n[[source]]\nname = "s"\npath = "a.txt"\n'
+        run_step(project_in(tmp_path, store + SETTINGS), step_named("ingest"), SilentProgress())
+        _, end = events_in(tmp_path)
+        [items] = [given for given in end["outputs"] if given["name"] == "items"]
+        database = lake.catalog.split()[0].partition("=")[2]
+        assert items["namespace"] == f"ducklake:postgres://127.0.0.1:{postgres.port}/{database}"
+        [place] = items["facets"]["symlinks"]["identifiers"]
+        assert (place["namespace"], place["type"]) == ("file", "LOCATION")
+        assert list(Path(place["name"]).glob("*.parquet"))
+        text = json.dumps(end)
+        assert postgres.password not in text
+        assert "mine" not in text
+
     def test_a_watch_tells_of_looks_that_found_something(self, tmp_path: Path) -> None:
         (tmp_path / "inbox").mkdir()
         watch = Watch(project_in(tmp_path, '[[source]]\nname = "s"\npath = "inbox"\n' + SETTINGS), SilentProgress())
@@ -266,6 +289,18 @@ class TestEvents:
             run_step(project, _named("ingest", lambda: StepReport("ingest", done=1 // 0)), SilentProgress())
         [given] = events_in(tmp_path)[0]["inputs"]
         assert (given["namespace"], given["name"]) == ("s3://bucket", "data/*.jsonl")
+
+    def test_catalogs_and_buckets_are_named_without_who_reads_them(self) -> None:
+        named = {
+            "dbname='a b' host=db port=6432 user=me": "ducklake:postgres://db:6432/a b",
+            "postgresql://me:secret@db/curate?sslmode=require": "ducklake:postgres://db:5432/curate",
+            "service=training": "ducklake:postgres:service=training",
+            "user=me": "ducklake:postgres://elsewhere:5432/me",
+        }
+        for catalog, name in named.items():
+            assert catalog_name(catalog, {"PGHOST": "elsewhere", "PGPASSWORD": "secret"}) == name
+        place = StorePlace("x", data="s3://bucket/some/place/")
+        assert place.symlink("items") == ("s3://bucket", "some/place/main/items")
 
     def test_ids_follow_from_the_stores_run(self) -> None:
         def run(execution: int, store_run: str = "a") -> StepRun:
