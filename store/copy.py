@@ -36,12 +36,15 @@ def copy_store(source: Address, target: Address, *, lease_timeout: float) -> Map
 
     Raises:
         UsageError: there is nothing to copy, or the target holds commits already.
-        StoreError: the copy differs from the source, which must not happen; or one of them is damaged.
+        StoreError: a checkpoint is missing, or the copy differs from the source, which must not happen; or one of them
+            is damaged.
         StoreBusyError: others write to the target.
     """
+    # The journal first: an answer that is committed and forgotten meanwhile is among the rows.
+    answers = _journal_bytes(local_folder(source))
     with Reader(source) as reader:
         _refuse(reader, source, target)
-        _copy_files(reader, local_folder(source), local_folder(target))
+        _copy_files(reader, answers, local_folder(source), local_folder(target))
         with _filling(target, lease_timeout) as connection:
             for table in TABLES:
                 _copy_table(reader, connection, table)
@@ -102,17 +105,32 @@ def _copy_table(reader: Reader, connection: duckdb.DuckDBPyConnection, table: Ta
     connection.unregister("arriving")
 
 
-def _copy_files(reader: Reader, source: Path, target: Path) -> None:
+def _journal_bytes(folder: Path) -> bytes | None:
+    journal = folder / JOURNAL_FOLDER / _JOURNAL
+    return journal.read_bytes() if journal.exists() else None
+
+
+def _copy_files(reader: Reader, answers: bytes | None, source: Path, target: Path) -> None:
     """Copy the journal and the checkpoints that rows name; what is there already stays."""
     target.mkdir(parents=True, exist_ok=True)
     if source.resolve() == target.resolve():
         return
-    journal = source / JOURNAL_FOLDER / _JOURNAL
-    if journal.exists() and not (target / JOURNAL_FOLDER / _JOURNAL).exists():
+    if answers is not None and not (target / JOURNAL_FOLDER / _JOURNAL).exists():
         (target / JOURNAL_FOLDER).mkdir(exist_ok=True)
-        replace_file(target / JOURNAL_FOLDER / _JOURNAL, journal.read_bytes())
-    names = reader.query("SELECT DISTINCT checkpoint FROM checkpoints ORDER BY 1")["checkpoint"].to_pylist()
-    for path in (path for name in names for path in (source / CHECKPOINT_FOLDER).glob(f"{name}.*")):
+        replace_file(target / JOURNAL_FOLDER / _JOURNAL, answers)
+    for name in reader.query("SELECT DISTINCT checkpoint FROM checkpoints ORDER BY 1")["checkpoint"].to_pylist():
+        _copy_checkpoint(name, source, target)
+
+
+def _copy_checkpoint(name: str, source: Path, target: Path) -> None:
+    found = list((source / CHECKPOINT_FOLDER).glob(f"{name}.*"))
+    if not found and not list((target / CHECKPOINT_FOLDER).glob(f"{name}.*")):
+        raise StoreError(
+            f"checkpoint {name[:12]} is not in {source.name}/{CHECKPOINT_FOLDER}",
+            unchanged="no row was copied",
+            hint="put it there from the machine that learned it, then copy again",
+        )
+    for path in found:
         with saving_checkpoints(target):
             copied = target / CHECKPOINT_FOLDER / path.name
             if not copied.exists():

@@ -13,7 +13,7 @@ from curate.cli.output import emit, emit_json, emit_lines
 from curate.cli.verb import Verb, dry_run_option, pass_invocation, setting_option, verb, verb_group
 from curate.console import is_terminal, table_lines
 from curate.errors import StoreBusyError, UsageError
-from curate.store.address import Address, embedded_folder, is_lake, store_address
+from curate.store.address import Address, LakeAddress, embedded_folder, is_lake, local_folder, store_address
 
 if TYPE_CHECKING:
     from curate.store.care.erasure import ErasurePlan
@@ -89,13 +89,18 @@ def backup_verb(
 
 
 def _back_up(invocation: Invocation, folder: Path, dry_run: bool) -> None:
-    from curate.store.care.backup import back_up, plan_backup
+    from curate.store.care.backup import back_up, back_up_lake, plan_backup, plan_lake_backup
 
-    store_folder = invocation.existing_embedded_store("curate backup")
-    backup = plan_backup(store_folder, folder) if dry_run else back_up(_to_copy(invocation), folder)
-    _show(invocation, asdict(backup))
+    address = invocation.existing_store()
+    if isinstance(address, LakeAddress):
+        timeout = invocation.load()[0].settings.lease_timeout
+        done = plan_lake_backup(address, folder) if dry_run else back_up_lake(address, folder, lease_timeout=timeout)
+    else:
+        done = plan_backup(address, folder) if dry_run else back_up(_to_copy(invocation), folder)
+    _show(invocation, asdict(done))
+    back = f"store copy {folder} TO" if isinstance(address, LakeAddress) else f"backup --restore {folder}"
     if not dry_run:
-        invocation.narrate(f"verified; curate backup --restore {folder} puts it back")
+        invocation.narrate(f"verified; curate {back} puts it back")
 
 
 def _restore(invocation: Invocation, backup: Path, dry_run: bool) -> None:
@@ -104,7 +109,7 @@ def _restore(invocation: Invocation, backup: Path, dry_run: bool) -> None:
 
     loaded, _ = invocation.load()
     assert invocation.store_address is not None
-    hint = f"curate store copy {backup} '{invocation.store_address}'"
+    hint = f"createdb NEW, then: curate store copy {backup} 'ducklake:postgres:dbname=NEW …'"
     folder = embedded_folder(invocation.store_address, "curate backup --restore", hint)
     content = check_backup(backup)
     if dry_run:
@@ -124,7 +129,7 @@ def _rebuild(invocation: Invocation, dry_run: bool) -> None:
     from curate.store.care.rebuild import rebuild_ledger
     from curate.store.manifest import read_manifest
 
-    folder = invocation.existing_embedded_store("curate backup --rebuild")
+    folder = _with_ledger(invocation)
     found = {"store": folder, "commit_number": read_manifest(folder).commit_number}
     if dry_run:
         _show(invocation, found)
@@ -134,6 +139,12 @@ def _rebuild(invocation: Invocation, dry_run: bool) -> None:
     _show(invocation, found | {"replaced": aside})
     if aside is not None:
         invocation.narrate(f"the old ledger lies in {aside}; delete it when `curate doctor --all` is content")
+
+
+def _with_ledger(invocation: Invocation) -> Path:
+    """The folder of a store that has a ledger file; one on DuckLake has none."""
+    hint = "curate doctor says which files it lacks; a lost catalog comes back from PostgreSQL's own backup"
+    return embedded_folder(invocation.existing_store(), "curate backup --rebuild", hint)
 
 
 @verb(
@@ -168,18 +179,20 @@ def erase_verb(
 
     if not items and where is None:
         raise UsageError("name an item, or give --where", hint="curate erase ITEM --dry-run")
-    folder = invocation.existing_embedded_store("curate erase")
+    address = invocation.existing_store()
     # The condition may name a person, and the record of runs keeps the command: without what was given to it.
     store = None if dry_run else _writable(invocation, command="curate erase")
-    with Reader(folder) as reader:
+    with Reader(address) as reader:
         wanted = _wanted(reader, items, where)
-        traces = find_traces(reader, Journal(folder), wanted)
+        traces = find_traces(reader, Journal(local_folder(address)), wanted)
     plan = ErasurePlan.of(wanted, traces, reason)
     lost: Mapping[str, int] = {}
     if store is not None and wanted:
         _confirm(len(wanted), yes)
         lost = erase(store, plan)
     _show_erasure(invocation, plan, traces, lost, dry_run=dry_run)
+    if isinstance(address, LakeAddress):
+        invocation.narrate("journals of other machines and PostgreSQL's own backups are not reached: see docs/lake.md")
 
 
 def _wanted(reader: Any, items: Iterable[str], where: str | None) -> list[str]:

@@ -82,19 +82,6 @@ class Invocation:
             raise ConfigurationError(f"there is nothing in the store {self.store_address} yet", hint="curate run")
         return self.store_address
 
-    def existing_embedded_store(self, what: str) -> Path:
-        """Return the folder of an embedded store that is there.
-
-        Raises:
-            ConfigurationError: nothing has been committed there, or it lies on DuckLake, where `what` cannot be done.
-        """
-        from curate.store.address import embedded_folder
-
-        self.load()
-        assert self.store_address is not None
-        embedded_folder(self.store_address, what, f"curate store copy '{self.store_address}' FOLDER")
-        return embedded_folder(self.existing_store(), what, "")
-
     def project(self, settings: Settings | None = None) -> Project:
         """Return the project, with other settings than its own where they are given."""
         from curate.flows.project import Project

@@ -16,8 +16,10 @@ from pathlib import Path
 import duckdb
 
 from curate.errors import CurateError, StoreError, UsageError
+from curate.store.address import LakeAddress
 from curate.store.care.rebuild import write_ledger
 from curate.store.checkpoints import CHECKPOINT_FOLDER
+from curate.store.copy import copy_store
 from curate.store.database import open_ledger
 from curate.store.journal import JOURNAL_FOLDER
 from curate.store.lease import LEASE_FILE, hold_lease
@@ -86,12 +88,34 @@ def back_up(store: Store, target: Path) -> Backup:
         write_manifest(temporary, manifest)
         write_ledger(temporary, manifest)
         _check_counts(temporary, manifest)
-        backup = _describe(temporary, target, manifest)
-        if target.is_dir():
-            target.rmdir()
-        temporary.rename(target)
-        sync_folder(target.parent)
-    return backup
+        return _put_in_place(temporary, target, manifest)
+
+
+def plan_lake_backup(address: LakeAddress, target: Path) -> Backup:
+    """Return what `back_up_lake` would copy now; files and bytes are known afterwards only. Nothing is written.
+
+    Raises:
+        UsageError: the target exists and is not empty, or it lies inside the lake's folder.
+    """
+    _refuse_place(address.folder, target)
+    with Reader(address) as reader:
+        return Backup(target, reader.commit_number, sum(reader.manifest.counts().values()), 0, 0)
+
+
+def back_up_lake(address: LakeAddress, target: Path, *, lease_timeout: float) -> Backup:
+    """Copy a store on DuckLake at its newest commit into the new folder `target`, where it is an embedded store.
+
+    All of it or nothing; every table is compared. Cost: every row is read twice over the network and written twice.
+
+    Raises:
+        UsageError: the folder exists and is not empty, or it lies inside the lake's.
+        StoreError: the copy differs from the lake.
+    """
+    _refuse_place(address.folder, target)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    with _made_whole(temporary):
+        copy_store(address, temporary, lease_timeout=lease_timeout)
+        return _put_in_place(temporary, target, read_manifest(temporary))
 
 
 def check_backup(folder: Path) -> Backup:
@@ -216,6 +240,15 @@ def _check_counts(folder: Path, manifest: Manifest) -> None:
             [(count,)] = connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchall()
             if count != manifest.rows(table.name):
                 raise StoreError(f"the copy has {count} rows of {table.name}, the store {manifest.rows(table.name)}")
+
+
+def _put_in_place(temporary: Path, target: Path, manifest: Manifest) -> Backup:
+    backup = _describe(temporary, target, manifest)
+    if target.is_dir():
+        target.rmdir()
+    temporary.rename(target)
+    sync_folder(target.parent)
+    return backup
 
 
 def _describe(temporary: Path, target: Path, manifest: Manifest) -> Backup:

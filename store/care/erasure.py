@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.errors import CurateError, StoreError
+from curate.store.address import LakeAddress
 from curate.store.care.traces import Traces, find_traces
 from curate.store.database import DAMAGED_SUFFIX, LEDGER_FILE, open_ledger, rewrite_ledger
 from curate.store.journal import Journal
@@ -73,11 +74,16 @@ def erase(store: "Store", plan: ErasurePlan) -> Mapping[str, int]:
 
     The lease is held for all of it. Cost: segments that hold the content are rewritten, and the ledger as a whole, for
     DuckDB leaves deleted bytes in its file. A reader that still reads an older commit may find its segments gone.
+    On a lake `erase_from_lake` says what is done.
 
     Raises:
         StoreBusyError: the lease was not to be had; nothing was erased.
         CurateError: the disk refuses; the next command that writes goes on.
     """
+    if isinstance(store.address, LakeAddress):
+        from curate.store.care.lake_erasure import erase_from_lake
+
+        return erase_from_lake(store, plan)
     with store.maintenance():
         finish_erasure(store)
         content = {name: getattr(plan, name) for name in ErasurePlan.__dataclass_fields__}
@@ -119,7 +125,7 @@ def finish_erasure(store: "Store") -> Mapping[str, int]:
     plan = _read_plan(store.folder)
     if plan is None:
         return {}
-    doom = _Doom(plan)
+    doom = Doom(plan)
     with open_ledger(store.folder, timeout=store.lease_timeout) as connection:
         lost = _erase_rows(connection, store, doom)
         publish(connection, store.folder)
@@ -132,8 +138,8 @@ def finish_erasure(store: "Store") -> Mapping[str, int]:
     return lost
 
 
-class _Doom:
-    """Which rows go, as Arrow sees them (segments) and as DuckDB sees them (the ledger)."""
+class Doom:
+    """Which rows of a plan go, as Arrow sees them (segments) and as DuckDB sees them (the ledger)."""
 
     def __init__(self, plan: ErasurePlan) -> None:
         self.plan = plan
@@ -191,7 +197,7 @@ class _Doom:
         return {name: count for name, count in lost.items() if count}
 
 
-def _erase_rows(connection: duckdb.DuckDBPyConnection, store: "Store", doom: _Doom) -> Mapping[str, int]:
+def _erase_rows(connection: duckdb.DuckDBPyConnection, store: "Store", doom: Doom) -> Mapping[str, int]:
     """Delete the rows and leave the tombstones in one transaction, unless that has been done."""
     lost: dict[str, int] = {}
 
@@ -199,21 +205,22 @@ def _erase_rows(connection: duckdb.DuckDBPyConnection, store: "Store", doom: _Do
         lost.update(doom.delete(connection))
         return {name: -count for name, count in lost.items()}
 
-    if _unburied(connection, doom):
-        apply_write(connection, _burial(doom.plan), store.run_row(), store.run_id, first=delete)
+    if is_unburied(connection, doom):
+        apply_write(connection, burial(doom.plan), store.run_row(), store.run_id, first=delete)
     connection.register("doomed_items", pa.table({"item_id": doom.items}))
     query = "SELECT max(commit_number) FROM tombstones SEMI JOIN doomed_items USING (item_id)"
     [(doom.commit_number,)] = connection.execute(query).fetchall()
     return lost
 
 
-def _unburied(connection: duckdb.DuckDBPyConnection, doom: _Doom) -> bool:
+def is_unburied(connection: duckdb.DuckDBPyConnection, doom: Doom) -> bool:
+    """Whether an item of the plan has no tombstone yet."""
     connection.register("doomed_items", pa.table({"item_id": doom.items}))
     [(count,)] = connection.execute("SELECT count(*) FROM doomed_items ANTI JOIN tombstones USING (item_id)").fetchall()
     return bool(count)
 
 
-def _burial(plan: ErasurePlan) -> Write:
+def burial(plan: ErasurePlan) -> Write:
     """The rows that an erasure adds: a tombstone each, and a decision like a superseded item's, for `dedup` to see."""
     ids = list(plan.items)
     tombstones = {"item_id": ids, "reason": plan.reason, "erased_at": [datetime.now(UTC)] * len(ids)}
@@ -224,7 +231,7 @@ def _burial(plan: ErasurePlan) -> Write:
     )
 
 
-def _rewrite_segments(folder: Path, doom: _Doom) -> None:
+def _rewrite_segments(folder: Path, doom: Doom) -> None:
     """Write the segments that hold what goes anew, swap the manifest and delete the old ones, whoever reads them."""
     manifest = read_manifest(folder)
     figures = Counter(manifest.figures)
@@ -241,7 +248,7 @@ def _rewrite_segments(folder: Path, doom: _Doom) -> None:
         swap_manifest(folder, replace(manifest, tables=now_named, figures=dict(+figures)))
 
 
-def _rewritten(folder: Path, entry: Table, segment: Segment, doom: _Doom, figures: Counter[str]) -> Segment:
+def _rewritten(folder: Path, entry: Table, segment: Segment, doom: Doom, figures: Counter[str]) -> Segment:
     path = folder / PUBLISHED_FOLDER / segment.file
     if not _holds(path, entry, doom):
         return segment
@@ -256,12 +263,12 @@ def _rewritten(folder: Path, entry: Table, segment: Segment, doom: _Doom, figure
         return write_segment(folder, file.schema_arrow, name, batches, segment.level)
 
 
-def _holds(path: Path, entry: Table, doom: _Doom) -> bool:
+def _holds(path: Path, entry: Table, doom: Doom) -> bool:
     columns = doom.columns(entry)
     return bool(columns) and bool(pc.any(doom.hit(entry, pq.read_table(path, columns=columns))).as_py())
 
 
-def _remove_leftovers(folder: Path, doom: _Doom) -> None:
+def _remove_leftovers(folder: Path, doom: Doom) -> None:
     """Delete every file beside the manifest's that may hold the content: replaced, unfinished or set aside."""
     manifest = read_manifest(folder)
     named = {segment.file for segments in manifest.tables.values() for segment in segments}
@@ -279,7 +286,7 @@ def _remove_leftovers(folder: Path, doom: _Doom) -> None:
     shutil.rmtree(folder / f"{LEDGER_FILE}.tmp", ignore_errors=True)
 
 
-def _may_hold(path: Path, doom: _Doom) -> bool:
+def _may_hold(path: Path, doom: Doom) -> bool:
     """Whether a file that no manifest names holds the content, or cannot be read to find out."""
     try:
         return _holds(path, table(path.name.partition("-")[0]), doom)

@@ -57,6 +57,8 @@ def check_integrity(address: Address, *, sample: int | None = SAMPLE, timeout: f
         yield Check("erasure", False, "one was begun and not finished", "curate gc")
     try:
         with Reader(address) as reader:
+            if not embedded and _is_unclean(reader):
+                yield Check("erasure", False, "one was begun and not finished", "curate gc")
             pieces = _segments(reader, whole=sample is None) if embedded else _files(reader)
             yield pieces
             if pieces.sound:
@@ -90,6 +92,11 @@ def _rows_of(segment: Path, whole: bool) -> int:
         return int(pq.read_metadata(segment).num_rows)
     with pq.ParquetFile(segment, page_checksum_verification=True) as file:
         return sum(batch.num_rows for batch in file.iter_batches(_ROWS))
+
+
+def _is_unclean(reader: Reader) -> bool:
+    """Whether files of a lake may hold erased rows still; one without commits holds none."""
+    return reader.commit_number > 0 and reader.query("FROM lake.fences WHERE step = 'erase'").num_rows > 0
 
 
 def _files(reader: Reader) -> Check:

@@ -78,8 +78,12 @@ def connect_queue(address: LakeAddress) -> duckdb.DuckDBPyConnection:
         MissingExtraError, ConfigurationError, ServiceError: as `connect_lake` does.
     """
     connection = _connect()
-    with reached(address):
-        connection.execute(f"ATTACH {quoted(address.catalog)} AS queue (TYPE postgres, READ_ONLY)")
+    try:
+        with reached(address):
+            connection.execute(f"ATTACH {quoted(address.catalog)} AS queue (TYPE postgres, READ_ONLY)")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -7,9 +7,10 @@ gets the next commit number, just as in an embedded store.
 """
 
 import contextlib
+import json
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
@@ -25,11 +26,18 @@ from curate.store.migrations import apply_migrations, missing_migrations
 from curate.store.write import Commit, Write, apply_write
 
 _FENCES = "CREATE TABLE IF NOT EXISTS fences (step VARCHAR, shard VARCHAR, turn BIGINT)"
-_IN_CATALOG = ("fences", "commits", "cursors", "runs")
+IN_CATALOG = ("fences", "commits", "cursors", "runs")
 """Tables to which a batch adds a row or two: those rows lie in PostgreSQL until `gc` writes them to Parquet."""
 _INLINED_ROWS = 10
 _TRIES = 20
 _PAUSE = 0.05
+_RECONNECTIONS = 2
+"""How often a batch is written again because the server ended the connection; then it may not come back soon."""
+_ENDED = ("terminat", "server closed", "connection to the server", "connection not open", '"rollback"')
+_UNCLEAN = "erase"
+"""The step of the row in `fences` that says: rows were erased, and files may hold them still."""
+More = Callable[[duckdb.DuckDBPyConnection], Mapping[str, int]]
+"""A change in an open transaction, which returns the rows that each table gained (or lost, below 0)."""
 
 
 class LakeLedger:
@@ -40,6 +48,8 @@ class LakeLedger:
         self._turns = Turns(address, timeout=lease_timeout, command=command)
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._one_at_a_time = Lock()
+        self._unclean = False
+        self._newest = 0
 
     def exists(self) -> bool:
         """Whether the catalog holds a lake with curate's tables, of whatever version."""
@@ -49,21 +59,33 @@ class LakeLedger:
             return False
 
     def prepare(self) -> None:
-        """Make the lake where there is none, and bring its tables up to date.
+        """Make the lake where there is none, bring its tables up to date, and finish an erasure that was stopped.
 
         Raises:
             StoreBusyError: other writers held the lake for the whole time.
             StoreError: the lake was written by a newer curate.
             ConfigurationError, ServiceError: PostgreSQL refuses, or does not answer.
         """
-        if self._is_ready():
-            return
-        with self._turn():
-            if not self._is_ready():
-                self._make_ready(self._connected(create=True))
+        if not self._is_ready():
+            with self._turn():
+                if not self._is_ready():
+                    self._make_ready(self._connected(create=True))
+        if self._unclean:
+            from curate.store.lake.maintenance import forget_deleted
 
-    def commit(self, write: Write, run: pa.Table, run_id: str) -> Commit:
-        """Add one prepared batch in one transaction.
+            forget_deleted(self)
+
+    def commit(
+        self,
+        write: Write,
+        run: pa.Table,
+        run_id: str,
+        *,
+        more: More = lambda connection: {},
+    ) -> Commit:
+        """Add one prepared batch in one transaction; `more` happens in it before.
+
+        A transaction that another writer came before, or whose connection the server ended, is begun anew.
 
         Raises:
             StoreBusyError: other writers held the lake for the whole time; nothing was written.
@@ -71,19 +93,39 @@ class LakeLedger:
             CurateError: a disk or the object storage refuses; nothing of the batch was written.
         """
         with self._turn():
+            lost = 0
             for attempt in range(_TRIES):
                 try:
-                    connection = self._connected()
-                    return apply_write(connection, write, run, run_id, first=partial(take_fence, connection))
-                except duckdb.TransactionException as error:
-                    if not is_conflict(error):
+                    return self._written(write, run, run_id, more, again=lost > 0)
+                except duckdb.Error as error:
+                    if _was_ended(error) and lost < _RECONNECTIONS:
+                        lost += 1
+                        self.close()
+                    elif isinstance(error, duckdb.TransactionException) and is_conflict(error):
+                        self._begin_anew(attempt)
+                    else:
                         raise
-                    self._begin_anew(attempt)
         raise StoreBusyError(
             f"other writers to the lake came first {_TRIES} times",
             unchanged="nothing of this batch was written",
             hint="run the command again",
         )
+
+    def _written(self, write: Write, run: pa.Table, run_id: str, more: More, *, again: bool) -> Commit:
+        commit = self._landed(write, run_id) if again else None
+        if commit is None:
+            connection = self._connected()
+            commit = apply_write(connection, write, run, run_id, first=partial(_first, connection, more))
+        self._newest = commit.number or self._newest
+        return commit
+
+    def _landed(self, write: Write, run_id: str) -> Commit | None:
+        """The commit that a transaction made before its connection ended, where it had come so far."""
+        query = """
+            SELECT commit_number, "rows" FROM commits WHERE run_id = ? AND step = ? AND commit_number > ?
+            ORDER BY commit_number LIMIT 1"""
+        found = self._connected().execute(query, [run_id, write.step, self._newest]).fetchall()
+        return Commit(int(found[0][0]), json.loads(found[0][1])) if found else None
 
     @contextmanager
     def maintenance(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -128,7 +170,9 @@ class LakeLedger:
             return False
         if missing_migrations(connection) or not _holds(connection, "fences"):
             return False
-        return connection.execute("FROM fences").fetchone() is not None
+        fences = [step for (step,) in connection.execute("SELECT step FROM fences").fetchall()]
+        self._unclean = _UNCLEAN in fences
+        return bool(fences)
 
     def _make_ready(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Every part may be done already; the fence itself comes last, and says that all is."""
@@ -137,7 +181,7 @@ class LakeLedger:
         option = f"CALL {LAKE}.set_option(?, ?"
         connection.execute(f"{option})", ["data_inlining_row_limit", 0])
         connection.execute(f"{option})", ["parquet_compression", "zstd"])
-        for name in _IN_CATALOG:
+        for name in IN_CATALOG:
             connection.execute(f"{option}, table_name => ?)", ["data_inlining_row_limit", _INLINED_ROWS, name])
         connection.execute("INSERT INTO fences SELECT 'commit', '', 0 WHERE NOT EXISTS (FROM fences)")
 
@@ -162,7 +206,12 @@ class LakeLedger:
             self._connection = None
 
 
-def take_fence(connection: duckdb.DuckDBPyConnection) -> Mapping[str, int]:
+def _first(connection: duckdb.DuckDBPyConnection, more: More) -> Mapping[str, int]:
+    take_fence(connection)
+    return more(connection)
+
+
+def take_fence(connection: duckdb.DuckDBPyConnection) -> None:
     """Update the lake's row in `fences`, in the open transaction: no other that does so can end beside this one.
 
     Raises:
@@ -176,13 +225,31 @@ def take_fence(connection: duckdb.DuckDBPyConnection) -> Mapping[str, int]:
             unchanged="nothing of this batch was written",
             hint="curate run makes an unfinished lake ready; of any other, tell us: this must not happen",
         )
-    return {}
+
+
+def mark_unclean(connection: duckdb.DuckDBPyConnection) -> None:
+    """Note in the open transaction that files hold rows that it deletes; whoever opens the lake to write cleans up."""
+    connection.execute(f"INSERT INTO fences VALUES ('{_UNCLEAN}', '', 0)")
+
+
+def mark_clean(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take the note away: no file holds them any more."""
+    connection.execute(f"DELETE FROM fences WHERE step = '{_UNCLEAN}'")
 
 
 def is_conflict(error: Exception) -> bool:
     """Whether a transaction failed because another one ended first."""
     text = str(error).lower()
     return "conflict" in text or "retry" in text
+
+
+def _was_ended(error: BaseException | None) -> bool:
+    """Whether an error, or one on the way to it, says that the server ended the connection."""
+    while error is not None:
+        if any(word in str(error).lower() for word in _ENDED):
+            return True
+        error = error.__context__
+    return False
 
 
 def _holds(connection: duckdb.DuckDBPyConnection, name: str) -> bool:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import duckdb
 
+from curate.store.commit_view import quoted
 from curate.store.lake.connect import LAKE
-from curate.store.lake.ledger import LakeLedger
+from curate.store.lake.ledger import IN_CATALOG, LakeLedger, mark_clean, mark_unclean
+from curate.store.schema import TABLES
 
 KEPT_SECONDS = 24 * 3600
 SMALL_FILES = 2
@@ -23,6 +25,19 @@ _SMALL_BYTES = 16 * 2**20
 _EXPIRE = f"FROM ducklake_expire_snapshots('{LAKE}', dry_run => ?, {_OLDER})"
 _REPLACED = f"FROM ducklake_cleanup_old_files('{LAKE}', dry_run => ?, {_OLDER})"
 _ORPHANED = f"FROM ducklake_delete_orphaned_files('{LAKE}', dry_run => ?, {_OLDER})"
+_WITH_CONTENT = [entry.name for entry in TABLES if entry.name not in IN_CATALOG]
+_BOUNDS = f"""
+    UPDATE ducklake_table_column_stats AS known SET min_value = held.low, max_value = held.high
+    FROM ducklake_column AS named JOIN ducklake_table AS owner USING (table_id) LEFT JOIN (
+        SELECT stats.table_id, stats.column_id,
+            min(stats.min_value COLLATE "C") AS low, max(stats.max_value COLLATE "C") AS high
+        FROM ducklake_file_column_stats AS stats JOIN ducklake_data_file AS file USING (data_file_id)
+        WHERE file.end_snapshot IS NULL GROUP BY stats.table_id, stats.column_id
+    ) AS held USING (table_id, column_id)
+    WHERE named.end_snapshot IS NULL AND named.column_type IN ('varchar', 'blob')
+        AND owner.end_snapshot IS NULL AND owner.table_name IN ({", ".join(map(quoted, _WITH_CONTENT))})
+        AND known.table_id = named.table_id AND known.column_id = named.column_id"""
+"""The catalog keeps the smallest and the greatest value of each column, and leaves them where a whole file goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,40 @@ def remove_slack(ledger: LakeLedger) -> list[Slack]:
     with ledger.maintenance() as connection:
         done += _counted(connection, dry_run=False)
     return done
+
+
+def forget_deleted(ledger: LakeLedger) -> None:
+    """Leave no file with rows that were deleted, and no bound of theirs in the catalog; each part may be done already.
+
+    Files with such rows are written anew, a table at a time and each in a turn of its own; then every snapshot but the
+    newest is expired, and all files that it does not name are deleted, whoever reads by them. Cost: files that hold
+    deleted rows are read and written once.
+
+    Raises:
+        StoreBusyError, ServiceError: as a commit does; whoever opens the lake to write goes on.
+        CurateError: a disk or the object storage refuses; likewise.
+    """
+    for name in _WITH_CONTENT:
+        with ledger.maintenance() as connection:
+            rewrite = f"CALL ducklake_rewrite_data_files('{LAKE}', ?, delete_threshold => 0)"
+            connection.execute(rewrite, [name])
+    with ledger.maintenance() as connection:
+        connection.execute(f"CALL postgres_execute('__ducklake_metadata_{LAKE}', {quoted(_BOUNDS)})")
+        # A process knows the bounds of a catalog by the number of its next file, which this file moves on.
+        mark_unclean(connection)
+        connection.execute(f"CALL ducklake_flush_inlined_data('{LAKE}')")
+        _forget_snapshots(connection)
+        mark_clean(connection)
+
+
+def _forget_snapshots(connection: duckdb.DuckDBPyConnection) -> None:
+    """Expire all snapshots but the newest, by number (clocks differ), and delete every file that it does not name."""
+    found = connection.execute(f"SELECT snapshot_id FROM ducklake_snapshots('{LAKE}') ORDER BY snapshot_id").fetchall()
+    older = [int(number) for (number,) in found[:-1]]
+    if older:
+        connection.execute(f"CALL ducklake_expire_snapshots('{LAKE}', versions => {older})")
+    connection.execute(f"CALL ducklake_cleanup_old_files('{LAKE}', cleanup_all => true)")
+    connection.execute(f"CALL ducklake_delete_orphaned_files('{LAKE}', cleanup_all => true)")
 
 
 def _small(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int]]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from curate.errors import StoreBusyError
+from curate.errors import ConfigurationError, ServiceError, StoreBusyError
 from curate.store.address import LakeAddress
 from curate.store.commit_view import quoted
 from curate.store.lake.connect import connect_queue, reached
@@ -47,16 +47,29 @@ class Turns:
             StoreBusyError: someone else held it for the whole time; the message names the holder.
             ConfigurationError, ServiceError: PostgreSQL refuses, or does not answer.
         """
-        connection = self._connection or connect_queue(self._address)
+        connection = self._waited()
         try:
-            self._wait(connection)
-            self._connection = connection
             yield
         finally:
             self._released(connection)
 
-    def _wait(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = None
+    def _waited(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection that holds the turn: the one that was kept, or another where the server ended that."""
+        kept, self._connection = self._connection, None
+        if kept is not None:
+            with contextlib.suppress(ServiceError, ConfigurationError):
+                return self._wait(kept)
+        return self._wait(connect_queue(self._address))
+
+    def _wait(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        try:
+            self._lock(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _lock(self, connection: duckdb.DuckDBPyConnection) -> None:
         with reached(self._address):
             connection.execute("BEGIN")
             try:
@@ -70,8 +83,12 @@ class Turns:
 
     def _released(self, connection: duckdb.DuckDBPyConnection) -> None:
         # The server may have taken the turn away, and a connection that failed is not used again.
-        with contextlib.suppress(duckdb.Error):
+        try:
             connection.execute("ROLLBACK")
+        except duckdb.Error:
+            connection.close()
+        else:
+            self._connection = connection
 
     def _settings(self) -> dict[str, str]:
         return {

@@ -82,19 +82,42 @@ def test_the_verbs_over_a_lake(lake, call, project, postgres, monkeypatch):
 
 
 def test_what_a_lake_cannot_do_is_said(lake, call, tmp_path):
-    refused = {
-        "curate backup": call("backup", tmp_path / "backup"),
-        "curate backup --restore": call("backup", "--restore", tmp_path),
-        "curate backup --rebuild": call("backup", "--rebuild"),
-        "curate erase": call("erase", "abc", "--yes"),
-    }
-    for what, result in refused.items():
-        assert result.code == 3
-        assert f"error: {what} is for the embedded store only" in result.err
-        assert "next: curate store copy" in result.err
+    for options in (("--restore", tmp_path), ("--rebuild",)):
+        refused = call("backup", *options)
+        assert refused.code == 3
+        assert f"error: curate backup {options[0]} is for the embedded store only" in refused.err
+        assert "next: c" in refused.err
     taken = call("store", "copy", "curate-store", lake)
     assert taken.code == 2
     assert "is there already" in taken.err
+    asked = call("sql", "FROM postgres_query('__ducklake_metadata_lake', 'SELECT 1')")
+    assert asked.code == 2
+    assert "reads the store's tables only" in asked.err
+
+
+def test_a_backup_and_an_erasure(lake, call):
+    assert call("backup", "../saved", "--dry-run", "--json").objects[0]["files"] == 0
+    [saved] = call("backup", "../saved", "--json").objects
+    [status] = call("status", "--json").objects
+    assert (saved["commit_number"], saved["rows"]) == (status["commit_number"], sum(status["tables"].values()))
+    assert call("backup", "../saved").code == 2
+    assert call("sql", "SELECT count(*) AS n FROM items", "--store", "../saved", "--json").objects == [{"n": 30}]
+
+    assert call("export").code == 0
+    planned = call("erase", "--where", "text LIKE '%number 7'", "--dry-run", "--json")
+    [item] = planned.objects[0]["items"]
+    done = call("erase", item[:12], "--reason", "asked for", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert done.objects[0]["lost"] == {"items": 1, "origins": 1}
+    assert done.objects[0]["still"]["files"] == planned.objects[0]["still"]["files"] != []
+    assert [row["snapshot"] for row in done.objects[0]["still"]["snapshots"]] == ["texts"]
+    assert "journals of other machines" in done.err
+    why = call("why", item[:12])
+    assert why.code == 4
+    assert "was erased" in why.err
+    assert call("doctor").code == 0
+    assert call("ingest", "inbox").code == 0  # where the file still lies
+    assert call("sql", "SELECT count(*) AS n FROM items", "--json").objects == [{"n": 29}]
 
 
 def test_a_catalog_that_does_not_answer(project, call):

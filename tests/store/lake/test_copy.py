@@ -108,3 +108,11 @@ def test_a_copy_that_differs_is_told(embedded: Path, make_lake: Lakes, monkeypat
     monkeypatch.setattr(copying, "_copy_table", lossy)
     with pytest.raises(StoreError, match="other rows than the store in origins"):
         copy_store(embedded, make_lake(), lease_timeout=60.0)
+
+
+def test_a_checkpoint_that_another_machine_holds_is_missed(embedded: Path, make_lake: Lakes, tmp_path: Path) -> None:
+    lake = make_lake()
+    copy_store(embedded, lake, lease_timeout=60.0)
+    shutil.rmtree(lake.folder / "checkpoints")
+    with pytest.raises(StoreError, match=r"checkpoint .* is not in lake/checkpoints"):
+        copy_store(lake, tmp_path / "back", lease_timeout=60.0)

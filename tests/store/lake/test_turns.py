@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from curate.errors import StoreBusyError, StoreError
+from curate.errors import CurateError, ServiceError, StoreBusyError, StoreError
 from curate.store.address import LakeAddress
+from curate.store.lake import connect
 from curate.store.lake import ledger as ledger_module
 from curate.store.lake.turns import Turns, turn_holder
 from curate.store.store import Store
@@ -114,3 +115,78 @@ def test_who_never_comes_first_stops_in_the_end(
     with pytest.raises(StoreBusyError, match="came first 1 times"):
         interrupted(1, Write("test", {"items": make.items(make.ids(2))}), others)
     assert ask("SELECT count(*) AS n FROM items") == [{"n": 1}]
+
+
+@pytest.fixture
+def end_connections(lake: LakeAddress, postgres: Any) -> Callable[[], None]:
+    """Return a function that lets the server end every connection to the lake's database, as its restart would."""
+
+    def end() -> None:
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        name = lake.catalog.split()[0].partition("=")[2]
+        postgres.execute(name, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+    return end
+
+
+class TestTheServerEndsConnections:
+    """A restart of PostgreSQL, or its time-outs, cost nothing but a second try."""
+
+    def test_in_the_transaction(
+        self, store: Store, end_connections: Callable[[], None], make: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        take_fence, calls = ledger_module.take_fence, []
+
+        def ending(connection: duckdb.DuckDBPyConnection) -> Any:
+            calls.append(1)
+            if len(calls) <= ledger_module._RECONNECTIONS:
+                end_connections()
+            return take_fence(connection)
+
+        monkeypatch.setattr(ledger_module, "take_fence", ending)
+        write = Write("test", {"items": make.items(make.ids(1)), "decisions": make.decisions(make.ids(1), "keep")})
+        assert store.commit(write).added == {"items": 1, "decisions": 1}
+        calls[:] = []
+        monkeypatch.setattr(ledger_module, "_RECONNECTIONS", 0)
+        monkeypatch.setattr(ledger_module, "take_fence", lambda connection: end_connections() or take_fence(connection))
+        with pytest.raises(CurateError, match="could not be written"):
+            store.commit(Write("test", {"decisions": make.decisions(make.ids(1), "drop")}))
+        assert ask("SELECT action, commit_number FROM decisions") == [{"action": "keep", "commit_number": 1}]
+
+    def test_after_the_commit_had_landed(
+        self, store: Store, end_connections: Callable[[], None], make: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inner, calls = ledger_module.apply_write, []
+
+        def unanswered(*given: Any, **named: Any) -> Commit:
+            commit = inner(*given, **named)
+            calls.append(commit)
+            if len(calls) == 2:
+                end_connections()
+                raise duckdb.TransactionException("Failed to commit: server closed the connection unexpectedly")
+            return commit
+
+        monkeypatch.setattr(ledger_module, "apply_write", unanswered)
+        for number in (1, 2, 3):  # rows without a key: a batch that was added again would show
+            commit = store.commit(Write("test", {"decisions": make.decisions(make.ids(1), "keep")}))
+            assert (commit.number, commit.added["decisions"]) == (number, 1)
+        assert len(calls) == 3
+        assert ask("SELECT count(*) AS n FROM decisions") == [{"n": 3}]
+
+    def test_while_a_turn_is_held(self, lake: LakeAddress, end_connections: Callable[[], None]) -> None:
+        turns = Turns(lake, timeout=60.0, command="pytest")
+        with turns.take():
+            end_connections()
+        with turns.take():
+            assert str(turn_holder(lake)).startswith("process ")
+        assert turn_holder(lake) is None
+
+
+def test_a_server_that_is_gone_leaves_no_connection(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    inner = connect._connect
+    monkeypatch.setattr(connect, "_connect", lambda: made.append(inner()) or made[-1])
+    with pytest.raises(ServiceError):
+        connect.connect_queue(LakeAddress("dbname=x host=127.0.0.1 port=1 user=x", tmp_path))
+    with pytest.raises(duckdb.ConnectionException, match="closed"):
+        made[0].execute("SELECT 1")
