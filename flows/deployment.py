@@ -31,13 +31,8 @@ def serve(project_file: Path, settings: Settings, store_folder: Path, progress: 
         ServiceError: Prefect's server cannot be reached or does not start.
         CurateError: the watcher met a broken store.
     """
-    if find_spec("prefect") is None:
-        raise MissingExtraError("curate serve", "prefect")
+    check_occasions(settings)
     cron, watched = settings.schedule.cron, settings.watch.enabled
-    if cron or not watched:
-        _check_cron(cron)
-    if watched:
-        check_watchable(settings)
     name = project_file.resolve().parent.name
     with (
         prefect_server(store_folder / LOG),
@@ -45,6 +40,21 @@ def serve(project_file: Path, settings: Settings, store_folder: Path, progress: 
         runs_ended(),
     ):
         _serve(project_file, name, cron, watched=watched)
+
+
+def check_occasions(settings: Settings) -> None:
+    """Look whether this machine and these settings can serve; starts nothing.
+
+    Raises:
+        MissingExtraError: Prefect is not installed.
+        ConfigurationError: the schedule is no cron expression, or a source cannot be watched.
+    """
+    if find_spec("prefect") is None:
+        raise MissingExtraError("curate serve", "prefect")
+    if settings.schedule.cron or not settings.watch.enabled:
+        _check_cron(settings.schedule.cron)
+    if settings.watch.enabled:
+        check_watchable(settings)
 
 
 @contextmanager

@@ -212,7 +212,11 @@ def _confirm(count: int, yes: bool) -> None:
             unchanged="nothing was erased",
             hint="add --yes, or --dry-run to see what would go",
         )
-    if not click.confirm(f"Erase {count} items? This cannot be undone.", err=True):
+    try:
+        confirmed = click.confirm(f"Erase {count} items? This cannot be undone.", err=True)
+    except click.Abort:  # the end of what is typed is no answer
+        confirmed = False
+    if not confirmed:
         raise UsageError("not confirmed", unchanged="nothing was erased")
 
 

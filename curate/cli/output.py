@@ -36,12 +36,18 @@ def emit_json(value: Any) -> None:
 
 
 def json_text(value: Any) -> str:
-    """Return a value as one line of JSON.
+    """Return a value as one line of JSON, which has no word for what is no finite number: that becomes null.
 
     >>> json_text({"bytes": b"ab"})
     '{"bytes": "6162"}'
+    >>> json_text([1.5, float("nan")])
+    '[1.5, null]'
     """
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    except ValueError:
+        finite = json.loads(json.dumps(value, ensure_ascii=False, default=_plain), parse_constant=lambda _: None)
+        return json.dumps(finite, ensure_ascii=False)
 
 
 def flush_output() -> None:

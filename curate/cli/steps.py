@@ -11,7 +11,7 @@ from curate.cli.reports import exit_code, ingest_exit_code, narrate_next, report
 from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
 from curate.cli.watching import watch_sources
 from curate.errors import UsageError
-from curate.types import StepReport
+from curate.types import FORMATS, MODALITIES, StepReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from curate.flows.steps import Step
     from curate.settings import Settings, SourceSettings
     from curate.types import Progress
-
-FORMATS = ("auto", "text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset")
 
 
 def run_named(
@@ -86,7 +84,7 @@ def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
 )
 @click.argument("path", required=False)
 @click.option("--name", help="Name of the source; the path's own name by default.")
-@click.option("--modality", type=click.Choice(["text", "image", "events"]), help="text by default.")
+@click.option("--modality", type=click.Choice(MODALITIES), help="text by default.")
 @click.option("--format", type=click.Choice(FORMATS), help="By the files' endings by default.")
 @click.option("--text", metavar="COLUMN", help="Column that holds the text.")
 @click.option("--image", metavar="COLUMN", help="Column that holds the image.")
@@ -267,6 +265,7 @@ def label_verb(invocation: Invocation, /, file: Path, dry_run: bool) -> int:
         return 0
     report = _work(invocation, project, "label", lambda project, progress: import_answers(project, file, progress))
     show_report(invocation, report)
+    narrate_next(invocation, [report])
     return ingest_exit_code(report)
 
 

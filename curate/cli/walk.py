@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from curate.cli.invocation import Invocation
+from curate.cli.output import emit, emit_json
 from curate.cli.reports import exit_code, narrate_report, show_plans, summarise
 from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
 from curate.errors import UsageError
@@ -62,20 +63,26 @@ def run_verb(invocation: Invocation, dry_run: bool) -> int:
 
 @verb(
     "serve",
-    examples=["curate serve", "curate serve --cron '0 * * * *'", "curate serve --watch --cron ''"],
+    examples=[
+        "curate serve",
+        "curate serve --cron '0 * * * *'",
+        "curate serve --watch --cron ''",
+        "curate serve --dry-run",
+    ],
     exits=WRITES,
 )
 @setting_option("--cron", "schedule.cron", metavar="EXPRESSION", help="When: minute, hour, day, month, weekday.")
 @click.option("--watch", is_flag=True, help="Watch the sources too, and start when enough has come in.")
+@dry_run_option()
 @pass_invocation
-def serve_verb(invocation: Invocation, watch: bool) -> None:
+def serve_verb(invocation: Invocation, watch: bool, dry_run: bool) -> None:
     """Walk all steps on a schedule, in this process (needs Prefect).
 
     With --watch, or [watch] enabled, what comes into the sources is taken in as it comes, and the steps behind ingest
     run when [watch] items have come in or [watch] after seconds have passed; an empty schedule leaves it at that.
     """
     from curate.console import LineProgress
-    from curate.flows.deployment import serve
+    from curate.flows.deployment import check_occasions, serve
 
     file = invocation.find_project_file()
     if file is None:
@@ -87,6 +94,14 @@ def serve_verb(invocation: Invocation, watch: bool) -> None:
     if watch:
         invocation.overrides["watch.enabled"] = "true"
     loaded, folder = invocation.load()
+    if dry_run:
+        check_occasions(loaded.settings)
+        plan = {"project": str(file), "schedule": loaded.settings.schedule.cron, "watch": loaded.settings.watch.enabled}
+        if invocation.as_json:
+            emit_json(plan)
+        else:
+            emit(f"would serve {file} {_occasions(loaded.settings)}")
+        return
     invocation.narrate(f"serving {file} {_occasions(loaded.settings)}; stop with Ctrl-C")
     # Lines even on a terminal: Prefect writes there as well.
     progress = SilentProgress() if invocation.quiet else LineProgress(sys.stderr)

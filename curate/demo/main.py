@@ -39,6 +39,13 @@ def run_demo(folder: Path, progress: Progress) -> Summary:
     return Summary(folder, data, walks, notes, time.perf_counter() - began)
 
 
+def plan_demo(folder: Path) -> dict[str, str | int]:
+    """Say what `run_demo` would do there: whether the project is new, the increments left, the language model asked."""
+    left = sum(not digits.arrived(folder / "inbox", classes) for classes in digits.INCREMENTS)
+    project = "is there, and goes on" if (folder / inbox.PROJECT_FILE).exists() else "is to be written"
+    return {"folder": str(folder), "project": project, "increments left": left, "note": language_model.choose().note}
+
+
 def _walks(project: Project, progress: Progress, is_new: bool) -> tuple[Walk, ...]:
     walks: list[Walk] = []
     folder = project.folder / "inbox"

@@ -115,6 +115,11 @@ def _check_llm(annotator: LLMAnnotatorSettings, attributes: dict[str, AttributeS
     if not annotator.attributes:
         raise ConfigurationError(f"{where} names no attributes", hint=f"attributes = {sorted(attributes)}")
     if not annotator.address:
+        if annotator.model:
+            raise ConfigurationError(
+                f"{where} names the model {annotator.model!r}, and no address where it is served",
+                hint='address = "http://localhost:8080/v1"; without model and address, the embedded one is asked',
+            )
         return
     _check_address(annotator.address, where, annotator.key_variable)
     if not annotator.model:

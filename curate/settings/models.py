@@ -8,15 +8,16 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 from curate.settings.filtering import FilterSettings
 from curate.settings.section import Section as Section
 from curate.settings.section import distinct as _distinct
-from curate.types import Modality
+from curate.types import Format, Modality
 
-Format = Literal["auto", "text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
 Verification = Literal["pyarrow", "datasets"]
 Count = Annotated[StrictInt, Field(ge=0)]
 Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+SHINGLES_PATTERN = r"^(words|characters):([1-9]|[1-4][0-9]|50)$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class PathMark:
@@ -72,7 +73,7 @@ class DedupSettings(Section):
     enabled: StrictBool = True
     near: StrictBool = True
     threshold: Annotated[StrictFloat, Field(gt=0, le=1)] = 0.8
-    shingles: Annotated[str, StringConstraints(pattern=r"^(words|characters):([1-9]|[1-4][0-9]|50)$")] = "words:3"
+    shingles: Annotated[str, StringConstraints(pattern=SHINGLES_PATTERN)] = "words:3"
     images: StrictBool = True
     image_distance: Annotated[StrictInt, Field(ge=0, le=8)] = 4
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.settings.fields import Location, environment_name, key_path, scalar_fields, section_at
+from curate.settings.models import NAME_PATTERN, SHINGLES_PATTERN
 
 _SECRET = re.compile(r"(key|token|secret|password|passwd|credential)$", re.IGNORECASE)
 _EXPECTED = {
@@ -20,6 +21,10 @@ _EXPECTED = {
     "dict_type": "a table",
     "model_type": "a table",
     "finite_number": "a finite number",
+}
+_SHAPES = {
+    NAME_PATTERN: "letters, digits and . _ - only, beginning with a letter or digit",
+    SHINGLES_PATTERN: "words:N or characters:N, with N from 1 to 50",
 }
 _MEANT = 0.85
 _UNCHANGED = "nothing was read or written"
@@ -101,7 +106,7 @@ def _expectation(finding: Mapping[str, Any]) -> str:
     if kind == "value_error":
         return f"no repetition ({context['error']})"
     if kind == "string_pattern_mismatch":
-        return "letters, digits and . _ - only, beginning with a letter or digit"
+        return _SHAPES[context["pattern"]]
     return _EXPECTED.get(kind) or str(finding["msg"]).removeprefix("Input should be ").removeprefix("Input should ")
 
 

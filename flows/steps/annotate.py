@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from curate.errors import ServiceError
+from curate.errors import RefusedRequestError, ServiceError
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.annotators import Annotating, annotatings
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
@@ -18,7 +18,7 @@ MODALITIES = ("text",)
 
 
 class AnnotateStep:
-    """One annotator that cannot be reached does not keep the others from their work."""
+    """One annotator that cannot be reached, or is refused, does not keep the others from their work."""
 
     name = "annotate"
 
@@ -46,7 +46,7 @@ class AnnotateStep:
             with annotating:
                 try:
                     finished, unable = _annotate(project, progress, annotating)
-                except ServiceError as error:
+                except (ServiceError, RefusedRequestError) as error:
                     notes.append(f"{annotating.name}: {error.message}; {error.hint}".rstrip("; "))
                     finished, unable = 0, _count_pending(project, annotating)
                     unreached += unable

@@ -17,12 +17,13 @@ from curate.store.write import Commit, rows
 
 @dataclass(slots=True)
 class Arrivals:
-    """The running count of one ingestion: new items, repeated ones, rejects by reason, files."""
+    """The running count of one ingestion: new items, repeated ones, rejects by reason, files, records with a label."""
 
     added: int = 0
     repeated: int = 0
     rejected: int = 0
     files: int = 0
+    labelled: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
     def count(self, commit: Commit, records: pa.Table, rejects: pa.Table) -> None:
@@ -30,6 +31,7 @@ class Arrivals:
         added = commit.added.get("items", 0)
         self.added += added
         self.repeated += len(records) - added
+        self.labelled += len(records) - records["label"].null_count
         self.rejected += commit.added.get("rejects", 0)
         self.reasons.update(f"rejected: {reason}" for reason in rejects["reason"].to_pylist())
 

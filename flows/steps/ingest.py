@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -142,9 +142,18 @@ class IngestStep:
                 _ingest_source(project, progress, source, [output], arrivals)
             return []
         files, notes = _files(project, source)
+        before = replace(arrivals)
         _ingest_source(project, progress, source, self._choice.choose(source.name, files), arrivals)
         self._choice.settle(source.name)
-        return notes
+        return notes + _unlabelled(source, before, arrivals)
+
+
+def _unlabelled(source: SourceSettings, before: Arrivals, after: Arrivals) -> list[str]:
+    """Say so where labels were asked for and no record had one: the column is probably another."""
+    read = after.added + after.repeated - before.added - before.repeated
+    if not source.label or not read or after.labelled > before.labelled:
+        return []
+    return [f"source {source.name!r}: no record has a {source.label!r}, so nothing was labelled"]
 
 
 def _told(source: SourceSettings, error: CurateError) -> str:

@@ -1,12 +1,11 @@
 """How the files of one source become items: which columns mean what, and how large things may be."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from curate.errors import ConfigurationError, UnknownNameError
-from curate.types import MODALITIES, Modality
+from curate.types import FORMATS, MODALITIES, Format, Modality
 
-Format = Literal["auto", "text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 FileFormat = Literal["text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 FORMATS_OF: dict[Modality, tuple[FileFormat, ...]] = {
     "text": ("text", "lines", "jsonl", "csv", "parquet", "arrow", "webdataset"),
@@ -58,8 +57,8 @@ class Mapping:
         where = f"source {self.source!r}"
         if self.modality not in MODALITIES:
             raise UnknownNameError("modality", self.modality, MODALITIES, where=where)
-        if self.format not in get_args(Format):
-            raise UnknownNameError("format", self.format, get_args(Format), where=where)
+        if self.format not in FORMATS:
+            raise UnknownNameError("format", self.format, FORMATS, where=where)
         possible = FORMATS_OF[self.modality]
         if self.format != "auto" and self.format not in possible:
             raise ConfigurationError(

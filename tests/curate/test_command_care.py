@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,14 @@ class TestErase:
         [row] = call("sql", "SELECT item_id FROM snapshot_items ORDER BY item_id LIMIT 1", "--json").objects
         [found] = call("erase", row["item_id"], "--dry-run", "--json").objects
         assert any(Path(entry["path"]).suffix == ".parquet" for entry in found["still"]["files"])
+
+    def test_the_end_of_what_is_typed_is_no_answer(self, call, project, letter, monkeypatch):
+        monkeypatch.setattr("curate.cli.care.is_terminal", lambda stream: True)
+        monkeypatch.setattr("sys.stdin", StringIO())
+        refused = call("erase", letter)
+        assert refused.code == 2
+        assert "error: not confirmed\nunchanged: nothing was erased" in refused.err
+        assert call("why", letter).code == 0
 
     def test_off_a_terminal_it_must_be_confirmed(self, call, project, letter):
         refused = call("erase", letter)

@@ -111,6 +111,9 @@ class TestMessages:
         file = project / "curate.toml"
         assert served == [(file, "0 * * * *", False), (file, "*/10 * * * *", True)]
         assert walk.serve_verb.name == "serve"
+        assert call("serve", "--dry-run").out == f"would serve {file} at '*/10 * * * *'\n"
+        assert "no cron expression" in call("serve", "--dry-run", "--cron", "daily").err
+        assert len(served) == 2
 
     def test_serve_refuses_a_store_that_its_runs_would_not_use(self, call, project):
         result = call("serve", "--store", "x", "--project", project)

@@ -52,6 +52,15 @@ def test_answers_are_taken_in_once(walked, call):
     assert found == [{"annotator": "label-studio-1"}]
 
 
+def test_answers_that_are_refused_are_pointed_at(walked, call):
+    chosen = {"from_name": "topic", "value": {"choices": ["sea"]}, "type": "choices"}
+    answers = [{"data": {"item_id": "nobody"}, "annotations": [{"completed_by": 1, "result": [chosen]}]}]
+    (walked / "answers.json").write_text(json.dumps(answers))
+    refused = call("label", "--import", "answers.json")
+    assert refused.code == 4
+    assert "next: curate sql 'FROM rejects'" in refused.err
+
+
 def test_another_file_is_bad_data(walked, call):
     (walked / "other.json").write_text("{}")
     refused = call("label", "--import", "other.json")

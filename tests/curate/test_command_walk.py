@@ -30,6 +30,15 @@ class TestInit:
         assert "unchanged: nothing was written" in again.err
         assert (tmp_path / "new" / "curate.toml").read_text() == "# mine\n"
 
+    def test_a_dry_run_writes_nothing(self, call, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for verb in (["init"], ["demo"]):
+            planned = call(*verb, "--dry-run")
+            assert planned.code == 0
+            assert "nothing was written" in planned.err
+            assert list(tmp_path.iterdir()) == []
+        assert call("demo", "--dry-run", "--json").objects[0]["increments left"] == 5
+
     def test_the_working_folder_is_the_default(self, call, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         assert call("init", "--json").objects == [

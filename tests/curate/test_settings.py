@@ -317,6 +317,8 @@ class TestContradictions:
             ('pattern = "x"', 'pattern = "("', "no regular expression"),
             ('kind = "llm"', 'kind = "llm"\naddress = "localhost:1"', "does not begin with http"),
             ('kind = "llm"', 'kind = "llm"\naddress = "http://localhost:1"', "a model must be named"),
+            ('kind = "llm"', 'kind = "llm"\nmodel = "large"', "names the model 'large', and no address"),
+            ('target = "target.txt"', 'target = "t"\n[dedup]\nshingles = "word:3"', "words:N or characters:N, with N"),
             ('values = ["a", "b"]', 'values = ["a", "b"]\ndescriptions = { c = "x" }', "unknown value 'c'"),
         ],
     )

@@ -122,6 +122,16 @@ def test_a_stopped_ingestion_ends_with_the_same_commits(
     assert items() == whole
 
 
+def test_a_label_that_no_record_has_is_told(ingest: Ingest, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(_lines("one", "two"))
+    assert ingest(path="a.jsonl", label="topci").notes == (
+        "source 's': no record has a 'topci', so nothing was labelled",
+    )
+    (tmp_path / "a.jsonl").write_text(_lines("one", "two") + '{"text": "three", "topic": "sea"}\n')
+    assert ingest(path="a.jsonl", label="topic").notes == ()
+    assert ingest(path="a.jsonl", label="topic").notes == ()
+
+
 def test_what_a_command_prints_comes_in_once(ingest: Ingest, tmp_path: Path) -> None:
     records = tmp_path / "records"
     source = {"command": ["cat", "records"], "format": "jsonl", "id": "id"}

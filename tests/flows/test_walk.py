@@ -1,5 +1,6 @@
 """The whole walk in this process: what a second run does, what one more file costs, and what bad input leaves."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,23 @@ def test_what_could_not_be_reached_is_no_failure_of_an_item(
     assert report.failed == report.unreached == 24
     with open_project(folder).reader() as reader:
         assert reader.query("FROM failures").to_pylist() == []
+
+
+def test_an_annotator_that_is_refused_keeps_no_other_step_back(
+    make_project: Make, open_project: Open, repository: Path
+) -> None:
+    file = repository / "tests" / "support" / "fake_language_model.py"
+    specification = importlib.util.spec_from_file_location("fake_language_model", file)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    with module.FakeLanguageModelServer(always="401") as server:
+        folder = make_project(more_settings=UNREACHABLE.replace("http://127.0.0.1:9/v1", server.address))
+        reports = walk(open_project(folder))
+    assert reports["annotate"].unreached == 24
+    assert any("CURATE_LLM_KEY" in note for note in reports["annotate"].notes)
+    assert reports["export"].done > 0
 
 
 def test_a_truncated_parquet_file_is_one_reject(make_project: Make, open_project: Open) -> None:
