@@ -69,7 +69,7 @@ def test_a_second_run_does_not_even_start_the_server(folder: Path, cache: Any, m
 @needs_model
 def test_a_repeatable_server_repeats_itself(folder: Path, cache: Any) -> None:
     said = []
-    for order in (TEXTS, TEXTS[::-1]):
+    for order in (TEXTS[:2], TEXTS[1::-1]):
         cache.kept.clear()
         with EmbeddedServer(folder, repeatable=True, threads=1) as server:
             claims = annotator(server, cache).annotate(items(*order)).claims

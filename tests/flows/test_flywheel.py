@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from curate.annotate.llm.client import Client
 from curate.errors import ConfigurationError, PartlyDoneError, StoreError
 from curate.flows.steps import STEPS
 from curate.settings import ScheduleSettings, Settings
@@ -42,6 +43,8 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
         patch.setenv("PREFECT_LOGGING_LEVEL", "ERROR")
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        patch.setenv("PREFECT_SERVER_UI_ENABLED", "false")
+        patch.setenv("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
         from prefect.testing.utilities import prefect_test_harness
 
         with prefect_test_harness(server_startup_timeout=120):
@@ -49,7 +52,9 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.timeout(300)
-def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Callable[..., Path]) -> None:
+def test_the_flow_walks_the_same_steps(
+    prefect_server: None, make_project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from prefect.artifacts import Artifact
 
     from curate.flows.flywheel import flywheel
@@ -69,6 +74,7 @@ def test_the_flow_walks_the_same_steps(prefect_server: None, make_project: Calla
     assert len({event["run"]["facets"]["parent"]["run"]["runId"] for event in events}) == 1
     with (folder / "curate.toml").open("a", encoding="utf-8") as settings:
         settings.write(UNREACHABLE)
+    monkeypatch.setattr(Client, "_wait", lambda *fake_wait: None)
     with pytest.raises(PartlyDoneError, match="2 items failed"):
         flywheel(str(folder / "curate.toml"))
 

@@ -81,7 +81,7 @@ def test_several_readers_of_several_commits(store: Store, add: Add, make: Any) -
 
 
 def test_readers_leave_no_files_behind(store: Store, add: Add, make: Any) -> None:
-    for number in range(20):
+    for number in range(6):
         add_more(add, make, number, 1)
         store.reader().close()
     assert len(list((store.folder / READERS_FOLDER).iterdir())) == 1

@@ -24,6 +24,7 @@ from curate.store.database import LEDGER_FILE, open_ledger
 from curate.store.ingestion.canonical import text_id
 from curate.store.journal import Journal
 from curate.store.manifest import read_manifest
+from curate.store.reader import Reader
 from curate.store.results import read_rows
 from curate.store.schema import TABLES
 from curate.store.store import Store
@@ -283,20 +284,26 @@ KILLED_AT = """
 """
 
 
+@pytest.fixture(scope="module")
+def erased_undisturbed(filled_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store from which the victim was erased by a process that nobody killed."""
+    folder = Path(shutil.copytree(filled_once, tmp_path_factory.mktemp("undisturbed") / "store"))
+    undisturbed = Store.open(folder, create=True)
+    erase(undisturbed, ErasurePlan(**{**_parts(plan_for(undisturbed, VICTIM)), "reason": "r"}))
+    return folder
+
+
 @pytest.mark.parametrize(
     "place",
     ["_erase_rows", "publish", "_rewrite_segments", "swap_manifest", "_remove_leftovers", "rewrite_ledger", "Journal"],
 )
-def test_a_kill_on_the_way_is_made_good(filled: Store, spawn: Spawn, place: str, tmp_path: Path) -> None:
-    shutil.copytree(filled.folder, tmp_path / "undisturbed")
+def test_a_kill_on_the_way_is_made_good(filled: Store, erased_undisturbed: Path, spawn: Spawn, place: str) -> None:
     assert spawn(KILLED_AT, filled.folder, place, VICTIM).wait() == -signal.SIGKILL
     assert (filled.folder / PLAN_FILE).exists()
     assert MARKER not in (filled.folder / PLAN_FILE).read_text()
     Store.open(filled.folder, create=True)
     assert holders(filled.folder, MARKER[:15].encode()) == set()
-    undisturbed = Store.open(tmp_path / "undisturbed", create=True)
-    erase(undisturbed, ErasurePlan(**{**_parts(plan_for(undisturbed, VICTIM)), "reason": "r"}))
-    with filled.reader() as one, undisturbed.reader() as other:
+    with filled.reader() as one, Reader(erased_undisturbed) as other:
         assert differences(one, other) == []
 
 
