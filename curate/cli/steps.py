@@ -185,13 +185,36 @@ def filter_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "filter", dry_run)
 
 
-@verb("align", examples=["curate align", "curate align --target functions.py --dry-run"], exits=WRITES)
+@verb(
+    "align",
+    examples=[
+        "curate align",
+        "curate align --target functions.py --dry-run",
+        "curate align --target functions.py --shards 'pool/*.parquet' --top 100000 --to best.parquet --ray local",
+    ],
+    exits=WRITES,
+)
 @setting_option("--target", "align.target", metavar="PATH", help="File or folder with the texts to be like.")
 @setting_option("--compressor", "align.compressor", metavar="NAME", help="Compressor that measures likeness.")
+@click.option("--shards", metavar="ADDRESS", help="Score these files instead of the store's items.")
+@click.option("--top", type=click.IntRange(min=1), help="With --shards: how many of the best texts to keep.")
+@click.option("--to", type=click.Path(path_type=Path), help="With --shards: the Parquet file for the best.")
+@click.option("--column", default="text", metavar="COLUMN", help="With --shards: column that holds the text.")
+@click.option("--ray", metavar="CLUSTER", help="With --shards: score on this Ray cluster (host:port, or local).")
 @dry_run_option()
 @pass_invocation
-def align_verb(invocation: Invocation, dry_run: bool) -> int:
-    """Score every new text by its alignment to the target."""
+def align_verb(invocation: Invocation, /, dry_run: bool, **of_shards: Any) -> int:
+    """Score every new text by its alignment to the target.
+
+    With --shards, files that are in no store are scored, each alone, on this machine or on a Ray cluster, and the
+    ids, scores and places of the best texts of all are written to a file. A shard that was scored is not scored again.
+    """
+    if of_shards["shards"] is not None:
+        from curate.cli.shards import align_shards_verb
+
+        return align_shards_verb(invocation, dry_run=dry_run, **of_shards)
+    if any(of_shards[name] is not None for name in ("top", "to", "ray")):
+        raise UsageError("--top, --to and --ray go with --shards")
     return _run(invocation, "align", dry_run)
 
 

@@ -62,9 +62,15 @@ def read_target(project: Project) -> Target:
         BadDataError: it is missing or holds no text.
     """
     address = project.settings.align.target
+    return read_target_at(str(project.path(address)), address)
+
+
+def read_target_at(place: str, address: str = "") -> Target:
+    """Return the texts of the file or folder at an absolute path, called `address` in messages; see `read_target`."""
+    address = address or place
     mapping = FileMapping(source="target", modality="text", format="auto")
     try:
-        files = list_files(str(project.path(address)), mapping)
+        files = list_files(place, mapping)
     except BadDataError as error:
         raise _no_target(f"the target {address!r} cannot be read: {error.message}") from error
     parts = [part for file in files for part in read_file(file, mapping)]

@@ -1,0 +1,82 @@
+"""`curate align --shards`: the best texts of files that are in no store."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.cli.invocation import Invocation
+from curate.cli.output import emit, emit_json
+from curate.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from curate.flows.steps.shards import ShardFigures, ShardScoring
+    from curate.types import Progress
+
+_PLAN = "align: {shards} shards of {bytes:,} bytes to score; the best {top:,} texts would go to {to}"
+_DONE = "align: {shards} shards on {nodes} nodes, {scored:,} texts scored, {rejected:,} rows rejected; best in {to}"
+
+
+def align_shards_verb(
+    invocation: Invocation,
+    *,
+    dry_run: bool,
+    shards: str,
+    top: int | None,
+    to: Path | None,
+    column: str,
+    ray: str | None,
+) -> int:
+    """Score the shards and print what became of their rows; with `dry_run`, what would be scored."""
+    from curate.flows.steps.shards import ShardScoring, list_shards
+
+    if top is None or to is None:
+        raise UsageError("--shards needs --top and --to", hint="add --top 1000 --to best.parquet")
+    project = invocation.project()
+    align = project.settings.align
+    if not align.target:
+        raise ConfigurationError("there is no target to score against", hint="add --target PATH, or set it in [align]")
+    to = to.absolute()
+    scoring = ShardScoring(str(project.path(align.target)), f"{to}.shards", top, column, align.compressor)
+    if dry_run:
+        files = list_shards(shards, scoring)
+        figures = {"shards": len(files), "bytes": sum(file.size for file in files), "top": top}
+        _show(invocation, _PLAN, {**figures, "to": str(to)})
+        return 0
+    _show(invocation, _DONE, {**asdict(_score(invocation, shards, scoring, to, ray)), "to": str(to)})
+    return 0
+
+
+def _score(invocation: Invocation, shards: str, scoring: "ShardScoring", to: Path, ray: str | None) -> "ShardFigures":
+    from curate.console import close_progress
+    from curate.flows.on_ray import align_shards_on_ray
+
+    if ray is not None:
+        return align_shards_on_ray(shards, scoring, to, ray)
+    progress = invocation.progress()
+    try:
+        return _score_here(shards, scoring, to, progress)
+    finally:
+        close_progress(progress)
+
+
+def _score_here(shards: str, scoring: "ShardScoring", to: Path, progress: "Progress") -> "ShardFigures":
+    from curate.flows.steps.shards import list_shards, merge_shards, score_shard
+
+    files, results = list_shards(shards, scoring), []
+    progress.start("align", len(files))
+    for file in files:
+        results.append(score_shard(file, scoring))
+        progress.advance()
+    progress.finish("align")
+    return merge_shards(results, scoring.top, to)
+
+
+def _show(invocation: Invocation, line: str, figures: dict[str, Any]) -> None:
+    if invocation.as_json:
+        emit_json(figures)
+        return
+    emit(line.format_map(figures))
+    if first := figures.get("first_reject"):
+        invocation.narrate(f"  first reject: {first}")
+    if figures.get("without_score"):
+        invocation.narrate(f"  {figures['without_score']:,} texts have no score")

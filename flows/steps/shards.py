@@ -1,0 +1,150 @@
+"""Alignment of files that are in no store: each shard is scored alone, on any machine, and the best of all are merged.
+
+Everything here is plain: `curate.flows.shards` schedules the same two functions on Ray through Prefect.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import BadDataError
+from curate.flows.steps.align import read_target_at
+from curate.select.alignment import AlignmentSelector
+from curate.select.top import TopK
+from curate.store.ingestion.files import list_files
+from curate.store.ingestion.mapping import Mapping
+from curate.store.ingestion.read import read_file
+from curate.store.ingestion.source_file import SourceFile
+
+_FIGURES = b"curate.shard"
+_BEST = pa.schema([("item_id", pa.string()), ("score", pa.float64()), ("locator", pa.string())])
+
+
+@dataclass(frozen=True, slots=True)
+class ShardScoring:
+    """What is asked of every shard: the best `top` texts of its column `text` by their alignment to `target`.
+
+    `target` is a file or folder and `folder` is where each shard's best are kept: both must be reachable under the same
+    path from every machine that scores. The shards may lie behind any address that `curate ingest` reads.
+    """
+
+    target: str
+    folder: str
+    top: int
+    text: str = "text"
+    compressor: str = "lz4-block"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFigures:
+    """What became of the rows that were read: scored, without a score, or rejected, the first with its reason.
+
+    `nodes` counts the machines (of Ray: nodes) that took part.
+    """
+
+    shards: int = 0
+    scored: int = 0
+    without_score: int = 0
+    rejected: int = 0
+    first_reject: str = ""
+    nodes: int = 1
+
+    def plus(self, other: ShardFigures) -> ShardFigures:
+        """Return the sum of both."""
+        return ShardFigures(
+            self.shards + other.shards,
+            self.scored + other.scored,
+            self.without_score + other.without_score,
+            self.rejected + other.rejected,
+            self.first_reject or other.first_reject,
+        )
+
+
+def list_shards(address: str, scoring: ShardScoring) -> list[SourceFile]:
+    """Return the files at a path, glob or address, sorted; `curate.store.ingestion.files.list_files` says which.
+
+    Raises:
+        BadDataError: there is none.
+    """
+    return list_files(address, _mapping(scoring))
+
+
+def score_shard(shard: SourceFile, scoring: ShardScoring) -> str:
+    """Score one shard and return the path of the file that holds its best texts.
+
+    A shard that was scored before under the same target, compressor and K, and has not changed since, is not read
+    again. The file appears whole or not at all. Memory: one batch of texts and 2 K rows. Cost: texts x targets.
+
+    Raises:
+        BadDataError: the target is not there, or holds no text.
+    """
+    selector = AlignmentSelector(read_target_at(scoring.target).texts, compressor=scoring.compressor)
+    to = Path(scoring.folder) / f"{_name(shard, scoring, selector.version)}.parquet"
+    if not to.exists():
+        best, figures = _best_of(shard, scoring, selector)
+        _write(best, to, {"selector": selector.version, "figures": asdict(figures)})
+    return str(to)
+
+
+def merge_shards(results: Iterable[str], top: int, to: Path) -> ShardFigures:
+    """Write the best `top` texts of all shards to one Parquet file, best first, and say what became of every row.
+
+    The columns are `item_id`, `score` and `locator` (file and row). The result is what one pass over all shards
+    would give: equal scores go by item id, and a text in several shards counts once. Memory: 2 K rows and one shard's
+    best.
+
+    Raises:
+        BadDataError: there is no result, or the results come from different targets or compressors.
+    """
+    best, figures, versions = TopK(top), ShardFigures(), set()
+    for result in results:
+        table = pq.read_table(result)
+        noted = json.loads((table.schema.metadata or {})[_FIGURES])
+        versions.add(noted["selector"])
+        figures = figures.plus(ShardFigures(**noted["figures"]))
+        best.offer(table.replace_schema_metadata(None))
+    if len(versions) != 1:
+        what = "there is no shard" if not versions else f"the shards were scored by {len(versions)} different selectors"
+        raise BadDataError(what, unchanged="nothing was written", hint="score all of them with one target")
+    _write(best.table(), to, {"selector": versions.pop(), "figures": asdict(figures)})
+    return figures
+
+
+def _best_of(file: SourceFile, scoring: ShardScoring, selector: AlignmentSelector) -> tuple[pa.Table, ShardFigures]:
+    best, rejected, first = TopK(scoring.top), 0, ""
+    best.offer(_BEST.empty_table())
+    for part in read_file(file, _mapping(scoring)):
+        records = part.records
+        scores = pa.array(selector.score(records), pa.float64(), from_pandas=False)
+        best.offer(pa.table([records["item_id"], scores, records["locator"]], schema=_BEST))
+        rejected += part.rejects.num_rows
+        if part.rejects.num_rows and not first:
+            row = part.rejects.slice(0, 1).to_pylist()[0]
+            first = f"{row['locator']}: {row['reason']}"
+    return best.table(), ShardFigures(1, best.scored, best.without_score, rejected, first)
+
+
+def _mapping(scoring: ShardScoring) -> Mapping:
+    return Mapping(source="shards", modality="text", text=scoring.text)
+
+
+def _name(file: SourceFile, scoring: ShardScoring, version: str) -> str:
+    parts = [file.locator, file.fingerprint, str(file.size), scoring.text, str(scoring.top), version]
+    return sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _write(table: pa.Table, to: Path, figures: dict[str, object]) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    scratch = to.with_name(f".{to.name}.{os.getpid()}")
+    pq.write_table(table.replace_schema_metadata({_FIGURES: json.dumps(figures)}), scratch)
+    with scratch.open("rb") as file:
+        os.fsync(file.fileno())
+    scratch.replace(to)

@@ -1,0 +1,111 @@
+"""Shards in one process and on a real Ray cluster of two nodes give what one pass over all of them gives."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curate.errors import BadDataError
+from curate.flows.steps.shards import ShardScoring, list_shards, merge_shards, score_shard
+from curate.select.alignment import score
+
+TOP = 25
+
+
+def texts_of(shard: int) -> list[str]:
+    """Forty texts with an empty one, one that every shard holds, and pairs of equal score."""
+    generator = np.random.default_rng(shard)
+    words = ["def", "return", "self", "class", "rain", "harbour", "quiet", "value", "for", "in"]
+    made = [" ".join(generator.choice(words, size=generator.integers(3, 30))) for _ in range(38)]
+    return [*made, "", "def area(width, height): return width * height"]
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    """Four Parquet shards and a target."""
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    for number in range(4):
+        pq.write_table(pa.table({"body": texts_of(number)}), folder / f"{number}.parquet")
+    (tmp_path / "target.py").write_text("def area(width, height):\n    return width * height\n")
+    return folder
+
+
+def scoring_of(tmp_path: Path, **changes: str) -> ShardScoring:
+    return ShardScoring(str(tmp_path / "target.py"), str(tmp_path / "shards"), TOP, **{"text": "body", **changes})
+
+
+def one_pass(tmp_path: Path) -> list[float]:
+    texts = sorted({text for number in range(4) for text in texts_of(number) if text})
+    return sorted(score(texts, [(tmp_path / "target.py").read_text()]).tolist(), reverse=True)[:TOP]
+
+
+def test_the_merged_best_are_those_of_one_pass(pool: Path, tmp_path: Path) -> None:
+    scoring = scoring_of(tmp_path)
+    results = [score_shard(shard, scoring) for shard in list_shards(f"{pool}/*.parquet", scoring)]
+    figures = merge_shards(results, TOP, tmp_path / "best.parquet")
+    best = pq.read_table(tmp_path / "best.parquet")
+    assert best["score"].to_pylist() == one_pass(tmp_path)
+    assert len(set(best["item_id"].to_pylist())) == TOP
+    assert (figures.shards, figures.scored, figures.rejected) == (4, 156, 4)
+    assert figures.first_reject == "0.parquet#39: empty-text"
+    merge_shards(reversed(results), TOP, tmp_path / "again.parquet")
+    assert pq.read_table(tmp_path / "again.parquet").equals(best)
+
+
+def test_a_shard_is_scored_once_and_again_only_when_it_changes(pool: Path, tmp_path: Path) -> None:
+    scoring = scoring_of(tmp_path)
+    (first,) = list_shards(str(pool / "0.parquet"), scoring)
+    result = Path(score_shard(first, scoring))
+    written = result.stat().st_mtime_ns
+    assert Path(score_shard(first, scoring)) == result
+    assert result.stat().st_mtime_ns == written
+    pq.write_table(pa.table({"body": ["something else entirely"]}), pool / "0.parquet")
+    (changed,) = list_shards(str(pool / "0.parquet"), scoring)
+    assert Path(score_shard(changed, scoring)) != result
+
+
+def test_results_of_different_selectors_are_not_merged(pool: Path, tmp_path: Path) -> None:
+    scoring, other = scoring_of(tmp_path), scoring_of(tmp_path, compressor="gzip:6")
+    first, second = list_shards(f"{pool}/[01].parquet", scoring)
+    results = [score_shard(first, scoring), score_shard(second, other)]
+    with pytest.raises(BadDataError, match="2 different selectors"):
+        merge_shards(results, TOP, tmp_path / "best.parquet")
+    assert not (tmp_path / "best.parquet").exists()
+
+
+@pytest.fixture
+def ray_cluster(repository: Path) -> Iterator[str]:
+    """The address of a cluster of two real nodes."""
+    program = [sys.executable, str(repository / "tests" / "support" / "ray_cluster.py")]
+    process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.timeout(300)
+def test_two_nodes_of_ray_give_the_same(pool: Path, tmp_path: Path, ray_cluster: str) -> None:
+    scoring = scoring_of(tmp_path)
+    results = [score_shard(shard, scoring) for shard in list_shards(f"{pool}/*.parquet", scoring)]
+    merge_shards(results, TOP, tmp_path / "here.parquet")
+    asked = ["--target", "target.py", "--shards", "pool/*.parquet", "--column", "body", "--top", str(TOP)]
+    command = [sys.executable, "-m", "curate", "align", *asked, "--to", "there.parquet", "--ray", ray_cluster, "--json"]
+    (tmp_path / "curate.toml").touch()
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["nodes"], figures["shards"], figures["scored"]) == (2, 4, 156)
+    assert pq.read_table(tmp_path / "there.parquet").equals(pq.read_table(tmp_path / "here.parquet"))
