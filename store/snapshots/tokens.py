@@ -20,11 +20,11 @@ _UNCOUNTED = f"""
 # A table of DuckDB's own: it cannot push a join's Bloom filter down into Arrow.
 _GATHERED = f"CREATE OR REPLACE TEMP TABLE counted AS ({_KEPT}) UNION ALL SELECT item_id, tokens FROM counted_now"
 _WEIGHED = """
-    UPDATE judged SET size = counted.tokens,
-        barrier = CASE WHEN counted.tokens > $tokens
-            THEN {'bar': 'too long', 'by': '', 'detail': counted.tokens::VARCHAR} END
-    FROM counted
-    WHERE judged.item_id = counted.item_id AND judged.barrier IS NULL"""
+    CREATE OR REPLACE TEMP TABLE judged AS
+    SELECT j.* REPLACE (counted.tokens AS size,
+        CASE WHEN barrier IS NULL AND counted.tokens > $tokens
+            THEN {'bar': 'too long', 'by': '', 'detail': counted.tokens::VARCHAR} ELSE barrier END AS barrier)
+    FROM judged j LEFT JOIN counted USING (item_id)"""
 _COUNTED = pa.schema([("item_id", pa.string()), ("tokens", pa.int64())])
 
 Count = Callable[[pa.RecordBatch, int], pa.Array]
