@@ -97,7 +97,8 @@ def _back_up(invocation: Invocation, folder: Path, dry_run: bool) -> None:
         done = plan_lake_backup(address, folder) if dry_run else back_up_lake(address, folder, lease_timeout=timeout)
     else:
         done = plan_backup(address, folder) if dry_run else back_up(_to_copy(invocation), folder)
-    _show(invocation, asdict(done))
+    # Files and bytes of a copy of a lake are known once it is written.
+    _show(invocation, {name: value for name, value in asdict(done).items() if value is not None})
     back = f"store copy {folder} TO" if isinstance(address, LakeAddress) else f"backup --restore {folder}"
     if not dry_run:
         invocation.narrate(f"verified; curate {back} puts it back")

@@ -41,13 +41,13 @@ BACKUP_FILE = "backup.json"
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup holds: its commit, the rows of all tables, its files and their bytes."""
+    """What a backup holds: its commit, the rows of all tables, its files and their bytes where those are known."""
 
     folder: Path
     commit_number: int
     rows: int
-    files: int
-    bytes: int
+    files: int | None
+    bytes: int | None
 
 
 def plan_backup(folder: Path, target: Path) -> Backup:
@@ -99,7 +99,7 @@ def plan_lake_backup(address: LakeAddress, target: Path) -> Backup:
     """
     _refuse_place(address.folder, target)
     with Reader(address) as reader:
-        return Backup(target, reader.commit_number, sum(reader.manifest.counts().values()), 0, 0)
+        return Backup(target, reader.commit_number, sum(reader.manifest.counts().values()), None, None)
 
 
 def back_up_lake(address: LakeAddress, target: Path, *, lease_timeout: float) -> Backup:
