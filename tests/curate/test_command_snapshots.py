@@ -145,7 +145,8 @@ quotas = [{ attribute = "topic", most = 3, values = { sea = 1 } }]
             ('decisions = { gate = ["perhaps"] }', "snapshot[0].decisions.gate[0] is 'perhaps'"),
             ("decisions = { gate = [] }", "snapshot[0].decisions.gate"),
             ('modality = "image"\nbudget = { characters = 10 }', "image has no characters to budget"),
-            ("budget = { tokens = 10 }", "unknown key 'tokens'"),
+            ("budget = { words = 10 }", "unknown key 'words'"),
+            ("budget = { tokens = 10 }", "a budget of tokens needs a tokenizer"),
         ],
     )
     def test_what_does_not_fit_is_refused(self, tmp_path, lines, complaint):

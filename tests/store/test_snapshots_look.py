@@ -48,11 +48,24 @@ def put(store: Store, number: int, *contents: Content) -> list[Numbered]:
     return [Numbered("s", number + place, "", "", len(content)) for place, content in enumerate(contents)]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(one=CONTENTS, other=CONTENTS)
 def test_the_way_back_is_the_way_there_turned_round(
     session_store: Store, serial: Callable[[], int], one: Content, other: Content
 ) -> None:
+    check_both_ways(session_store, serial, one, other)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(one=CONTENTS, other=CONTENTS)
+def test_every_way_back_is_the_way_there(
+    session_store: Store, serial: Callable[[], int], one: Content, other: Content
+) -> None:
+    check_both_ways(session_store, serial, one, other)
+
+
+def check_both_ways(session_store: Store, serial: Callable[[], int], one: Content, other: Content) -> None:
     number = serial()
     first, second = put(session_store, number, one, other)
     with session_store.reader() as reader:

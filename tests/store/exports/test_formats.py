@@ -14,7 +14,7 @@ import mlcroissant
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -217,13 +217,29 @@ def test_an_image_says_its_own_ending(content: bytes, ending: str) -> None:
     assert image_ending(content) == ending
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
+SHARDS = given(
     scores=st.lists(st.none() | st.sampled_from([0.5, -0.0, 0.0, 1.0, -3.25]), min_size=1, max_size=40),
     shard_bytes=st.integers(100, 5_000),
     group_rows=st.integers(1, 7),
 )
+
+
+@settings(max_examples=6)
+@SHARDS
 def test_rows_out_of_memory_and_out_of_the_sort_are_the_same(
+    tmp_path_factory: pytest.TempPathFactory, make: Any, **drawn: Any
+) -> None:
+    check_rows(tmp_path_factory, make, **drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@SHARDS
+def test_many_more_rows_are_the_same(tmp_path_factory: pytest.TempPathFactory, make: Any, **drawn: Any) -> None:
+    check_rows(tmp_path_factory, make, **drawn)
+
+
+def check_rows(
     tmp_path_factory: pytest.TempPathFactory, make: Any, scores: list[float | None], shard_bytes: int, group_rows: int
 ) -> None:
     store = Store.open(tmp_path_factory.mktemp("store") / "store", create=True)
