@@ -51,7 +51,7 @@ def publish(
     if number == manifest.commit_number:
         return manifest
     if number < manifest.commit_number:
-        raise _ledger_replaced(folder, number, manifest.commit_number)
+        raise ledger_replaced(folder, number, manifest.commit_number)
     complete = only is None or number != manifest.commit_number + 1
     wanted = set(only or ()) | {"commits", "runs"}
     (folder / PUBLISHED_FOLDER).mkdir(exist_ok=True)
@@ -75,7 +75,8 @@ def _last_commit(connection: duckdb.DuckDBPyConnection) -> tuple[int, str, str]:
     return int(number), str(step), datetime.fromtimestamp(moment // 10**6, UTC).isoformat()
 
 
-def _ledger_replaced(folder: Path, number: int, published: int) -> StoreError:
+def ledger_replaced(folder: Path, number: int, published: int) -> StoreError:
+    """Return the error that says that a ledger ends before what is published."""
     return StoreError(
         f"the store {folder.name!r} has published commit {published}, but its ledger ends at commit {number}",
         unchanged="both were left as they are",

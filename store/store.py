@@ -94,9 +94,10 @@ class Store:
 
         Raises:
             StoreBusyError: other writers held the store for the whole time; nothing was written.
-            StoreError: the ledger is damaged.
+            StoreError: the ledger or what is published is damaged, or the one is older than the other.
             ServiceError: a lake's catalog does not answer.
-            CurateError: the disk is full or refuses; nothing of the batch was written.
+            CurateError: the disk is full or refuses. Mostly the batch was rolled back; where the transaction had ended
+                already, its rows are in the ledger, and the next commit shows them.
         """
         return self._ledger.commit(write, self.run_row(), self.run_id)
 

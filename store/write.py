@@ -105,17 +105,20 @@ def apply_write(
     *,
     first: Callable[[], Mapping[str, int]] = dict,
     inserted: Callable[[Table, pa.Table, int], None] = lambda entry, added, number: None,
+    last: Callable[[], object] = lambda: None,
 ) -> Commit:
     """Add a batch in one transaction and return what came of it; the connection's caller holds the lease.
 
     `first` changes more in the same transaction before, and returns how many rows each table gained (or lost, below 0).
     `inserted` hears of the rows that each table gains, in their order, and of the commit's number, while the
-    transaction is open; of `commits` it hears nothing.
+    transaction is open; of `commits` it hears nothing. `last` is called before the transaction ends. Whatever one of
+    them raises rolls the batch back.
     Cost: proportional to the batch, plus one scan of the key columns of each table touched.
     """
     connection.execute("BEGIN")
     try:
         commit = _Transaction(connection, run_id, inserted).apply(write, run, first)
+        last()
     except BaseException:
         connection.execute("ROLLBACK")
         raise

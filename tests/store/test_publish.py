@@ -249,3 +249,37 @@ def test_a_small_commit_writes_little_whatever_the_store_holds(store: Store, add
     ids = make.ids(*range(20_000))
     add(items=make.items(ids), scores=make.scores(ids, 0.5))
     assert written(-3) < 1.1 * while_small
+
+
+def test_a_segment_that_cannot_be_written_rolls_the_batch_back(
+    store: Store, add: Add, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    add(items=make.items(make.ids(1)))
+    write = Write("ingest", {"items": make.items(make.ids(2)), "scores": make.scores(make.ids(2), 0.5)})
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_files, "write_segment", fail)
+        with pytest.raises(CurateError, match="No space left"):
+            store.commit(write)
+    with open_ledger(store.folder, timeout=0) as ledger:
+        assert ledger.execute("SELECT count(*), max(commit_number) FROM items").fetchall() == [(1, 1)]
+    assert store.commit(write).number == 2
+    check_against_ledger(store)
+
+
+def test_a_commit_on_an_older_ledger_leaves_what_is_published(
+    store: Store, add: Add, make: Any, tmp_path: Path
+) -> None:
+    """The store is open already when someone puts an older ledger in its place."""
+    add(items=make.items(make.ids(1)))
+    shutil.copy(store.folder / LEDGER_FILE, tmp_path / "backup")
+    add(items=make.items(make.ids(2)))
+    before = {path.name: path.read_bytes() for path in published(store).iterdir()}
+    shutil.copy(tmp_path / "backup", store.folder / LEDGER_FILE)
+    with pytest.raises(StoreError, match="published commit 2, but its ledger ends at commit 1"):
+        add(items=make.items(make.ids(3)))
+    assert {path.name: path.read_bytes() for path in published(store).iterdir()} == before
+    with open_ledger(store.folder, timeout=0) as ledger:
+        assert ledger.execute("SELECT max(commit_number) FROM commits").fetchall() == [(1,)]
