@@ -1,6 +1,6 @@
 """Reading a store: one consistent view of its tables at one commit; it never waits for a writer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +33,7 @@ class Reader:
         self._view = open_commit_view(address)
         self._connection = self._view.connection
         self._confined = False
+        self._endings: list[Callable[[Reader], None]] = []
         self._answer: pa.RecordBatchReader = pa.table({}).to_reader()
 
     def __enter__(self) -> Self:
@@ -47,7 +48,13 @@ class Reader:
 
     def close(self) -> None:
         """Let go of what was read."""
+        while self._endings:
+            self._endings.pop()(self)
         self._view.close()
+
+    def at_close(self, call: Callable[["Reader"], None]) -> None:
+        """Let `call(reader)` come before the end, while questions can still be asked."""
+        self._endings.append(call)
 
     @property
     def manifest(self) -> Manifest:

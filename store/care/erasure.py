@@ -28,6 +28,7 @@ from curate.store.publish import publish, swap_manifest
 from curate.store.reader import Reader
 from curate.store.schema import TABLES, Table, table
 from curate.store.segments import write_segment
+from curate.store.spill import is_in_use, spill_folders
 from curate.store.write import Write, apply_write, rows
 
 if TYPE_CHECKING:
@@ -283,7 +284,8 @@ def _remove_leftovers(folder: Path, doom: Doom) -> None:
         swap_manifest(folder, replace(manifest, retired=retired))
     for path in (*folder.glob(f"{LEDGER_FILE}{DAMAGED_SUFFIX}*"), *folder.glob(".*.partial*")):
         path.unlink()
-    shutil.rmtree(folder / f"{LEDGER_FILE}.tmp", ignore_errors=True)
+    for path in (folder / f"{LEDGER_FILE}.tmp", *(left for left in spill_folders(folder) if not is_in_use(left))):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _may_hold(path: Path, doom: Doom) -> bool:

@@ -24,6 +24,7 @@ from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
 from curate.store.pins import files_in_use
 from curate.store.schema import TABLES, Table
 from curate.store.segments import merge_tail
+from curate.store.spill import is_abandoned, is_in_use, spill_folders
 from curate.store.store import Store
 
 UNTOUCHED_SECONDS = 3_600.0
@@ -149,12 +150,14 @@ def _unfinished(folder: Path, exports: Path | None) -> Iterator[tuple[Garbage, P
     under_lease = [*folder.glob(".*.partial*"), *(folder / PUBLISHED_FOLDER).glob("*.partial")]
     under_lease += [*(folder / PUBLISHED_FOLDER).glob(".*.partial"), *folder.glob(f"{LEDGER_FILE}.tmp")]
     for path in sorted({*under_lease, *untouched_unfinished(folder, exports)}):
-        yield Garbage("unfinished file", path.name, _size(path), "whoever wrote it was stopped"), path
+        yield Garbage("unfinished file", path.name, size_of(path), "whoever wrote it was stopped"), path
 
 
 def untouched_unfinished(folder: Path, exports: Path | None) -> Iterator[Path]:
-    """Yield what was begun without the lease and has lain untouched since."""
+    """Yield what was begun without the lease and has lain untouched since, and what ended processes had spilled."""
     elsewhere = [*(folder / CHECKPOINT_FOLDER).glob(".*.partial"), *(folder / JOURNAL_FOLDER).glob(".*.partial")]
+    yield from filter(is_abandoned, spill_folders(folder))
+    elsewhere += [path for path in spill_folders(folder) if not is_abandoned(path) and not is_in_use(path)]
     if exports is not None:
         elsewhere += [*exports.glob(".*.partial"), *exports.glob(".*.replaced")]
     yield from filter(_is_untouched, elsewhere)
@@ -170,7 +173,7 @@ def unnamed_checkpoints(folder: Path, named: set[str]) -> Iterator[tuple[Garbage
     """Yield the checkpoints that no row names and that have lain untouched."""
     for path in sorted((folder / CHECKPOINT_FOLDER).glob("[!.]*.*")):
         if path.name.partition(".")[0] not in named and _is_untouched(path):
-            yield Garbage("checkpoint", path.name, _size(path), "no row names it"), path
+            yield Garbage("checkpoint", path.name, size_of(path), "no row names it"), path
 
 
 def _drained(connection: duckdb.DuckDBPyConnection, folder: Path) -> set[str]:
@@ -216,5 +219,6 @@ def _modified(path: Path) -> float:
     return 0.0
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
     return sum(entry.stat().st_size for entry in (path, *path.rglob("*")) if entry.is_file())

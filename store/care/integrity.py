@@ -27,6 +27,7 @@ from curate.store.manifest import PUBLISHED_FOLDER
 from curate.store.reader import Reader
 from curate.store.schema import TABLES, Table
 from curate.store.snapshots import content_hash
+from curate.store.spill import is_in_use, spill_folders
 
 SAMPLE = 1_000
 _ROWS = 500
@@ -55,6 +56,7 @@ def check_integrity(address: Address, *, sample: int | None = SAMPLE, timeout: f
     embedded = not isinstance(address, LakeAddress)
     if embedded and (local_folder(address) / PLAN_FILE).exists():
         yield Check("erasure", False, "one was begun and not finished", "curate gc")
+    yield from _spilled(local_folder(address))
     try:
         with Reader(address) as reader:
             if not embedded and _is_unclean(reader):
@@ -69,6 +71,15 @@ def check_integrity(address: Address, *, sample: int | None = SAMPLE, timeout: f
                     yield _ledger(reader, timeout, rows=sample is None or not all(check.sound for check in found))
     except CurateError as error:
         yield Check("published" if embedded else "lake", False, error.message, error.hint)
+
+
+def _spilled(folder: Path) -> Iterator[Check]:
+    """Say what readers moved to disk and did not take away; a killed one could not."""
+    left = [path for path in spill_folders(folder) if not is_in_use(path)]
+    if left:
+        size = sum(entry.stat().st_size for path in left for entry in path.glob("*"))
+        detail = f"{len(left)} folders with {size / 2**20:.0f} MiB are of no reader of this system"
+        yield Check("spill", True, f"{detail}; curate gc frees what killed ones left")
 
 
 def _segments(reader: Reader, *, whole: bool) -> Check:

@@ -11,6 +11,7 @@ from curate.store.care.garbage import (
     Garbage,
     named_checkpoints_query,
     remove_leftover,
+    size_of,
     unnamed_checkpoints,
     untouched_unfinished,
 )
@@ -58,7 +59,7 @@ def _ledger(store: Store) -> LakeLedger:
 
 def _leftovers(store: Store, exports: Path | None) -> Iterator[tuple[Garbage, Path]]:
     for path in sorted(untouched_unfinished(store.folder, exports)):
-        yield Garbage("unfinished file", path.name, path.stat().st_size, "whoever wrote it was stopped"), path
+        yield Garbage("unfinished file", path.name, size_of(path), "whoever wrote it was stopped"), path
     with store.reader() as reader:
         named = set(reader.query(named_checkpoints_query())["checkpoint"].to_pylist())
     yield from unnamed_checkpoints(store.folder, named)
