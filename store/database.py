@@ -15,15 +15,19 @@ DAMAGED_SUFFIX = ".damaged"
 RESTORE_HINT = "curate backup --restore FOLDER, or without a backup: curate backup --rebuild"
 _RETRY_PAUSE = 0.02
 _NAME = "ledger"
-_ROW_GROUP = 16_384
-"""Rows that DuckDB holds and rewrites at once: with its own 122,880, texts of 4 kB took 3.4 GB of memory, not 0.8."""
+_FEWEST_ROWS, _ROW_GROUP = 2_048, 16_384
+_GROUP_BYTES = 16 * 2**20
+"""DuckDB holds several row groups at once, and writes the newest ones anew with each commit: with its own 122,880 rows,
+texts of 4 kB took 3.4 GB of memory, with 16,384 up to 1.4, with 4,096 up to 0.8 and half the time."""
 _STORAGE = "STORAGE_VERSION 'v1.2.0'"
 """Readable by DuckDB 1.5 and 2.0 alike, whichever created it."""
 
 
 @contextmanager
-def open_ledger(folder: Path, *, timeout: float) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_ledger(folder: Path, *, timeout: float, row_bytes: float = 0.0) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the ledger of the store in `folder` to write; the caller holds the lease.
+
+    `row_bytes` is the mean size of the rows that most of what is added consists of: the larger, the fewer are held.
 
     Raises:
         StoreBusyError: a program other than curate keeps the file open for longer than `timeout` seconds.
@@ -33,7 +37,7 @@ def open_ledger(folder: Path, *, timeout: float) -> Iterator[duckdb.DuckDBPyConn
     if not path.exists():
         with new_ledger(folder):
             pass
-    connection = _connect(path, timeout)
+    connection = _connect(path, timeout, row_group=_row_group(row_bytes))
     try:
         yield connection
     finally:
@@ -92,6 +96,12 @@ def rewrite_ledger(folder: Path, *, timeout: float) -> None:
     _put_in_place(temporary, path)
 
 
+def _row_group(row_bytes: float) -> int:
+    """How many rows of this mean size make a row group: a power of two, as DuckDB takes multiples of 2,048 only."""
+    rows = int(_GROUP_BYTES / max(1.0, row_bytes))
+    return max(_FEWEST_ROWS, min(_ROW_GROUP, 1 << max(0, rows.bit_length() - 1)))
+
+
 def _partial(path: Path) -> Path:
     """The name under which a ledger is made; what a killed process left there goes first."""
     temporary = path.with_name(f".{path.name}.partial")
@@ -110,11 +120,13 @@ def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def _connect(path: Path, timeout: float, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+def _connect(
+    path: Path, timeout: float, *, read_only: bool = False, row_group: int = _ROW_GROUP
+) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            return _attached(path, read_only)
+            return _attached(path, read_only, row_group)
         except duckdb.IOException as error:
             if "Could not set lock" not in str(error):
                 raise _damaged(path, error) from error
@@ -125,7 +137,7 @@ def _connect(path: Path, timeout: float, *, read_only: bool = False) -> duckdb.D
             raise _damaged(path, error) from error
 
 
-def _attached(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _attached(path: Path, read_only: bool, row_group: int) -> duckdb.DuckDBPyConnection:
     """A connection whose tables are the file's; only a file that is attached can have row groups of its own size."""
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
@@ -133,7 +145,7 @@ def _attached(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
         "temp_directory": f"{path}.tmp",
     }
     connection = duckdb.connect(":memory:", config=settings)
-    options = "READ_ONLY" if read_only else f"{_STORAGE}, ROW_GROUP_SIZE {_ROW_GROUP}"
+    options = "READ_ONLY" if read_only else f"{_STORAGE}, ROW_GROUP_SIZE {row_group}"
     try:
         connection.execute(f"ATTACH {_quoted(path)} AS {_NAME} ({options})")
         connection.execute(f"USE {_NAME}")

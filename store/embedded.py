@@ -39,7 +39,8 @@ class EmbeddedLedger:
 
     def commit(self, write: Write, run: pa.Table, run_id: str) -> Commit:
         """Add one prepared batch in one transaction under the lease, then publish it."""
-        with self.maintenance(), open_ledger(self._folder, timeout=self._lease_timeout) as connection:
+        opened = open_ledger(self._folder, timeout=self._lease_timeout, row_bytes=_row_bytes(write))
+        with self.maintenance(), opened as connection:
             return commit_batch(connection, self._folder, write, run, run_id)
 
     @contextmanager
@@ -66,3 +67,9 @@ class EmbeddedLedger:
         if isinstance(error, _DAMAGE):
             return StoreError(message, unchanged=unchanged, hint="curate doctor")
         return CurateError(message, unchanged=unchanged, hint="check the disk (`curate doctor`), then run again")
+
+
+def _row_bytes(write: Write) -> float:
+    """The mean size of the rows of the table of which most bytes come."""
+    largest = max(write.tables.values(), key=lambda table: table.nbytes, default=None)
+    return largest.nbytes / max(1, len(largest)) if largest is not None else 0.0

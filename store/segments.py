@@ -15,6 +15,8 @@ from curate.store.schema import Table
 
 BATCH_ROWS = 10_000
 GROUP_BYTES = 64 * 2**20
+_BUFFER_BYTES = 2**20
+_READ_BYTES = 8 * 2**20
 _EVER_NEW = frozenset({"item_id", "text", "image", "locator"})
 """Columns whose values hardly ever repeat: building a dictionary of them costs time and saves nothing."""
 
@@ -47,7 +49,7 @@ def write_segment(
 
 
 def read_segments(folder: Path, segments: Iterable[Segment]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of segments in their order.
+    """Yield the rows of segments in their order, at most 10,000 or about 8 MiB at once.
 
     Raises:
         StoreError: one of them is missing or damaged, or a page is not what its checksum says.
@@ -55,14 +57,20 @@ def read_segments(folder: Path, segments: Iterable[Segment]) -> Iterator[pa.Reco
     for segment in segments:
         try:
             path = folder / PUBLISHED_FOLDER / segment.file
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                yield from file.iter_batches(BATCH_ROWS)
+            with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, page_checksum_verification=True) as file:
+                yield from file.iter_batches(_rows_at_once(file.metadata))
         except (pa.ArrowException, OSError) as error:
             raise StoreError(
                 f"the published segment {segment.file} cannot be read: {error}",
                 unchanged="the ledger itself is a different file; every commit is kept there",
                 hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
             ) from error
+
+
+def _rows_at_once(metadata: pq.FileMetaData) -> int:
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    return int(max(1, min(BATCH_ROWS, _READ_BYTES * metadata.num_rows // max(1, size))))
 
 
 def segment_name(table: Table, first: int, last: int) -> str:

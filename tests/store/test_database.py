@@ -75,3 +75,25 @@ def test_a_creation_that_was_killed_is_made_good(folder: Path) -> None:
     (folder / f".{LEDGER_FILE}.partial").write_bytes(b"torn")
     Store.open(folder, create=True)
     assert {path.name for path in folder.iterdir()} == {LEDGER_FILE, "lease"}
+
+
+@pytest.mark.parametrize(
+    ("row_bytes", "rows"), [(0.0, 16_384), (155.0, 16_384), (4_000.0, 4_096), (50_000.0, 2_048), (1e9, 2_048)]
+)
+def test_large_rows_are_held_in_small_groups(folder: Path, row_bytes: float, rows: int) -> None:
+    folder.mkdir()
+    with open_ledger(folder, timeout=0) as connection:
+        connection.execute("CREATE TABLE t AS SELECT range AS n FROM range(10000)")
+    with open_ledger(folder, timeout=0, row_bytes=row_bytes) as connection:
+        connection.execute("CREATE TABLE u AS SELECT range AS n FROM range(40000)")
+        connection.execute("INSERT INTO t SELECT 10000 + range FROM range(20000)")
+    with open_ledger(folder, timeout=0) as connection:
+        [(most,)] = connection.execute(
+            "SELECT max(rows)::INT FROM (SELECT sum(count) AS rows FROM pragma_storage_info('u')"
+            " WHERE segment_type <> 'VALIDITY' GROUP BY row_group_id)"
+        ).fetchall()
+        assert most == rows
+        # What was written with groups of another size stays as it is, and goes on with those of this one.
+        assert connection.execute("SELECT count(*), sum(n), bool_and(n = rowid) FROM t").fetchall() == [
+            (30_000, 449_985_000, True)
+        ]
