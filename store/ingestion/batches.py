@@ -16,7 +16,7 @@ from curate.store.ingestion.mapping import FOLDER_LABEL, Mapping
 from curate.store.ingestion.shapes import RECORDS, REJECTS, ROWS, Parsed, Refusal, Refusals, RefusedFileError
 from curate.store.ingestion.source_file import SourceFile
 
-_CHUNK_ROWS = 16_384
+CHUNK_ROWS = 16_384
 CHUNK_BYTES = 16 * 2**20
 _T = TypeVar("_T")
 
@@ -39,12 +39,12 @@ class Chunk:
 
 def chunk_rows(rows: float) -> int:
     """Return how many rows make a chunk where `rows` of them would fill it: at least 1 and at most 16,384."""
-    return int(max(1, min(_CHUNK_ROWS, rows)))
+    return int(max(1, min(CHUNK_ROWS, rows)))
 
 
 def chunked(entries: Iterable[_T], size_of: Callable[[_T], int], rows: int | None = None) -> Iterator[list[_T]]:
     """Cut what is read one by one into chunks; where reading fails, what was read before comes first."""
-    most = chunk_rows(_CHUNK_ROWS if rows is None else rows)
+    most = chunk_rows(CHUNK_ROWS if rows is None else rows)
     chunk: list[_T] = []
     size = 0
     try:
@@ -140,29 +140,29 @@ def parsed(rows: pa.Table) -> Parsed:
 
 
 def _runs(tables: Iterable[pa.Table], mapping: Mapping) -> Iterator[pa.Table]:
-    rest = ROWS.empty_table()
+    held: list[pa.Table] = []
+    rows = size = 0
     for table in tables:
-        rest = pa.concat_tables([rest, table]) if rest.num_rows else table
+        total = _total_bytes(table)
         start = 0
-        for end in _borders(rest, mapping)[:-1]:
-            yield rest.slice(start, end - start)
-            start = end
-        rest = rest.slice(start)
-    if rest.num_rows:
-        yield rest
+        while start < len(table):
+            fitting = int(np.searchsorted(total, total[start] + mapping.batch_bytes - size, side="right")) - 1
+            end = min(max(fitting, start if held else start + 1), start + mapping.batch_rows - rows)
+            if end > start:
+                held.append(table.slice(start, end - start))
+                rows, size = rows + end - start, size + int(total[end] - total[start])
+                start = end
+            if start < len(table):  # only then it is sure that the run cannot be longer
+                yield pa.concat_tables(held)
+                held, rows, size = [], 0, 0
+    if held:
+        yield pa.concat_tables(held)
 
 
-def _borders(rows: pa.Table, mapping: Mapping) -> list[int]:
-    """Where the runs end; the last one may go on in the next table."""
+def _total_bytes(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How many bytes of records come before each row, and at last all of them."""
     sizes = pc.if_else(rows["reason"].is_null(), rows["size"], 0).to_numpy()
-    total = np.concatenate(([0], np.cumsum(sizes)))
-    ends: list[int] = []
-    start = 0
-    while start < len(sizes):
-        by_bytes = int(np.searchsorted(total, total[start] + mapping.batch_bytes, side="right")) - 1
-        start = min(max(by_bytes, start + 1), start + mapping.batch_rows)
-        ends.append(start)
-    return ends
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)))
 
 
 def _entities(identifiers: pa.Array | None, source: str, length: int) -> pa.Array:

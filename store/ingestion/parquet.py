@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.store.ingestion.batches import CHUNK_BYTES, assemble, chunk_rows, refused_rows
+from curate.store.ingestion.batches import CHUNK_BYTES, CHUNK_ROWS, assemble, chunk_rows, refused_rows
 from curate.store.ingestion.columnar import SAMPLED_ROWS, Columns, rows_at_once
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.shapes import RefusedFileError, excerpt
@@ -26,7 +26,8 @@ _FREE_CONTENT, _CONTENT_RATIO = 2**30, 2_000
 def read_parquet(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator[pa.Table]:
     """Yield tables of rows; row groups before `start_row` are not read, and of the others only the columns that count.
 
-    A damaged row group is one reject for the rows that could not be read, and the next group is read. A file that says
+    A damaged row group is one reject for the rows that could not be read, and the next group is read; tiny ones that
+    follow each other are read at once. A file that says
     that it holds more than a million rows and 100 for each of its bytes, or unpacks to more than 64 MiB and 200 times
     its size, is refused. Of a file whose dictionaries repeat a text over and over, what lies beyond 1 GiB and 2,000
     times its size is refused.
@@ -43,17 +44,43 @@ def read_parquet(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator
         size = stream.seek(0, 2)
         _check_claims(parquet, size)
         reader = _Groups(parquet, Columns(parquet.schema_arrow, file, mapping), file, mapping)
-        first_row = 0
-        for number in range(parquet.num_row_groups):
-            next_row = first_row + parquet.metadata.row_group(number).num_rows
-            if next_row > start_row:
-                for table in reader.read(number, first_row, max(first_row, start_row), next_row):
+        end = 0
+        for run in _runs(parquet.metadata):
+            end = run[-1].end
+            if end > start_row:
+                for table in reader.read(run, max(run[0].first, start_row)):
                     yield table
                     _check_content(reader.content_bytes, size)
-            first_row = next_row
-        if first_row != parquet.metadata.num_rows:
-            detail = f"the footer counts {parquet.metadata.num_rows} rows, its row groups {first_row}"
+        if end != parquet.metadata.num_rows:
+            detail = f"the footer counts {parquet.metadata.num_rows} rows, its row groups {end}"
             raise RefusedFileError("broken-parquet", detail)
+
+
+class _Group(NamedTuple):
+    """One row group: its number, its first row in the file, and the first after it."""
+
+    number: int
+    first: int
+    end: int
+
+
+def _runs(metadata: pq.FileMetaData) -> Iterator[list[_Group]]:
+    """Yield the row groups, each alone, or together with those after it while all they can hold is less than a chunk.
+
+    A dictionary may be repeated by every row of its group, and by no other group's.
+    """
+    run: list[_Group] = []
+    end = size = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        first, end = end, end + group.num_rows
+        size += group.num_rows * max(1, group.total_byte_size)
+        if run and (size > CHUNK_BYTES or end - run[0].first > CHUNK_ROWS):
+            yield run
+            run, size = [], group.num_rows * max(1, group.total_byte_size)
+        run.append(_Group(number, first, end))
+    if run:
+        yield run
 
 
 class _Groups:
@@ -66,11 +93,12 @@ class _Groups:
         self._mapping = mapping
         self.content_bytes = 0
 
-    def read(self, number: int, first_row: int, row: int, end: int) -> Iterator[pa.Table]:
-        """Yield the rows from `row` to `end` of a group that begins at `first_row`; at last, what could not be read."""
+    def read(self, run: list[_Group], row: int) -> Iterator[pa.Table]:
+        """Yield the rows from `row` on of consecutive groups; at last, what could not be read."""
+        end = run[-1].end
         try:
             with _complaints():
-                for at, batch in self._batches(number, first_row, row):
+                for at, batch in self._batches(run, row):
                     chunk = self._columns.chunk(batch, at)
                     self.content_bytes += chunk.content.nbytes
                     yield assemble(chunk, self._file, self._mapping)
@@ -78,11 +106,18 @@ class _Groups:
             if row < end:
                 raise RefusedFileError("broken-parquet", "the row group holds fewer rows than it says")
         except RefusedFileError as error:
+            if len(run) > 1:
+                for group in run:
+                    if group.end > row:
+                        yield from self.read([group], max(row, group.first))
+                return
             yield refused_rows(self._file, min(row, end - 1), end - 1, error.refusal)
 
-    def _batches(self, number: int, first_row: int, row: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-        size = self._rows_at_once(number)
-        for batch in self._parquet.iter_batches(size, row_groups=[number], columns=self._columns.names):
+    def _batches(self, run: list[_Group], row: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+        first_row = run[0].first
+        size = self._rows_at_once(run[0].number) if len(run) == 1 else run[-1].end - first_row
+        numbers = [group.number for group in run]
+        for batch in self._parquet.iter_batches(size, row_groups=numbers, columns=self._columns.names):
             skipped = min(max(0, row - first_row), batch.num_rows)
             if skipped < batch.num_rows:
                 yield first_row + skipped, batch.slice(skipped)

@@ -23,7 +23,7 @@ SAME_FOLDER = settings(max_examples=50, suppress_health_check=[HealthCheck.funct
 @pytest.fixture(params=[3, 16_384])
 def _chunk_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks as usual, and far smaller than a batch: borders must not notice."""
-    monkeypatch.setattr(batches, "_CHUNK_ROWS", request.param)
+    monkeypatch.setattr(batches, "CHUNK_ROWS", request.param)
 
 
 def _files(folder: Path, texts: list[str], mapping: Mapping) -> Iterator[SourceFile]:

@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from curate.store.ingestion import batches, parquet
 from curate.store.ingestion.canonical import canonical_json, events_id, image_id, text_id
+from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.metadata import json_objects
 
 Read = Callable[..., Any]
@@ -327,3 +329,58 @@ def test_what_unpacks_to_more_than_memory_is_not_unpacked(tmp_path: Path, read: 
     before = pa.default_memory_pool().max_memory()
     assert read(tmp_path / "a.parquet").reasons == ["decompression-bomb"]
     assert pa.default_memory_pool().max_memory() <= max(before, 2**24)
+
+
+class TestManyTinyRowGroups:
+    """Thousands of row groups of one row each are read as what they are together, and each is damaged for itself."""
+
+    TEXTS = tuple(f"text number {row}" for row in range(2_000))
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        return _write(tmp_path, {"text": self.TEXTS}, row_group_size=1, use_dictionary=False, compression="none")
+
+    def test_few_readings_and_few_tables(self, file: Path, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked, joined = [], []
+        concat, runs = batches.pa.concat_tables, parquet._Groups._batches
+        monkeypatch.setattr(parquet._Groups, "_batches", lambda *given: asked.append(1) or runs(*given))
+        monkeypatch.setattr(batches.pa, "concat_tables", lambda tables: joined.extend(tables) or concat(tables))
+        reading = read(file)
+        assert reading.column("text") == list(self.TEXTS)
+        assert reading.column("locator")[-1] == "a.parquet#2000"
+        assert len(asked) <= 2
+        assert len(joined) <= 2 * len(asked)
+        assert read(file, start_row=1_990).column("text") == list(self.TEXTS[1_990:])
+
+    def test_damage_costs_the_rows_of_its_group_only(self, file: Path, read: Read) -> None:
+        content = bytearray(file.read_bytes())
+        column = pq.read_metadata(file).row_group(700).column(0)
+        content[column.data_page_offset : column.data_page_offset + 8] = b"\xff" * 8
+        file.write_bytes(content)
+        reading = read(file)
+        assert reading.column("text") == [text for row, text in enumerate(self.TEXTS) if row != 700]
+        assert [(reject["locator"], reject["reason"]) for reject in reading.rejects] == [
+            ("a.parquet#701", "broken-parquet")
+        ]
+
+    def test_a_text_that_a_whole_group_repeats_is_not_multiplied(self, tmp_path: Path, read: Read) -> None:
+        """What groups can hold together stays below a chunk: each may repeat its dictionary's text in every row."""
+        path = _write(tmp_path, {"text": ["x" * 100_000] * 400}, row_group_size=20, compression="none")
+        metadata = pq.read_metadata(path)
+        assert metadata.row_group(0).total_byte_size < 101_000
+        runs = list(parquet._runs(metadata))
+        assert [group.number for run in runs for group in run] == list(range(20))
+        assert max(len(run) for run in runs) <= 8
+        assert len(read(path).records) == 400
+
+
+def test_small_tables_are_put_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader may yield any number of small tables; what is held of a batch is not copied with each."""
+    joined: list[pa.Table] = []
+    concat = batches.pa.concat_tables
+    monkeypatch.setattr(batches.pa, "concat_tables", lambda tables: joined.extend(tables) or concat(tables))
+    row = {"text": "x", "size": 1, "row": 0}
+    tables = [pa.Table.from_pylist([row | {"row": number}], batches.ROWS) for number in range(500)]
+    mapping = Mapping(source="s", modality="text", batch_rows=200)
+    assert [len(parsed.records) for parsed in batches.group(tables, mapping, 0)] == [200, 200, 100]
+    assert len(joined) == 500
