@@ -65,8 +65,8 @@ def run_command(
     """Run a command in `folder` to its end, and keep what it printed; lines of its standard error go to `say`.
 
     The file that the variable CURATE_CURSOR_FILE names holds `cursor`; what the command writes there is the new one.
-    After `timeout` seconds, or once `stopped` says so, the command and its children are killed; what was printed before
-    is kept. Nothing that a command does makes this raise.
+    After `timeout` seconds, or once `stopped` says so, the command is killed; what was printed before is kept. Children
+    that it leaves are killed, however it ends. Nothing that a command does makes this raise.
 
     Memory: one line of standard error. Disk: the output, in the system's folder for temporary files.
     """
@@ -174,11 +174,11 @@ def _has_ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Leave no process behind: kill the command's whole group where it has not ended."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    """Leave no process behind: kill the command's whole group, of which it alone may have ended."""
+    # No other group can have this number while one of its processes lives; macOS refuses where only zombies are left.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     assert process.stderr is not None
     process.stderr.close()
 
