@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import settings
@@ -71,6 +72,40 @@ def postgres(repository: Path) -> Iterator[Any]:
     with module.PostgresServer(programs) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSWORD", server.password)
         yield server
+
+
+@pytest.fixture(scope="session")
+def _object_storage() -> Iterator[str]:
+    """The address of a real S3 server of this machine."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def make_bucket(_object_storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Return a function that makes an empty bucket of this name and returns a client of the S3 server.
+
+    The environment says where the server is and how to get in, as it would for a user. What it holds goes afterwards.
+    """
+    import boto3
+
+    def make(name: str = "bucket", secret: str = "test") -> Any:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", _object_storage)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=name)
+        return client
+
+    yield make
+    urlopen(Request(f"{_object_storage}/moto-api/reset", method="POST"), timeout=10).close()
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,19 @@
-"""Lines of a stream with their numbers, none of them loaded beyond a limit."""
+"""Files of lines: read as a stream, with their numbers, none of them loaded beyond a limit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import BinaryIO, NamedTuple
 
+import pyarrow as pa
+
+from curate.store.ingestion.batches import Chunk, assemble, chunked
 from curate.store.ingestion.canonical import BYTE_ORDER_MARK
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.shapes import RefusedFileError
+from curate.store.ingestion.source_file import SourceFile
+from curate.store.ingestion.streams import unpacked
 
 _SKIPPED_BYTES = 2**20
 
@@ -23,6 +28,24 @@ class Line(NamedTuple):
     def size(self) -> int:
         """The bytes that it holds in memory."""
         return len(self.content or b"")
+
+
+def read_lines(
+    file: SourceFile, mapping: Mapping, start_row: int, chunk_of: Callable[[list[Line], SourceFile, Mapping], Chunk]
+) -> Iterator[pa.Table]:
+    """Yield tables of rows, one for each line that is not blank; a row's number is its line's, counted from 0.
+
+    The file may be packed with gzip or zstd. A line above `mapping.item_bytes` comes without its content.
+
+    Raises:
+        RefusedFileError: the rest of a packed file is damaged, missing or a bomb.
+        OSError: the file cannot be read.
+    """
+    with file.open() as packed:
+        lines = numbered_lines(unpacked(packed, file.locator), mapping.item_bytes)
+        wanted = (line for line in lines if line.number >= start_row and not is_blank(line))
+        for chunk in chunked(wanted, lambda line: line.size):
+            yield assemble(chunk_of(chunk, file, mapping), file, mapping)
 
 
 def numbered_lines(stream: BinaryIO, limit: int) -> Iterator[Line]:

@@ -212,23 +212,8 @@ class TestFolders:
 
 class TestAddresses:
     @pytest.fixture
-    def bucket(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-        """A bucket of a real S3 server; the environment says where it is."""
-        import boto3
-        from moto.server import ThreadedMotoServer
-
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        _, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="bucket")
-        yield client
-        server.stop()
+    def bucket(self, make_bucket: Callable[..., Any]) -> Any:
+        return make_bucket()
 
     def test_objects_are_taken_in_as_they_come(
         self, bucket: Any, watch: Callable[..., Watching], tmp_path: Path

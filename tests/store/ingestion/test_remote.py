@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -57,27 +57,12 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    """A bucket of a real S3 server; the environment says where it is, as it would for a user."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_MAX_ATTEMPTS", "1")
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="bucket")
-        for name, content in FILES.items():
-            client.put_object(Bucket="bucket", Key=name, Body=content)
-        yield client
-    server.stop()
+@pytest.fixture
+def s3(make_bucket: Callable[..., Any]) -> Any:
+    client = make_bucket()
+    for name, content in FILES.items():
+        client.put_object(Bucket="bucket", Key=name, Body=content)
+    return client
 
 
 @pytest.fixture

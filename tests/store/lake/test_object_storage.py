@@ -1,6 +1,6 @@
 """A lake whose Parquet lies on S3: a real S3 server of this machine, and secrets that stay in the environment."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,8 @@ SECRET = "a-secret-key-of-s3"
 
 
 @pytest.fixture
-def bucket() -> Iterator[Any]:
-    """An empty bucket; the environment says where it is and how to get in, as it would for a user."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-        client.create_bucket(Bucket="lake")
-        yield client
-    server.stop()
+def bucket(make_bucket: Callable[..., Any]) -> Any:
+    return make_bucket("lake", SECRET)
 
 
 def test_a_lake_on_object_storage(
