@@ -1,8 +1,7 @@
 """`config` and `doctor`, and the thin verb `demo`."""
 
-import sys
 from importlib import metadata
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,11 +88,11 @@ class TestDemo:
     @pytest.fixture
     def fake_demo(self, monkeypatch):
         """Replace the demo, which takes minutes, by a fake that says where it was asked to work."""
-        main, summary = ModuleType("curate.demo.main"), ModuleType("curate.demo.summary")
-        main.run_demo = lambda folder, progress: SimpleNamespace(folder=folder, seconds=1.5, walks=())
-        summary.format_summary = lambda summary: f"walked in {summary.folder}"
-        monkeypatch.setitem(sys.modules, "curate.demo.main", main)
-        monkeypatch.setitem(sys.modules, "curate.demo.summary", summary)
+        monkeypatch.setattr(
+            "curate.demo.main.run_demo",
+            lambda folder, progress: SimpleNamespace(folder=folder, seconds=1.5, walks=()),
+        )
+        monkeypatch.setattr("curate.demo.summary.format_summary", lambda summary: f"walked in {summary.folder}")
 
     def test_it_shows_the_summary_and_opens_no_browser_off_a_terminal(self, call, fake_demo, tmp_path, monkeypatch):
         opened = []
@@ -101,6 +100,11 @@ class TestDemo:
         assert call("demo", "--folder", tmp_path / "d").out == f"walked in {tmp_path / 'd'}\n"
         assert call("demo", "--json").objects[0]["seconds"] == 1.5
         assert opened == []
+
+    def test_a_plan_writes_nothing(self, call, tmp_path):
+        [plan] = call("demo", "--folder", tmp_path / "d", "--dry-run", "--json").objects
+        assert (plan["folder"], plan["increments left"]) == (str(tmp_path / "d"), 5)
+        assert not (tmp_path / "d").exists()
 
     def test_on_a_terminal_the_report_is_opened(self, call, fake_demo, tmp_path, monkeypatch):
         opened = []
