@@ -11,36 +11,35 @@ import pyarrow as pa
 from curate.store.reader import Reader
 from curate.store.write import LedgerKey
 
-GONE = """
-    held AS (
-        SELECT DISTINCT item_id FROM snapshot_items ANTI JOIN tombstones USING (item_id)
+_STANDING = """
+    WITH held AS (
+        SELECT DISTINCT item_id FROM their_snapshot_items ANTI JOIN tombstones USING (item_id)
         WHERE split IN ('validation', 'test')
-    ),
-    gone AS (
-        SELECT item_id FROM decisions WHERE step = 'ingest' GROUP BY item_id
+    ), gone AS (
+        SELECT item_id FROM their_decisions WHERE step = 'ingest' GROUP BY item_id
         HAVING arg_min(action, (-commit_number, action)) = 'drop' AND item_id NOT IN (FROM held)
-    )"""
-"""Items that no longer count: erased ones, and superseded ones that no snapshot evaluates with."""
-
-_STANDING = f"""
-    WITH {GONE}, own AS (
+    ), own AS (
         SELECT item_id, arg_max(representative, commit_number) FILTER (method = $method) AS representative,
             arg_max(representative, commit_number) AS shown
-        FROM clusters SEMI JOIN wanted_items USING (item_id) GROUP BY item_id
+        FROM their_clusters GROUP BY item_id
     ), judged AS (
         SELECT item_id, arg_min(action, (-commit_number, action)) AS action
-        FROM decisions SEMI JOIN wanted_items USING (item_id) WHERE step = 'dedup' GROUP BY item_id
+        FROM their_decisions WHERE step = 'dedup' GROUP BY item_id
     )
     SELECT w.item_id, coalesce(o.representative, w.item_id) AS representative, coalesce(o.shown, w.item_id) AS shown,
         coalesce(j.action = 'drop', false) AS dropped, h.item_id IS NOT NULL AS evaluates, g.item_id IS NOT NULL AS gone
     FROM wanted_items w LEFT JOIN own o USING (item_id) LEFT JOIN judged j USING (item_id)
     LEFT JOIN held h USING (item_id) LEFT JOIN gone g USING (item_id) ORDER BY w.item_id"""
+"""Gone are items that no longer count: erased ones, and superseded ones that no snapshot evaluates with."""
 _MEMBERS = """
-    SELECT item_id FROM clusters SEMI JOIN (
-        SELECT item_id FROM clusters SEMI JOIN wanted_items w ON representative = w.item_id WHERE method = $method
-    ) USING (item_id)
-    WHERE method = $method GROUP BY item_id
+    SELECT item_id FROM their_clusters WHERE method = $method GROUP BY item_id
     HAVING arg_max(representative, commit_number) IN (SELECT item_id FROM wanted_items)"""
+_THEIR = {
+    "clusters": ("item_id", "representative", "method", "commit_number"),
+    "decisions": ("item_id", "step", "action", "commit_number"),
+    "snapshot_items": ("item_id", "split"),
+}
+"""What is asked about single items."""
 _MOVED = """
     SELECT DISTINCT item_id FROM decisions SEMI JOIN (
         SELECT item_id FROM ledger WHERE step = $step AND step_version = $version AND parameters = $parameters
@@ -65,13 +64,17 @@ class Standing:
 
 
 def standings(reader: Reader, method: str, ids: Sequence[str]) -> dict[str, Standing]:
-    """Return how each of these items stands."""
+    """Return how each of these items stands. Cost: grows with what is known of them."""
     _want(reader, ids)
+    for name in _THEIR:
+        _tell(reader, name, ids)
     return {row["item_id"]: Standing(**row) for row in reader.query(_STANDING, {"method": method}).to_pylist()}
 
 
 def cluster_members(reader: Reader, method: str, representatives: Sequence[str]) -> list[str]:
     """Return the items that these items represent, and these items themselves."""
+    represented = reader.find("clusters", "representative", representatives, ("item_id",))["item_id"]
+    _tell(reader, "clusters", represented.unique())
     _want(reader, representatives)
     found = reader.query(_MEMBERS, {"method": method})["item_id"].to_pylist()
     return sorted({*representatives, *found})
@@ -108,6 +111,11 @@ def cluster_representatives(reader: Reader, ids: Sequence[str]) -> dict[str, str
     )
     known = dict(zip(found["item_id"].to_pylist(), found["representative"].to_pylist(), strict=True))
     return {item_id: known.get(item_id, item_id) for item_id in ids}
+
+
+def _tell(reader: Reader, name: str, ids: Sequence[str] | pa.Array) -> None:
+    """Register the rows of a table about these items as `their_NAME`."""
+    reader.register(f"their_{name}", reader.find(name, "item_id", ids, _THEIR[name]))
 
 
 def _want(reader: Reader, ids: Sequence[str]) -> None:

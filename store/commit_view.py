@@ -1,9 +1,11 @@
 """One commit of a store as tables to ask: what an embedded store and a lake each show in their own way."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import duckdb
+import pyarrow as pa
 
 from curate.store.address import Address, LakeAddress
 from curate.store.manifest import Manifest
@@ -63,6 +65,12 @@ class CommitView(Protocol):
         Raises:
             UsageError: it would reach more than the store's tables, and `confined_cursor` would not keep it from that.
         """
+        ...
+
+    def find(
+        self, name: str, column: str, values: pa.Array, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table whose `column` holds one of the values, in batches of about `rows` rows."""
         ...
 
     def confined_cursor(self) -> duckdb.DuckDBPyConnection:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import StoreError
 from curate.store.database import RESTORE_HINT
+from curate.store.lookups import remove_segment
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, Segment, read_manifest, sync_folder, write_manifest
 from curate.store.pins import files_in_use, keep_replaced
 from curate.store.results import stream_rows
@@ -137,7 +138,7 @@ def discard_retired(folder: Path, manifest: Manifest) -> Manifest:
         if file in in_use or abs(now - moment) < RETIRED_SECONDS:
             keep.append((file, moment))
         else:
-            (folder / PUBLISHED_FOLDER / file).unlink(missing_ok=True)
+            remove_segment(folder / PUBLISHED_FOLDER / file)
     return replace(manifest, retired=tuple(keep))
 
 

@@ -1,19 +1,21 @@
 """What an embedded store has published: an in-memory DuckDB over immutable Parquet segments; it waits for no writer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from curate.errors import StoreError
 from curate.store.commit_view import DERIVED_VIEWS, quoted
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
 from curate.store.pins import pin_manifest
 from curate.store.schema import TABLES, Table
+from curate.store.segment_rows import SegmentRows
 from curate.store.spill import spill_folder
 
-_DAMAGE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError)
+_DAMAGE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError, pa.ArrowInvalid)
 
 
 class PublishedView:
@@ -25,6 +27,7 @@ class PublishedView:
         self._confined = False
         self._pin = pin_manifest(folder)
         self.connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+        self._rows = SegmentRows(folder, self.manifest, self.connection)
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self.connection.execute(f"SET temp_directory = {quoted(str(spill_folder(folder)))}")
         self.connection.execute("SET enable_progress_bar = false")  # it would go to standard output
@@ -63,7 +66,7 @@ class PublishedView:
         """Explain within the block what is missing or damaged."""
         try:
             yield
-        except (duckdb.Error, OSError) as error:
+        except (duckdb.Error, OSError, pa.ArrowInvalid) as error:
             # DuckDB has no class of its own for a torn Parquet page: then it raises the root of them all.
             if isinstance(error, _DAMAGE) or type(error) is duckdb.Error:
                 raise self._damaged(error) from error
@@ -71,6 +74,12 @@ class PublishedView:
 
     def admit(self, sql: str) -> None:
         """Let every question pass: the connection holds nothing but the published segments."""
+
+    def find(
+        self, name: str, column: str, values: pa.Array, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table whose `column` holds one of the values, found through lookups."""
+        return self._rows.find(name, column, values, columns, rows)
 
     def confined_cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection for a user's question, which reaches the published folder and no other file."""
@@ -82,6 +91,7 @@ class PublishedView:
 
     def close(self) -> None:
         """Close the in-memory database and let go of what was read."""
+        self._rows.close()
         self.connection.close()
         self._pin.close()
 

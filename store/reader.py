@@ -12,6 +12,7 @@ from curate.store.address import Address, local_folder
 from curate.store.commit_view import open_commit_view
 from curate.store.manifest import Manifest
 from curate.store.results import stream_rows
+from curate.store.schema import table
 
 
 class Reader:
@@ -96,6 +97,29 @@ class Reader:
             self._answer.close()
             self._answer = answer = stream_rows(self._connection, sql, parameters, rows)
         return pa.RecordBatchReader.from_batches(answer.schema, self._checked(answer))
+
+    def find(self, name: str, column: str, values: Sequence[Any] | pa.Array, columns: Sequence[str]) -> pa.Table:
+        """Return these columns of the rows of a table whose `column` holds one of the values, in no order.
+
+        Cost: in an embedded store it grows with what is found and hardly with the store; on a lake the column is
+        scanned.
+
+        Raises:
+            StoreError: what holds the rows is missing or damaged.
+        """
+        return self.find_batches(name, column, values, columns, rows=10_000).read_all()
+
+    def find_batches(
+        self, name: str, column: str, values: Sequence[Any] | pa.Array, columns: Sequence[str], *, rows: int
+    ) -> pa.RecordBatchReader:
+        """Return what `find` finds in batches of about `rows` rows; valid until the next question to this reader."""
+        kinds = table(name).schema
+        sought = values if isinstance(values, pa.Array) else pa.array(values, kinds.field(column).type)
+        schema = pa.schema([pa.field(one, kinds.field(one).type) for one in columns])
+        self._answer.close()
+        batches = self._view.find(name, column, sought, columns, rows)
+        self._answer = pa.RecordBatchReader.from_batches(schema, batches)
+        return pa.RecordBatchReader.from_batches(schema, self._checked(self._answer))
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table visible to the next questions under `name`, beside the store's tables."""

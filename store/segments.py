@@ -19,6 +19,11 @@ _BUFFER_BYTES = 2**20
 _READ_BYTES = 8 * 2**20
 _EVER_NEW = frozenset({"item_id", "text", "image", "locator"})
 """Columns whose values hardly ever repeat: building a dictionary of them costs time and saves nothing."""
+_SOUGHT = frozenset({"items", "signatures", "clusters", "decisions", "snapshot_items"})
+"""Tables of which single rows are read: their row groups end at `_SOUGHT_ROWS` rows or `_SOUGHT_BYTES` bytes."""
+_SOUGHT_ROWS, _SOUGHT_BYTES = 500, 2**20
+_LEAST_ROWS = 64
+"""Rows that a row group has even if they are large: what the footer says of each is read with every question."""
 
 
 def write_segment(
@@ -31,12 +36,14 @@ def write_segment(
     path = folder / PUBLISHED_FOLDER / file
     temporary = path.with_suffix(".partial")
     count = 0
-    repeating = [name for name in schema.names if name not in _EVER_NEW]
+    name = file.partition("-")[0]
+    # An item's keys lie one after the other in `bands`.
+    repeating = [column for column in schema.names if column not in _EVER_NEW or (name, column) == ("bands", "item_id")]
     with temporary.open("wb") as stream:
         with pq.ParquetWriter(
             stream, schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
         ) as writer:
-            for group in _row_groups(batches, schema):
+            for group in _row_groups(batches, schema, name in _SOUGHT):
                 count += group.num_rows
                 writer.write_table(group)
         stream.flush()
@@ -99,22 +106,36 @@ def _commits(segment: Segment) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Gather batches into row groups of about `BATCH_ROWS` rows or `GROUP_BYTES` bytes, whatever comes first."""
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sought: bool = False) -> Iterator[pa.Table]:
+    """Gather batches into row groups of about `BATCH_ROWS` rows or `GROUP_BYTES` bytes, whatever comes first.
+
+    Those of a table of which single rows are `sought` are smaller, and batches are cut for them.
+    """
     held: list[pa.RecordBatch] = []
     rows = size = 0
-    for batch in batches:
-        if held and (rows + batch.num_rows > BATCH_ROWS or size + batch.nbytes > GROUP_BYTES):
+    most = _SOUGHT_ROWS if sought else BATCH_ROWS
+    for batch in _cut(batches) if sought else batches:
+        large = size + batch.nbytes > (_SOUGHT_BYTES if sought and rows >= _LEAST_ROWS else GROUP_BYTES)
+        if held and (large or rows + batch.num_rows > most):
             yield pa.Table.from_batches(held)
             held, rows, size = [], 0, 0
         if batch.num_rows:
-            held.append(_conform(batch, schema))
+            held.append(conform(batch, schema))
             rows, size = rows + batch.num_rows, size + batch.nbytes
     if held:
         yield pa.Table.from_batches(held)
 
 
-def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def _cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Cut batches into pieces as large as the row groups of a table of which single rows are sought."""
+    for batch in batches:
+        rows = _SOUGHT_BYTES * len(batch) // max(batch.nbytes, 1)
+        rows = min(max(rows, _LEAST_ROWS), _SOUGHT_ROWS)
+        yield from (batch.slice(start, rows) for start in range(0, len(batch), rows))
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch with the columns of a schema; what it lacks is null."""
     known = set(batch.schema.names)
     columns = [
         batch.column(field.name).cast(field.type) if field.name in known else pa.nulls(len(batch), field.type)

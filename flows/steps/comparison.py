@@ -47,8 +47,7 @@ class Comparison:
     def tables(self) -> dict[str, pa.Table]:
         """Compare, and return the rows that the store gets."""
         keys = np.unique(self.features.keys[self.features.present])
-        found = items_by_band(self.reader, pa.array(keys, pa.int64()))
-        kept = dict(zip(found["band"].to_pylist(), found["items"].to_pylist(), strict=True))
+        kept = items_by_band(self.reader, pa.array(keys, pa.int64()))
         self._take_in(self.features.ids)
         self._join_batch()
         self._join_kept(self._pairs(kept))

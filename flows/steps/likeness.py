@@ -176,7 +176,7 @@ class TextSimilarity:
 
     def kept(self, reader: Reader, ids: Sequence[str]) -> Iterator[SimilarTexts]:
         """Read the texts again: shingles are not kept."""
-        return map(self.features, contents(reader, ids))
+        return map(self.features, contents(reader, ids, ("item_id", "text")))
 
     def plausible(self, first: Sequence[str], second: Sequence[str]) -> NDArray[np.bool_]:
         """Estimate the similarity from the signatures."""

@@ -23,6 +23,7 @@ from curate.store.address import LakeAddress
 from curate.store.care.traces import Traces, find_traces
 from curate.store.database import DAMAGED_SUFFIX, LEDGER_FILE, open_ledger, rewrite_ledger
 from curate.store.journal import Journal
+from curate.store.lookups import forget_lookups
 from curate.store.manifest import PUBLISHED_FOLDER, Segment, read_manifest, replace_file, sync_folder
 from curate.store.publish import publish, swap_manifest
 from curate.store.reader import Reader
@@ -279,6 +280,7 @@ def _remove_leftovers(folder: Path, doom: Doom) -> None:
         if path.suffix == ".partial" or (is_left and _may_hold(path, doom)):
             path.unlink()
             gone.add(path.name)
+    forget_lookups(folder, named)
     if gone & {file for file, _ in manifest.retired}:
         retired = tuple((file, moment) for file, moment in manifest.retired if file not in gone)
         swap_manifest(folder, replace(manifest, retired=retired))

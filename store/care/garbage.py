@@ -20,6 +20,7 @@ from curate.store.address import LakeAddress
 from curate.store.checkpoints import CHECKPOINT_FOLDER, saving_checkpoints
 from curate.store.database import LEDGER_FILE, idle_bytes, open_ledger, rewrite_ledger
 from curate.store.journal import JOURNAL_FOLDER, Journal
+from curate.store.lookups import remove_segment, stray_lookups, unfinished_lookups
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
 from curate.store.pins import files_in_use
 from curate.store.schema import TABLES, Table
@@ -144,6 +145,8 @@ def _segments(folder: Path) -> Iterator[tuple[Garbage, Path]]:
         if path.name not in in_use | resting:
             reason = "it was replaced, and no reader uses it" if path.name in retired else "no manifest names it"
             yield Garbage("segment", path.name, path.stat().st_size, reason), path
+    for path in stray_lookups(folder, {path.name for path in (folder / PUBLISHED_FOLDER).glob("*.parquet")}):
+        yield Garbage("lookup", path.name, path.stat().st_size, "its segment is gone"), path
 
 
 def _unfinished(folder: Path, exports: Path | None) -> Iterator[tuple[Garbage, Path]]:
@@ -158,6 +161,7 @@ def untouched_unfinished(folder: Path, exports: Path | None) -> Iterator[Path]:
     elsewhere = [*(folder / CHECKPOINT_FOLDER).glob(".*.partial"), *(folder / JOURNAL_FOLDER).glob(".*.partial")]
     yield from filter(is_abandoned, spill_folders(folder))
     elsewhere += [path for path in spill_folders(folder) if not is_abandoned(path) and not is_in_use(path)]
+    elsewhere += unfinished_lookups(folder)
     if exports is not None:
         elsewhere += [*exports.glob(".*.partial"), *exports.glob(".*.replaced")]
     yield from filter(_is_untouched, elsewhere)
@@ -201,6 +205,8 @@ def remove_leftover(folder: Path, entry: Garbage, path: Path) -> None:
         with saving_checkpoints(folder):
             if _is_untouched(path):
                 path.unlink(missing_ok=True)
+    elif entry.kind == "segment":
+        remove_segment(path)
     elif path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -6,7 +6,7 @@ Parquet and no other file from the beginning on. What a view shows stays until `
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from curate.errors import StoreError
 from curate.store.address import LakeAddress, local_folder
@@ -21,6 +22,7 @@ from curate.store.commit_view import DERIVED_VIEWS, quoted
 from curate.store.lake.connect import LAKE, NoLakeError, connect_lake, data_path, reached
 from curate.store.lake.questions import refuse_foreign
 from curate.store.manifest import Manifest
+from curate.store.results import stream_rows
 from curate.store.schema import TABLES, Table
 from curate.store.spill import spill_folder
 
@@ -122,6 +124,15 @@ class LakeView:
     def admit(self, sql: str) -> None:
         """Refuse a question that reads anything but this view: the connection holds PostgreSQL's catalog too."""
         refuse_foreign(self.connection.cursor(), sql)
+
+    def find(
+        self, name: str, column: str, values: pa.Array, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table whose `column` holds one of the values. Cost: one scan of that column."""
+        shown = ", ".join(f'"{one}"' for one in columns)
+        self.connection.register("sought", pa.table({column: values}))
+        query = f'SELECT {shown} FROM "{name}" SEMI JOIN sought USING ("{column}")'
+        yield from stream_rows(self.connection, query, rows=rows)
 
     def confined_cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection for a user's question; it sees what this view shows."""
