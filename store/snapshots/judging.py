@@ -36,33 +36,38 @@ _SCOPED = """
     SELECT n.place, n.item_id, n.size, g.root, coalesce(g.key, n.place) AS key, g.key IS NULL AS single
     FROM numbered n LEFT JOIN near_groups g USING (item_id)"""
 # What is known of an item hangs on its place, a number: ids of 64 characters are compared once for each table.
-_KNOWN = """
-    verdicts AS (
+# Each of these statements groups or joins once: several at a time would need all their memory at once, and DuckDB gives
+# up where it cannot move the one for the other.
+_DECIDED = """
+    CREATE OR REPLACE TEMP TABLE decided AS
+    WITH verdicts AS (
         SELECT place, step, arg_min({{'action': action, 'reason': reason, 'commit_number': commit_number}},
             (-commit_number, action, reason)) AS newest
         FROM (SELECT place, step, action, reason, d.commit_number FROM decisions d JOIN scoped USING (item_id)
             WHERE d.commit_number <= $as_of)
         GROUP BY place, step
-    ), decided AS (
-        SELECT place, {actions} AS actions,
-            arg_min({{'step': step, 'reason': newest.reason}}, (newest.commit_number, step))
-                FILTER (newest.action = 'drop' AND NOT list_contains($forgiven::VARCHAR[], step)) AS dropped
-        FROM verdicts GROUP BY place
-    ), claimed AS (
-        SELECT place, {claims} AS claims FROM (
-            SELECT place, attribute, value, (coalesce(list_position($annotators, annotator), 1000000),
-                CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END,
-                -confidence, -a.commit_number, annotator, value) AS trust
-            FROM annotations a JOIN scoped USING (item_id)
-            WHERE list_contains($attributes::VARCHAR[], attribute) AND a.commit_number <= $as_of)
-        GROUP BY place
-    ), scored AS (
-        SELECT place, {grades} AS grades FROM (
-            SELECT place, selector, score, (-g.commit_number, selector_version, target) AS age
-            FROM scores g JOIN scoped USING (item_id)
-            WHERE list_contains($selectors::VARCHAR[], selector) AND g.commit_number <= $as_of AND NOT isnan(score))
-        GROUP BY place
-    )"""
+    )
+    SELECT place, {actions}::VARCHAR[] AS actions,
+        arg_min({{'step': step, 'reason': newest.reason}}, (newest.commit_number, step))
+            FILTER (newest.action = 'drop' AND NOT list_contains($forgiven::VARCHAR[], step)) AS dropped
+    FROM verdicts GROUP BY place"""
+_CLAIMED = """
+    CREATE OR REPLACE TEMP TABLE claimed AS
+    SELECT place, {claims}::VARCHAR[] AS claims FROM (
+        SELECT place, attribute, value, (coalesce(list_position($annotators, annotator), 1000000),
+            CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END,
+            -confidence, -a.commit_number, annotator, value) AS trust
+        FROM annotations a JOIN scoped USING (item_id)
+        WHERE list_contains($attributes::VARCHAR[], attribute) AND a.commit_number <= $as_of)
+    GROUP BY place"""
+_SCORED = """
+    CREATE OR REPLACE TEMP TABLE scored AS
+    SELECT place, {grades}::DOUBLE[] AS grades FROM (
+        SELECT place, selector, score, (-g.commit_number, selector_version, target) AS age
+        FROM scores g JOIN scoped USING (item_id)
+        WHERE list_contains($selectors::VARCHAR[], selector) AND g.commit_number <= $as_of AND NOT isnan(score))
+    GROUP BY place"""
+_PLACED = f"CREATE OR REPLACE TEMP TABLE placed AS WITH {HELD}, {PLACED} FROM placed"
 _FACTS = """
     SELECT p.item_id, p.size, d.dropped, d.actions, c.claims, g.grades, p.split, p.stays, p.anchor, p.evaluated_by,
         p.held_in, c.claims[list_position($attributes, $label)] AS label,
@@ -78,6 +83,7 @@ _FACTS = """
             BETWEEN ($lows::DOUBLE[])[k] AND ($highs::DOUBLE[])[k], false))[1] AS wrong_score
     FROM placed p LEFT JOIN decided d USING (place) LEFT JOIN claimed c USING (place)
     LEFT JOIN scored g USING (place)"""
+_JUDGING = "CREATE OR REPLACE TEMP TABLE judged AS"
 _JUDGED = """
     SELECT item_id, label, score, split, stays, anchor, size, cells,
         CASE
@@ -122,21 +128,20 @@ def judge(reader: Reader, spec: SnapshotSpec, moment: Moment, only: Sequence[str
         size="length(i.text)" if spec.characters else "NULL::BIGINT",
         chosen="true" if only is None else "i.item_id IN (SELECT item_id FROM asked_items)",
     )
-    _ask(reader, scoped, _parameters(spec, moment))
-    _ask(reader, _judged(spec), _parameters(spec, moment))
-    reader.query("DROP TABLE scoped")
+    parameters = _parameters(spec, moment)
+    for statement in (scoped, *_known(parameters), _PLACED, f"{_JUDGING} WITH facts AS ({_FACTS}) {_JUDGED}"):
+        _ask(reader, statement, parameters)
+    for name in ("scoped", "decided", "claimed", "scored", "placed"):
+        reader.query(f"DROP TABLE {name}")
 
 
-def _judged(spec: SnapshotSpec) -> str:
-    """The statement that makes `judged`; what it holds of the spec is how many steps, attributes and selectors."""
-    parameters = _parameters(spec, Moment(0, 0))
-    known = _KNOWN.format(
-        actions=_each("steps", "arg_min(newest.action, step)", "step", parameters),
-        claims=_each("attributes", "arg_min(value, trust)", "attribute", parameters),
-        grades=_each("selectors", "arg_min(score, age)", "selector", parameters),
+def _known(parameters: Mapping[str, object]) -> tuple[str, str, str]:
+    """The statements that gather what is known; what they hold of the spec is how many steps, attributes, selectors."""
+    return (
+        _DECIDED.format(actions=_each("steps", "arg_min(newest.action, step)", "step", parameters)),
+        _CLAIMED.format(claims=_each("attributes", "arg_min(value, trust)", "attribute", parameters)),
+        _SCORED.format(grades=_each("selectors", "arg_min(score, age)", "selector", parameters)),
     )
-    parts = f"{known}, {HELD}, {PLACED}, facts AS ({_FACTS})"
-    return f"CREATE OR REPLACE TEMP TABLE judged AS WITH {parts} {_JUDGED}"
 
 
 def _each(names: str, value: str, column: str, parameters: Mapping[str, object]) -> str:
