@@ -10,15 +10,14 @@ Scores mostly lie in [0, 1]; compressors are not perfect distances, so a little 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.errors import BadDataError, UnknownNameError
 from curate.select import compressors
 from curate.select.compressors import Compressor
-from curate.select.concatenations import PairSizes, over_threads, pair_sizer
+from curate.select.concatenations import PairSizer, PairSizes, over_threads
+from curate.select.packing import Texts, cut, packed, packed_strings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +29,8 @@ METHOD = "zip-fit:1"
 
 Reduction = Literal["mean", "max"]
 _PAIRS_AT_ONCE = 1 << 19
-_BYTES_AT_ONCE = 1 << 24
-"""What bounds a batch: pairs whose sizes (with temporaries about 30 MB) and bytes of text that are held at once."""
+_TEXTS_AT_ONCE = 1 << 13
+"""What bounds a batch: pairs whose sizes (with temporaries about 30 MB) and texts that are held at once."""
 
 
 def score(
@@ -89,8 +88,9 @@ class Aligner:
         self.reduce = reduce
         encoded = _encoded_targets(targets)
         self.fingerprint = _fingerprint(encoded)
-        self._targets = [piece for target in encoded for piece in pieces(target, self.compressor.window // 2)]
-        self._target_sizes = np.array([self.compressor.size(target) for target in self._targets])
+        documents = cut(packed(encoded), self.compressor.window // 2)[0].as_bytes()
+        self._target_sizes = np.array([self.compressor.size(document) for document in documents])
+        self._sizer = PairSizer(self.compressor, documents)
 
     @property
     def version(self) -> str:
@@ -103,46 +103,34 @@ class Aligner:
 
         totals = np.zeros(len(texts), dtype=np.float64)
         counts = np.zeros(len(texts), dtype=np.int64)
-        for batch in self._batches(texts):
-            owners = np.array(batch.owners)
-            np.add.at(totals, owners, self._score_pieces(batch.pieces, threads))
-            np.add.at(counts, owners, 1)
+        for first, batch, owners in self._batches(texts):
+            totals += np.bincount(first + owners, self._score_pieces(batch, threads), len(texts))
+            counts += np.bincount(first + owners, minlength=len(texts))
         scores: NDArray[np.float64] = np.divide(totals, counts, out=np.full(len(texts), np.nan), where=counts > 0)
         return scores
 
-    def _score_pieces(self, sources: Sequence[bytes], threads: int | None) -> NDArray[np.float64]:
+    def _score_pieces(self, sources: Texts, threads: int | None) -> NDArray[np.float64]:
         import numpy as np
 
-        sizes = pair_sizer(self.compressor, self._targets, len(sources) * len(self._targets))
-        scores = np.empty(len(sources), dtype=np.float64)
+        count = len(sources.lengths)
+        self._sizer.prepare(count)
+        scores = np.empty(count, dtype=np.float64)
 
         def work(rows: slice) -> None:
-            scores[rows] = _REDUCTIONS[self.reduce](similarities(sizes(sources[rows]), self._target_sizes))
+            found = self._sizer.sizes(sources.rows(rows.start, rows.stop))
+            scores[rows] = _REDUCTIONS[self.reduce](similarities(found, self._target_sizes))
 
-        over_threads(work, len(sources), threads)
+        over_threads(work, count, threads)
         return scores
 
-    def _batches(self, texts: Sequence[str | None]) -> Iterator[_Batch]:
-        limit, rows = self.compressor.window // 2, max(1, _PAIRS_AT_ONCE // len(self._targets))
-        batch, size = _Batch([], []), 0
-        for owner, text in enumerate(texts):
-            for piece in pieces(_encode(text or ""), limit):
-                batch.owners.append(owner)
-                batch.pieces.append(piece)
-                size += len(piece)
-                if len(batch.pieces) == rows or size >= _BYTES_AT_ONCE:
-                    yield batch
-                    batch, size = _Batch([], []), 0
-        if batch.pieces:
-            yield batch
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Pieces that are scored together; `owners[i]` is the position of the text that `pieces[i]` was cut from."""
-
-    owners: list[int]
-    pieces: list[bytes]
+    def _batches(self, texts: Sequence[str | None]) -> Iterator[tuple[int, Texts, NDArray[np.int64]]]:
+        """Yield the number of a first text, pieces of it and of texts after it, and for each how far behind it is."""
+        rows = max(1, _PAIRS_AT_ONCE // len(self._target_sizes))
+        for first in range(0, len(texts), _TEXTS_AT_ONCE):
+            laid = packed_strings(texts[first : first + _TEXTS_AT_ONCE])
+            sources, owners = cut(laid, self.compressor.window // 2)
+            for start in range(0, len(owners), rows):
+                yield first, sources.rows(start, start + rows), owners[start : start + rows]
 
 
 class AlignmentSelector:
@@ -188,20 +176,6 @@ def similarities(sizes: PairSizes, target_sizes: NDArray[Any]) -> NDArray[np.flo
     smaller, larger = np.minimum(alone, target_sizes), np.maximum(alone, target_sizes)
     result: NDArray[np.float64] = 1.0 - (sizes.joint - smaller) / larger
     return result
-
-
-def pieces(document: bytes, limit: int) -> list[bytes]:
-    """Cut a document into the fewest pieces of (nearly) equal length that are at most `limit` bytes long.
-
-    Nothing is lost: the pieces joined are the document; a document within the limit is its own piece, an empty one
-    has none. A cut may fall inside a character, which no byte compressor minds.
-
-    >>> pieces(b"abcdefg", 3)
-    [b'ab', b'cd', b'efg']
-    """
-    count = -(-len(document) // limit)
-    edges = [len(document) * number // max(count, 1) for number in range(count + 1)]
-    return [document[start:stop] for start, stop in pairwise(edges)]
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from curate.select.packing import Texts, packed
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from curate.select.compressors import Compressor
 
-_KERNEL = "curate.select.lz4_kernel"
+_KERNEL = "curate.select.lz4_kernel.kernel"
 _PAIRS_WORTH_THE_KERNEL = 100_000
 """With fewer pairs the library is done (0.3 s) before numba is imported and the machine code loaded."""
 _SLICES_PER_THREAD = 8
@@ -30,32 +32,39 @@ class PairSizes(NamedTuple):
     joint: NDArray[np.int32]
 
 
-def pair_sizer(compressor: Compressor, targets: Sequence[bytes], pairs: int) -> Callable[[Sequence[bytes]], PairSizes]:
-    """Return a function that measures sources alone and followed by each target; several threads may call it at once.
+class PairSizer:
+    """Measures sources alone and followed by each target; several threads may use it at once.
 
     The sizes are those of `compressor.size`, to the byte: for LZ4 blocks a kernel that counts without writing takes
-    over where numba is installed, the work (`pairs` in all) is worth it, and it repeats the installed library's sizes.
+    over where numba is installed, the work is worth it, and it repeats the installed library's sizes.
     """
-    kernel = _kernel(compressor, pairs)
-    if kernel is None or not targets:
-        return lambda sources: _library_sizes(compressor, sources, targets)
-    packed, longest_source = kernel.packed(targets), kernel.LONGEST - max(map(len, targets))
 
-    def sizes(sources: Sequence[bytes]) -> PairSizes:
-        if max(map(len, sources), default=0) > longest_source:
-            return _library_sizes(compressor, sources, targets)
-        return PairSizes(*kernel.pair_sizes(kernel.packed(sources), packed))
+    def __init__(self, compressor: Compressor, targets: Sequence[bytes]) -> None:
+        self._compressor, self._targets = compressor, targets
+        self._longest = 0
+        self._measure: Callable[[Texts], tuple[NDArray[np.int32], NDArray[np.int32]]] | None = None
 
-    return sizes
+    def prepare(self, sources: int) -> None:
+        """Make ready for so many sources, before threads share the work: the kernel is loaded here if it pays."""
+        kernel = _kernel(self._compressor, sources * len(self._targets))
+        if kernel is not None and self._measure is None and self._targets:
+            self._measure = kernel.sizer(self._targets)
+            self._longest = kernel.LONGEST - max(map(len, self._targets))
+
+    def sizes(self, sources: Texts) -> PairSizes:
+        """Return the sizes of these sources."""
+        if self._measure is None or sources.lengths.max(initial=0) > self._longest:
+            return _library_sizes(self._compressor, sources, self._targets)
+        return PairSizes(*self._measure(sources))
 
 
-def _library_sizes(compressor: Compressor, sources: Sequence[bytes], targets: Sequence[bytes]) -> PairSizes:
+def _library_sizes(compressor: Compressor, sources: Texts, targets: Sequence[bytes]) -> PairSizes:
     import numpy as np
 
-    size = compressor.size
-    alone = np.array([size(source) for source in sources], dtype=np.int32)
-    joint = np.array([[size(source + target) for target in targets] for source in sources], dtype=np.int32)
-    return PairSizes(alone, joint.reshape(len(sources), len(targets)))
+    size, texts = compressor.size, sources.as_bytes()
+    alone = np.array([size(source) for source in texts], dtype=np.int32)
+    joint = np.array([[size(source + target) for target in targets] for source in texts], dtype=np.int32)
+    return PairSizes(alone, joint.reshape(len(texts), len(targets)))
 
 
 def _kernel(compressor: Compressor, pairs: int) -> ModuleType | None:
@@ -74,18 +83,23 @@ def trusted_kernel(compressor: Compressor) -> ModuleType | None:
     try:
         import numba
 
-        from curate.select import lz4_kernel
+        from curate.select.lz4_kernel import kernel
     except ImportError:
         return None
     settings: Any = numba.config
-    if settings.DISABLE_JIT:
+    if settings.DISABLE_JIT or sys.byteorder != "little":
         return None
-    prose = (lz4_kernel.__doc__ or "").encode()
-    sample = [prose[start : start + start // 4] for start in range(0, len(prose), 97)] + [b"a" * 700, bytes(range(256))]
-    packed = lz4_kernel.packed(sample)
-    found, expected = lz4_kernel.pair_sizes(packed, packed), _library_sizes(compressor, sample, sample)
-    same = all((one == other).all() for one, other in zip(found, expected, strict=True))
-    return lz4_kernel if same else None
+    prose = kernel.SAMPLE
+    sample = [prose[start : start + start // 4] for start in range(97, len(prose), 97)] + [
+        b"a" * 700,
+        bytes(range(256)),
+    ]
+    expected = _library_sizes(compressor, packed(sample), sample)
+    for targets in (slice(None), slice(3)):
+        found = kernel.sizer(sample[targets])(packed(sample))
+        if not ((found[0] == expected.alone).all() and (found[1] == expected.joint[:, targets]).all()):
+            return None
+    return kernel
 
 
 def over_threads(work: Callable[[slice], None], count: int, threads: int | None = None) -> None:

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import BadDataError, ConfigurationError, UnknownNameError
-from curate.select.alignment import Aligner, AlignmentSelector, pieces, score
+from curate.select.alignment import Aligner, AlignmentSelector, score
 from curate.select.compressors import compressor
+from curate.select.packing import cut, packed, packed_strings
 from curate.types import Selector
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -43,6 +44,14 @@ def naive(texts: list[str], targets: list[str], name: str) -> list[float]:
         return (size(source + target) - min(one, other)) / max(one, other)
 
     return [1 - statistics.fmean(distance(text, target) for target in targets) for text in texts]
+
+
+def halves_of_the_window(document: str) -> list[str]:
+    return [part.decode() for part in pieces(document.encode(), compressor("lz4-block").window // 2)]
+
+
+def pieces(document: bytes, limit: int) -> list[bytes]:
+    return cut(packed([document]), limit)[0].as_bytes()
 
 
 words = st.lists(st.sampled_from(["def ", "return ", "x", "\n", "größe", "12"]), min_size=1, max_size=60).map("".join)
@@ -79,12 +88,13 @@ def test_batches_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*PROSE, PROSE[0] * 700, *FUNCTIONS]
     whole = score(texts, FUNCTIONS)
     monkeypatch.setattr("curate.select.alignment._PAIRS_AT_ONCE", 2 * len(FUNCTIONS))
+    monkeypatch.setattr("curate.select.alignment._TEXTS_AT_ONCE", 3)
     np.testing.assert_array_equal(score(texts, FUNCTIONS), whole)
 
 
 def test_a_long_text_scores_the_mean_of_its_pieces() -> None:
     long = "".join(FUNCTIONS) * 12
-    parts = [part.decode() for part in pieces(long.encode(), compressor("lz4-block").window // 2)]
+    parts = halves_of_the_window(long)
     assert len(parts) > 1
     assert score([long], FUNCTIONS)[0] == pytest.approx(np.mean(score(parts, FUNCTIONS)), abs=1e-12)
 
@@ -97,7 +107,7 @@ def test_a_long_text_still_sees_the_target() -> None:
 
 def test_a_long_target_counts_as_its_pieces() -> None:
     long = "".join(FUNCTIONS) * 12
-    parts = [part.decode() for part in pieces(long.encode(), compressor("lz4-block").window // 2)]
+    parts = halves_of_the_window(long)
     np.testing.assert_array_equal(score(PROSE, [long]), score(PROSE, parts))
 
 
@@ -107,6 +117,11 @@ def test_pieces_lose_nothing_and_fit(document: bytes, limit: int) -> None:
     assert b"".join(parts) == document
     assert all(0 < len(part) <= limit for part in parts)
     assert max(map(len, parts), default=0) - min(map(len, parts), default=0) <= 1
+
+
+@given(texts=st.lists(st.none() | st.text(max_size=9), max_size=6))
+def test_packing_keeps_every_text(texts: list[str | None]) -> None:
+    assert packed_strings(texts).as_bytes() == [(text or "").encode("utf-8", "surrogatepass") for text in texts]
 
 
 def test_null_and_empty_texts_have_no_score() -> None:

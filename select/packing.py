@@ -1,0 +1,83 @@
+"""Texts as one array of bytes: no object for each, whatever their number, and pieces of long ones without copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Texts(NamedTuple):
+    """Many byte strings in one array: the i-th is `data[starts[i] : starts[i + 1]]`."""
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many bytes each has."""
+        return self.starts[1:] - self.starts[:-1]
+
+    def rows(self, start: int, stop: int) -> Texts:
+        """Return the texts from `start` up to `stop`, without a copy."""
+        return Texts(self.data, self.starts[start : stop + 1])
+
+    def as_bytes(self) -> list[bytes]:
+        """Return each text as an object of its own."""
+        return [self.data[start:stop].tobytes() for start, stop in zip(self.starts[:-1], self.starts[1:], strict=True)]
+
+
+def packed(texts: Sequence[bytes]) -> Texts:
+    """Lay byte strings end to end.
+
+    >>> packed([b"ab", b"", b"c"]).starts.tolist()
+    [0, 2, 2, 3]
+    """
+    import numpy as np
+
+    starts = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum([len(text) for text in texts], out=starts[1:])
+    return Texts(np.frombuffer(b"".join(texts), dtype=np.uint8), starts)
+
+
+def packed_strings(texts: Sequence[str | None]) -> Texts:
+    """Lay texts end to end in UTF-8, lone surrogates in their three-byte forms; None is an empty text.
+
+    >>> packed_strings(["a", None, "ß"]).starts.tolist()
+    [0, 1, 1, 3]
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    try:
+        array = pa.array(texts, pa.large_string())
+    except UnicodeEncodeError:
+        return packed([(text or "").encode("utf-8", "surrogatepass") for text in texts])
+    _, starts, data = array.buffers()
+    return Texts(
+        np.frombuffer(data or b"", dtype=np.uint8), np.frombuffer(starts, dtype=np.int64, count=len(array) + 1)
+    )
+
+
+def cut(texts: Texts, limit: int) -> tuple[Texts, NDArray[np.int64]]:
+    """Cut each text into the fewest pieces of (nearly) equal length that are at most `limit` bytes long.
+
+    Returns the pieces and for each the number of its text. Nothing is lost: the pieces joined are the text; a text
+    within the limit is its own piece, an empty one has none. A cut may fall inside a character, which no byte
+    compressor minds.
+
+    >>> pieces, owners = cut(packed([b"abcdefg", b"", b"xy"]), 3)
+    >>> pieces.as_bytes(), owners.tolist()
+    ([b'ab', b'cd', b'efg', b'xy'], [0, 0, 0, 2])
+    """
+    import numpy as np
+
+    lengths = texts.lengths
+    counts = -(-lengths // limit)
+    owners = np.repeat(np.arange(len(lengths)), counts)
+    numbers = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = texts.starts[owners] + lengths[owners] * numbers // counts[owners]
+    return Texts(texts.data, np.append(starts, texts.starts[-1])), owners
