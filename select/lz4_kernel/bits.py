@@ -77,7 +77,7 @@ def home(key: Any, bits: int) -> Any:
 
 @compiled
 def set_bits_of(entries: int, words: int, masks: int, filters: int, bits: int, key: Any, bitmap: int) -> None:
-    """Set all bits that a key has; see `targets.Groups` for what the addresses are of."""
+    """Set all bits that a key has; see `groups.Groups` for what the addresses are of."""
     if not bit(filters, home(key, bits + FILTER_BITS)):
         return
     place = home(key, bits)

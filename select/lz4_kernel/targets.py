@@ -7,31 +7,25 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.select.lz4_kernel.bits import FILTER_BITS, home, set_bit
-from curate.select.lz4_kernel.instructions import compiled, load_64, store_64
-from curate.select.lz4_kernel.parse import END_WITHOUT_SEARCH, HASH_MULTIPLIER, HASH_SHIFT, SLOTS
+from curate.select.lz4_kernel.bits import WORD_BITS, set_bit
+from curate.select.lz4_kernel.groups import Groups, grouped
+from curate.select.lz4_kernel.instructions import (
+    clear,
+    compiled,
+    load_32,
+    load_position,
+    load_signed_16,
+    load_signed_64,
+    store_16,
+    store_64,
+)
+from curate.select.lz4_kernel.parse import END_WITHOUT_SEARCH, SLOTS, slot_of
 from curate.select.lz4_kernel.skeleton import Skeleton, recorded
 from curate.select.packing import Texts
 
 SHORTEST, LONGEST = 16, 32_767
 """Bytes of a target that can be made ready; others are parsed without preparation."""
-_BITS = 64
 _ONE = np.uint64(1)
-
-
-class Groups(NamedTuple):
-    """Where in the targets each key occurs, as a hash table with open addressing.
-
-    `entries[i]` has 1 + a key, or 0; its places are the bits `masks[j]` of the words `words[j]` of the targets' bitmap,
-    for j from the lower to the upper half of the entry's second word. There are 2 ** `bits` entries. `filters` has a
-    bit for the hash of each key, so that most keys that are not there are known by a look into little memory.
-    """
-
-    entries: NDArray[np.uint64]
-    words: NDArray[np.int32]
-    masks: NDArray[np.uint64]
-    filters: NDArray[np.uint64]
-    bits: int
 
 
 class Targets(NamedTuple):
@@ -62,107 +56,99 @@ class Targets(NamedTuple):
 def prepared(texts: Texts) -> Targets:
     """Return targets of `SHORTEST` to `LONGEST` bytes made ready.
 
-    Cost: sorting their positions. Memory: about 60 times their bytes.
+    Cost: a few passes over their bytes. Memory: about 60 times their bytes.
     """
-    lengths = np.diff(texts.starts)
-    owners = np.repeat(np.arange(len(lengths)), lengths)
-    places = np.arange(len(owners)) - texts.starts[owners]
-    searched = np.flatnonzero(places < lengths[owners] - END_WITHOUT_SEARCH)
-    owner, place = owners[searched], places[searched]
-    words = _word_starts(lengths)
-    bits = words[owner] * _BITS + place
-    fours, slots = _grams(texts.data, searched)
-    keys = fours << np.uint64(12) | slots
-    all_slots = np.zeros(len(owners), dtype=np.uint16)
-    all_slots[searched] = slots
-    previous = np.full(len(owners), -1, dtype=np.int16)
-    previous[searched] = _previous(owner * SLOTS + slots.astype(np.int64), place)
-    following = np.full(len(owners), -1, dtype=np.int16)
-    chained = np.flatnonzero(previous >= 0)
-    following[chained - places[chained] + previous[chained]] = places[chained]
-    ends = words[:-1] * _BITS + lengths - END_WITHOUT_SEARCH
-    repeated = _previous(_combined(owner, keys), place) >= 0
-    repeats = _bitmap(np.concatenate([bits[repeated], ends]), int(words[-1]))
-    present, ranks, lasts = _slot_index(owner, place, slots, texts.starts, len(owners))
+    count, size = len(texts.starts) - 1, int(texts.starts[-1])
+    words = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum(texts.lengths // WORD_BITS + 1, out=words[1:])
+    slots, lasts = np.zeros(size, dtype=np.uint16), np.zeros(size, dtype=np.int16)
+    previous, following = np.full((2, size), -1, dtype=np.int16)
+    repeats = np.zeros(int(words[-1]), dtype=np.uint64)
+    present, ranks = (np.zeros((count, SLOTS // WORD_BITS), dtype=kind) for kind in (np.uint64, np.int16))
+    searched = size - count * END_WITHOUT_SEARCH
+    same, alike = np.zeros((2, searched), dtype=np.uint64)
+    places, newest = np.zeros(searched, dtype=np.int64), np.zeros(SLOTS, dtype=np.uint16)
+    arrays = texts.data, texts.starts, words, slots, previous, following, repeats, present, ranks, lasts
+    others = same, alike, places, newest
+    _lay_all(count, _Layout(*[array.ctypes.data for array in (*arrays, *others)]))
     return Targets(
-        texts.data, texts.starts, all_slots, previous, words, repeats, _groups(keys, bits), _groups(fours, bits),
-        present, ranks, lasts, recorded(texts.data, texts.starts, previous, following, words),
-    )  # fmt: skip
+        texts.data,
+        texts.starts,
+        slots,
+        previous,
+        words,
+        repeats,
+        grouped(same, places),
+        grouped(alike, places),
+        present,
+        ranks,
+        lasts,
+        recorded(texts.data, texts.starts, previous, following, words),
+    )
 
 
-def _word_starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    starts = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths // _BITS + 1, out=starts[1:])
-    return starts
+class _Layout(NamedTuple):
+    """Addresses of the parts of `Targets`, of the keys of every searched position, and of a table as LZ4 has it."""
 
-
-def _grams(data: NDArray[np.uint8], positions: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return the 4 bytes at each position, and the slot of the 5 bytes there."""
-    word = np.zeros(len(positions), dtype=np.uint64)
-    for byte in range(5):
-        word |= data[positions + byte].astype(np.uint64) << np.uint64(8 * byte)
-    return word & np.uint64(0xFFFF_FFFF), word * HASH_MULTIPLIER >> HASH_SHIFT
-
-
-def _combined(owner: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    _, numbers = np.unique(keys, return_inverse=True)
-    result: NDArray[np.int64] = owner * len(keys) + numbers
-    return result
-
-
-def _previous(labels: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each entry the place of the entry before it with the same label, or -1."""
-    order = np.argsort(labels, kind="stable")
-    follows = np.flatnonzero(labels[order][1:] == labels[order][:-1]) + 1
-    found = np.full(len(labels), -1, dtype=np.int64)
-    found[order[follows]] = places[order[follows - 1]]
-    return found
-
-
-def _bitmap(bits: NDArray[np.int64], words: int) -> NDArray[np.uint64]:
-    flags = np.zeros(words * _BITS, dtype=np.uint8)
-    flags[bits] = 1
-    return np.packbits(flags, bitorder="little").view("<u8").astype(np.uint64)
-
-
-def _slot_index(
-    owner: NDArray[np.int64], place: NDArray[np.int64], slots: NDArray[np.uint64], starts: NDArray[np.int64], size: int
-) -> tuple[NDArray[np.uint64], NDArray[np.int16], NDArray[np.int16]]:
-    count, wide = len(starts) - 1, SLOTS // _BITS
-    labels = owner * SLOTS + slots.astype(np.int64)
-    distinct, newest = np.unique(labels[::-1], return_index=True)
-    present = _bitmap(distinct, count * wide)
-    ranks = np.searchsorted(distinct, np.arange(count * wide) * _BITS).reshape(count, wide)
-    firsts = ranks[:, :1]
-    lasts = np.zeros(size, dtype=np.int16)
-    owners = distinct // SLOTS
-    lasts[starts[owners] + np.arange(len(distinct)) - firsts[owners, 0]] = place[::-1][newest]
-    return present.reshape(count, wide), (ranks - firsts).astype(np.int16), lasts
-
-
-def _groups(keys: NDArray[np.uint64], bits: NDArray[np.int64]) -> Groups:
-    order = np.lexsort((bits, keys))
-    keys, words, masks = keys[order] + _ONE, bits[order] // _BITS, _ONE << (bits[order] % _BITS).astype(np.uint64)
-    first = np.ones(len(keys), dtype=np.bool_)
-    first[1:] = (keys[1:] != keys[:-1]) | (words[1:] != words[:-1])
-    begins = np.flatnonzero(first)
-    distinct, starts = np.unique(keys[begins], return_index=True)
-    table_bits = (2 * len(distinct)).bit_length()
-    entries = np.zeros((1 << table_bits, 2), dtype=np.uint64)
-    filters = np.zeros(1 << max(table_bits + FILTER_BITS - 6, 0), dtype=np.uint64)
-    bounds = np.append(starts, len(begins)).astype(np.uint64)
-    spans = bounds[:-1] | bounds[1:] << np.uint64(32)
-    _place(distinct.ctypes.data, spans.ctypes.data, len(distinct), entries.ctypes.data, filters.ctypes.data, table_bits)
-    return Groups(entries, words[begins].astype(np.int32), np.bitwise_or.reduceat(masks, begins), filters, table_bits)
+    data: int
+    starts: int
+    words: int
+    slots: int
+    previous: int
+    following: int
+    repeats: int
+    present: int
+    ranks: int
+    lasts: int
+    same: int
+    alike: int
+    places: int
+    newest: int
 
 
 @compiled
-def _place(keys: int, spans: int, count: int, entries: int, filters: int, bits: int) -> None:
-    for number in range(count):
-        key = load_64(keys + 8 * number)
-        set_bit(filters, home(key, bits + FILTER_BITS))
-        place = home(key, bits)
-        while load_64(entries + 16 * place) != 0:
-            place = (place + 1) & ((1 << bits) - 1)
-        store_64(entries + 16 * place, key)
-        store_64(entries + 16 * place + 8, load_64(spans + 8 * number))
+def _lay_all(count: int, layout: _Layout) -> None:
+    first = 0
+    for target in range(count):
+        start, word = load_signed_64(layout.starts + 8 * target), load_signed_64(layout.words + 8 * target)
+        limit = load_signed_64(layout.starts + 8 * target + 8) - start - END_WITHOUT_SEARCH
+        clear(layout.newest, 2 * SLOTS)
+        _lay(layout, start, word, limit, first)
+        _index_slots(layout, target, start)
+        first += limit
+
+
+@compiled
+def _lay(layout: _Layout, start: int, word: int, limit: int, first: int) -> None:
+    """Fill what is known of each position of a target; `newest` holds 1 + the latest position of each slot."""
+    text, previous, repeats = layout.data + start, layout.previous + 2 * start, layout.repeats + 8 * word
+    for position in range(limit):
+        slot, four = slot_of(text + position), load_32(text + position)
+        before = load_position(layout.newest + 2 * slot) - 1
+        store_16(layout.newest + 2 * slot, position + 1)
+        store_16(layout.slots + 2 * (start + position), slot)
+        store_16(previous + 2 * position, before)
+        if before >= 0:
+            store_16(layout.following + 2 * (start + before), position)
+        while before >= 0 and load_32(text + before) != four:
+            before = load_signed_16(previous + 2 * before)
+        if before >= 0:
+            set_bit(repeats, position)
+        store_64(layout.same + 8 * (first + position), (four << np.uint64(12) | np.uint64(slot)) + _ONE)
+        store_64(layout.alike + 8 * (first + position), four + _ONE)
+        store_64(layout.places + 8 * (first + position), 64 * word + position)
+    set_bit(repeats, limit)
+
+
+@compiled
+def _index_slots(layout: _Layout, target: int, start: int) -> None:
+    rank = 0
+    for word in range(SLOTS // WORD_BITS):
+        store_16(layout.ranks + 2 * (target * (SLOTS // WORD_BITS) + word), rank)
+        for place in range(WORD_BITS):
+            slot = word * WORD_BITS + place
+            last = load_position(layout.newest + 2 * slot)
+            if last != 0:
+                set_bit(layout.present + 8 * target * (SLOTS // WORD_BITS), slot)
+                store_16(layout.lasts + 2 * (start + rank), last - 1)
+                rank += 1
