@@ -4,20 +4,21 @@ With C(s) the compressed size of s in bytes and x + t the plain concatenation, s
 
     NCD(x, t) = (C(x + t) - min(C(x), C(t))) / max(C(x), C(t))        score(x) = 1 - mean over targets t of NCD(x, t)
 
-Scores mostly lie in [0, 1]; compressors are not perfect distances, so a little outside is possible.
+Scores mostly lie in [0, 1]; compressors are not perfect distances, so a little outside is possible. The measure favours
+texts of the targets' size; `length_control` says how to take that out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from curate.errors import BadDataError, UnknownNameError
+from curate.errors import BadDataError, UnknownNameError, UsageError
 from curate.select import compressors
 from curate.select.compressors import Compressor
-from curate.select.concatenations import PairSizer, PairSizes, over_threads
 from curate.select.packing import Texts, cut, packed, packed_strings
+from curate.select.similarity import CONTROLS, LengthControl, Measure, reductions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 METHOD = "zip-fit:1"
 """Name and version of the method; the number grows whenever the same input would get another score."""
 
-Reduction = Literal["mean", "max"]
-_PAIRS_AT_ONCE = 1 << 19
+Reduction = Literal["mean", "max", "top-m"]
 _TEXTS_AT_ONCE = 1 << 13
-"""What bounds a batch: pairs whose sizes (with temporaries about 30 MB) and texts that are held at once."""
 
 
 def score(
@@ -39,6 +38,10 @@ def score(
     compressor: str | Compressor = compressors.DEFAULT,
     reduce: Reduction = "mean",
     *,
+    top_m: int = 8,
+    length_control: LengthControl = "none",
+    sampled: int | None = None,
+    seed: int = 0,
     threads: int | None = None,
 ) -> NDArray[np.float64]:
     r"""Return the alignment of each text to the targets: float64 of shape (texts,), higher is better.
@@ -48,7 +51,14 @@ def score(
             A text with lone surrogates is measured over their three-byte UTF-8 forms.
         targets: at least one document, none of them empty.
         compressor: a name (see `curate.select.compressors`) or a compressor.
-        reduce: `mean` over the targets is ZIP-FIT; `max`, the nearest target, suits targets with several modes.
+        reduce: `mean` over the targets is ZIP-FIT; `max`, the nearest target, suits targets with several modes, and so
+            does `top-m`, the mean of the nearest.
+        top_m: how many are the nearest (all, if there are fewer targets).
+        length_control: `none` is ZIP-FIT. `geometric` divides the bytes that text and target save together by the
+            geometric mean of their sizes and not by the larger size; `windows` does so for pieces of 512 bytes, whose
+            mean is the score. Neither looks at the other texts.
+        sampled: score against so many of the targets, drawn at random, instead of exactly against all of them.
+        seed: for that draw.
         threads: default: every core that the process may use. The scores do not depend on it.
 
     Long documents: a compressor that looks back 64 KiB no longer sees the start of a longer text when it reaches the
@@ -56,19 +66,24 @@ def score(
     their pieces: how well the average byte of the text is aligned. The best piece instead would favour long texts,
     which have more tries. Targets over half the window are cut likewise, and each piece counts as a target.
 
-    Cost: texts x targets compressions of one text with one target. Memory: bounded, whatever the number of texts.
+    Cost: texts x targets compressions of one text with one target. Memory: bounded, whatever the number of texts. To
+    find the best texts only, `curate.select.racing` is several times faster.
 
     Raises:
-        BadDataError: there is no target, or one is empty.
-        UnknownNameError: the compressor or the reduction does not exist.
+        BadDataError: there is no target, or one is empty; a compressor's size is no number of bytes.
+        UnknownNameError: the compressor, the reduction or the length control does not exist.
         ConfigurationError: the compressor cannot see the target (gzip level 0).
+        UsageError: `top_m` or `sampled` is not positive.
 
     >>> target = 'def area(width, height):\n    return width * height\n'
     >>> texts = ['def perimeter(width, height):\n    return 2 * (width + height)\n', 'Rain fell on the harbour.']
     >>> score(texts, [target]).round(3).tolist()
     [0.475, 0.039]
     """
-    return Aligner(targets, compressor, reduce).score(texts, threads=threads)
+    aligner = Aligner(
+        targets, compressor, reduce, top_m=top_m, length_control=length_control, sampled=sampled, seed=seed
+    )
+    return aligner.score(texts, threads=threads)
 
 
 class Aligner:
@@ -79,65 +94,62 @@ class Aligner:
         targets: Sequence[str],
         compressor: str | Compressor = compressors.DEFAULT,
         reduce: Reduction = "mean",
+        *,
+        top_m: int = 8,
+        length_control: LengthControl = "none",
+        sampled: int | None = None,
+        seed: int = 0,
     ) -> None:
-        import numpy as np
-
-        if reduce not in _REDUCTIONS:
-            raise UnknownNameError("reduction", reduce, _REDUCTIONS)
+        known = reductions(top_m)
+        if reduce not in known:
+            raise UnknownNameError("reduction", reduce, known)
+        if length_control not in CONTROLS:
+            raise UnknownNameError("length control", length_control, CONTROLS)
+        if top_m < 1 or (sampled is not None and sampled < 1):
+            raise UsageError("top_m and sampled count targets, of which there is at least one", hint="give 1 or more")
         self.compressor = compressors.compressor(compressor) if isinstance(compressor, str) else compressor
-        self.reduce = reduce
+        name, self.reduce = known[reduce]
         encoded = _encoded_targets(targets)
         self.fingerprint = _fingerprint(encoded)
+        parts = [METHOD, self.compressor.version, name]
+        parts += [] if length_control == "none" else [f"length-{length_control}"]
+        if sampled is not None and sampled < len(encoded):
+            encoded = _drawn(encoded, sampled, seed)
+            parts.append(f"sampled-{sampled}-seed-{seed}")
+        self.version = " ".join([*parts, f"target-{self.fingerprint[:16]}"])
+        """What the scores depend on besides the text: method, compressor, level and library version, reduction, …"""
         documents = cut(packed(encoded), self.compressor.window // 2)[0].as_bytes()
-        self._target_sizes = np.array([self.compressor.size(document) for document in documents])
-        self._sizer = PairSizer(self.compressor, documents)
-
-    @property
-    def version(self) -> str:
-        """What the scores depend on besides the text: method, compressor with library version, reduction, targets."""
-        return f"{METHOD} {self.compressor.version} {self.reduce} target-{self.fingerprint[:16]}"
+        self.measure = Measure(self.compressor, documents, length_control)
 
     def score(self, texts: Sequence[str | None], *, threads: int | None = None) -> NDArray[np.float64]:
         """Return the alignment of each text: float64 of shape (texts,); NaN where a text is null or empty."""
         import numpy as np
 
-        totals = np.zeros(len(texts), dtype=np.float64)
-        counts = np.zeros(len(texts), dtype=np.int64)
-        for first, batch, owners in self._batches(texts):
-            totals += np.bincount(first + owners, self._score_pieces(batch, threads), len(texts))
-            counts += np.bincount(first + owners, minlength=len(texts))
-        scores: NDArray[np.float64] = np.divide(totals, counts, out=np.full(len(texts), np.nan), where=counts > 0)
-        return scores
+        parts = [self.score_packed(part, threads=threads) for part in _parts(texts)]
+        return np.concatenate([np.empty(0), *parts])
 
-    def _score_pieces(self, sources: Texts, threads: int | None) -> NDArray[np.float64]:
+    def score_packed(self, texts: Texts, *, threads: int | None = None) -> NDArray[np.float64]:
+        """Return the alignment of texts that were laid out already."""
         import numpy as np
 
-        count = len(sources.lengths)
-        self._sizer.prepare(count)
-        scores = np.empty(count, dtype=np.float64)
-
-        def work(rows: slice) -> None:
-            found = self._sizer.sizes(sources.rows(rows.start, rows.stop))
-            scores[rows] = _REDUCTIONS[self.reduce](similarities(found, self._target_sizes))
-
-        over_threads(work, count, threads)
+        count = len(texts.lengths)
+        pieces, owners = cut(texts, self.measure.piece)
+        values = self.measure.reduced(pieces, self.reduce, threads).similarity
+        totals, counts = np.bincount(owners, values, count), np.bincount(owners, minlength=count)
+        scores: NDArray[np.float64] = np.divide(totals, counts, out=np.full(count, np.nan), where=counts > 0)
         return scores
 
-    def _batches(self, texts: Sequence[str | None]) -> Iterator[tuple[int, Texts, NDArray[np.int64]]]:
-        """Yield the number of a first text, pieces of it and of texts after it, and for each how far behind it is."""
-        rows = max(1, _PAIRS_AT_ONCE // len(self._target_sizes))
-        for first in range(0, len(texts), _TEXTS_AT_ONCE):
-            laid = packed_strings(texts[first : first + _TEXTS_AT_ONCE])
-            sources, owners = cut(laid, self.compressor.window // 2)
-            for start in range(0, len(owners), rows):
-                yield first, sources.rows(start, start + rows), owners[start : start + rows]
+
+def _parts(texts: Sequence[str | None]) -> Iterator[Texts]:
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        yield packed_strings(texts[start : start + _TEXTS_AT_ONCE])
 
 
 class AlignmentSelector:
     """Scores the items of a table by their alignment to a target: a `curate.types.Selector`.
 
-    `version` changes with the method, the compressor (its level and library version too), the reduction and the
-    content of the target.
+    `version` changes with the method, the compressor (its level and library version too), the reduction, the
+    length control and the content of the target.
     """
 
     name = "align"
@@ -148,9 +160,10 @@ class AlignmentSelector:
         compressor: str | Compressor = compressors.DEFAULT,
         reduce: Reduction = "mean",
         *,
+        length_control: LengthControl = "none",
         target: str = "target",
     ) -> None:
-        self._aligner = Aligner(targets, compressor, reduce)
+        self._aligner = Aligner(targets, compressor, reduce, length_control=length_control)
         self.target = target
         self.version = self._aligner.version
 
@@ -161,34 +174,6 @@ class AlignmentSelector:
         if "text" not in items.column_names:
             return np.full(items.num_rows, np.nan)
         return self._aligner.score(items.column("text").to_pylist())
-
-
-def similarities(sizes: PairSizes, target_sizes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return 1 - NCD for every pair: float64 of shape (sources, targets).
-
-    >>> import numpy as np
-    >>> similarities(PairSizes(np.array([10, 20]), np.array([[18], [24]])), np.array([16])).tolist()
-    [[0.5], [0.6]]
-    """
-    import numpy as np
-
-    alone = sizes.alone[:, None]
-    smaller, larger = np.minimum(alone, target_sizes), np.maximum(alone, target_sizes)
-    result: NDArray[np.float64] = 1.0 - (sizes.joint - smaller) / larger
-    return result
-
-
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = values.mean(axis=1)
-    return result
-
-
-def _max(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = values.max(axis=1)
-    return result
-
-
-_REDUCTIONS: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {"mean": _mean, "max": _max}
 
 
 def _encode(text: str) -> bytes:
@@ -212,3 +197,10 @@ def _fingerprint(targets: Sequence[bytes]) -> str:
     for target in targets:
         digest.update(len(target).to_bytes(8, "little") + target)
     return digest.hexdigest()
+
+
+def _drawn(targets: Sequence[bytes], count: int, seed: int) -> list[bytes]:
+    import numpy as np
+
+    numbers = np.random.default_rng(seed).choice(len(targets), count, replace=False)
+    return [targets[number] for number in sorted(numbers)]

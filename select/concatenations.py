@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from curate.errors import BadDataError
 from curate.select.packing import Texts, packed
 
 if TYPE_CHECKING:
@@ -62,9 +63,16 @@ def _library_sizes(compressor: Compressor, sources: Texts, targets: Sequence[byt
     import numpy as np
 
     size, texts = compressor.size, sources.as_bytes()
-    alone = np.array([size(source) for source in texts], dtype=np.int32)
-    joint = np.array([[size(source + target) for target in targets] for source in texts], dtype=np.int32)
-    return PairSizes(alone, joint.reshape(len(texts), len(targets)))
+    every = [[size(source), *(size(source + target) for target in targets)] for source in texts]
+    sizes = np.array(every, dtype=np.float64).reshape(len(texts), 1 + len(targets))
+    if not (sizes >= 1).all():  # which NaN is not either
+        wrong = sizes[~(sizes >= 1)][0]
+        raise BadDataError(
+            f"compressor {compressor.name!r} measured a text at {wrong:g} bytes",
+            unchanged="no score was given",
+            hint="its size function must return the number of bytes, at least 1",
+        )
+    return PairSizes(sizes[:, 0].astype(np.int32), sizes[:, 1:].astype(np.int32))
 
 
 def _kernel(compressor: Compressor, pairs: int) -> ModuleType | None:

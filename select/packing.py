@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -24,6 +25,18 @@ class Texts(NamedTuple):
     def rows(self, start: int, stop: int) -> Texts:
         """Return the texts from `start` up to `stop`, without a copy."""
         return Texts(self.data, self.starts[start : stop + 1])
+
+    def take(self, rows: NDArray[np.int64]) -> Texts:
+        """Return a copy of some texts, in the order of `rows`.
+
+        >>> packed([b"a", b"bc", b"d"]).take([2, 1]).as_bytes()
+        [b'd', b'bc']
+        """
+        import pyarrow as pa
+
+        buffers = [None, pa.py_buffer(self.starts), pa.py_buffer(self.data)]
+        taken = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.starts) - 1, buffers).take(pa.array(rows))
+        return _of_arrow(taken)
 
     def as_bytes(self) -> list[bytes]:
         """Return each text as an object of its own."""
@@ -49,17 +62,21 @@ def packed_strings(texts: Sequence[str | None]) -> Texts:
     >>> packed_strings(["a", None, "ß"]).starts.tolist()
     [0, 1, 1, 3]
     """
-    import numpy as np
     import pyarrow as pa
 
     try:
         array = pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
         return packed([(text or "").encode("utf-8", "surrogatepass") for text in texts])
+    return _of_arrow(array)
+
+
+def _of_arrow(array: pa.LargeStringArray | pa.LargeBinaryArray) -> Texts:
+    import numpy as np
+
     _, starts, data = array.buffers()
-    return Texts(
-        np.frombuffer(data or b"", dtype=np.uint8), np.frombuffer(starts, dtype=np.int64, count=len(array) + 1)
-    )
+    bounds = np.frombuffer(starts, dtype=np.int64, offset=8 * array.offset, count=len(array) + 1)
+    return Texts(np.frombuffer(data or b"", dtype=np.uint8), bounds)
 
 
 def cut(texts: Texts, limit: int) -> tuple[Texts, NDArray[np.int64]]:

@@ -1,10 +1,12 @@
 import ast
 import gzip
 import inspect
+import itertools
 import json
 import statistics
 import textwrap
 from collections.abc import Callable
+from typing import Any
 
 import lz4.block
 import numpy as np
@@ -14,10 +16,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.errors import BadDataError, ConfigurationError, UnknownNameError
+from curate.errors import BadDataError, ConfigurationError, UnknownNameError, UsageError
 from curate.select.alignment import Aligner, AlignmentSelector, score
-from curate.select.compressors import compressor
+from curate.select.compressors import Compressor, compressor
 from curate.select.packing import cut, packed, packed_strings
+from curate.select.similarity import CONTROLS
+from curate.statistics import spearman
 from curate.types import Selector
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -71,6 +75,45 @@ def test_max_is_the_nearest_target() -> None:
     np.testing.assert_array_equal(score(PROSE, FUNCTIONS, reduce="max"), single.max(axis=0))
 
 
+def test_top_m_is_the_mean_of_the_nearest() -> None:
+    single = np.sort([score(PROSE, [target]) for target in FUNCTIONS], axis=0)
+    np.testing.assert_allclose(score(PROSE, FUNCTIONS, reduce="top-m", top_m=2), single[-2:].mean(axis=0), atol=1e-15)
+    np.testing.assert_array_equal(score(PROSE, FUNCTIONS, reduce="top-m", top_m=99), score(PROSE, FUNCTIONS))
+
+
+def test_sampled_scores_are_those_against_some_of_the_targets() -> None:
+    drawn = score(PROSE, FUNCTIONS, sampled=2, seed=3)
+    halves = [score(PROSE, [one, other]) for one, other in itertools.combinations(FUNCTIONS, 2)]
+    assert any((drawn == half).all() for half in halves)
+    np.testing.assert_array_equal(score(PROSE, FUNCTIONS, sampled=99), score(PROSE, FUNCTIONS))
+
+
+def test_geometric_control_divides_what_is_saved_by_the_mean_size() -> None:
+    size = compressor("lz4-block").size
+    source, target = PROSE[0].encode(), FUNCTIONS[0].encode()
+    saved = size(source) + size(target) - size(source + target)
+    expected = saved / (size(source) * size(target)) ** 0.5
+    assert score(PROSE[:1], FUNCTIONS[:1], length_control="geometric")[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_windows_score_the_mean_of_their_pieces() -> None:
+    long = "".join(FUNCTIONS)[:1_300]
+    parts = [part.decode() for part in pieces(long.encode(), 512)]
+    windows = score([long], FUNCTIONS, length_control="windows")
+    assert windows[0] == pytest.approx(score(parts, FUNCTIONS, length_control="geometric").mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["lz4-frame", "gzip:6"])
+def test_windows_take_out_the_bias_of_framed_compressors(name: str) -> None:
+    source = inspect.getsource(inspect)
+    texts = [source[start : start + length] for length in (300, 900, 2_700) for start in range(0, 50_000, 5_000)]
+    plain, windows = (
+        abs(spearman([len(text) for text in texts], score(texts, FUNCTIONS, name, length_control=control)))
+        for control in CONTROLS[::2]
+    )
+    assert windows < 0.3 < 0.6 < plain
+
+
 def test_python_functions_beat_prose_for_a_python_target() -> None:
     candidates = [textwrap.dedent(inspect.getsource(function)) for function in (ast.dump, json.loads, inspect.getmro)]
     scores = score(candidates + PROSE, FUNCTIONS)
@@ -87,7 +130,7 @@ def test_scores_depend_neither_on_threads_nor_on_company(threads: int) -> None:
 def test_batches_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*PROSE, PROSE[0] * 700, *FUNCTIONS]
     whole = score(texts, FUNCTIONS)
-    monkeypatch.setattr("curate.select.alignment._PAIRS_AT_ONCE", 2 * len(FUNCTIONS))
+    monkeypatch.setattr("curate.select.similarity._PAIRS_AT_ONCE", 2 * len(FUNCTIONS))
     monkeypatch.setattr("curate.select.alignment._TEXTS_AT_ONCE", 3)
     np.testing.assert_array_equal(score(texts, FUNCTIONS), whole)
 
@@ -149,8 +192,24 @@ def test_targets_without_text_are_refused(targets: list[str], message: str) -> N
 def test_bad_parameters_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="stores"):
         score(["x"], ["y"], "gzip:0")
-    with pytest.raises(UnknownNameError, match="known: max, mean"):
+    with pytest.raises(UnknownNameError, match="known: max, mean, top-m"):
         score(["x"], ["y"], reduce="median")  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="known: geometric, none, windows"):
+        score(["x"], ["y"], length_control="some")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="at least one"):
+        score(["x"], ["y"], sampled=0)
+    with pytest.raises(UsageError, match="at least one"):
+        score(["x"], ["y"], reduce="top-m", top_m=0)
+
+
+@pytest.mark.parametrize("size", [float("nan"), 0, -3])
+def test_a_compressor_that_gives_no_size_is_refused(size: float) -> None:
+    def measured(data: bytes) -> Any:
+        return size if data.startswith(b"odd") else len(data) // 2 + 1 if data.count(data[:9]) > 1 else len(data)
+
+    fake = Compressor("fake", "fake 1", 1_000, lambda data: measured(data) if len(data) < 512 else 600)
+    with pytest.raises(BadDataError, match="'fake' measured a text at"):
+        score(["fine", "odd text"], ["a target"], fake)
 
 
 def test_selector_scores_the_text_column() -> None:
@@ -172,6 +231,11 @@ def test_selector_version_changes_with_what_the_scores_depend_on() -> None:
         AlignmentSelector(FUNCTIONS, "gzip").version,
         AlignmentSelector(FUNCTIONS, "gzip:9").version,
         AlignmentSelector(FUNCTIONS, reduce="max").version,
+        AlignmentSelector(FUNCTIONS, length_control="windows").version,
+        Aligner(FUNCTIONS, reduce="top-m").version,
+        Aligner(FUNCTIONS, reduce="top-m", top_m=2).version,
+        Aligner(FUNCTIONS, sampled=2).version,
+        Aligner(FUNCTIONS, sampled=2, seed=1).version,
     ]
     assert len(set(versions)) == len(versions)
     assert AlignmentSelector(list(FUNCTIONS), target="other name").version == versions[0]
