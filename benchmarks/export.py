@@ -2,7 +2,7 @@
 
 The items are short texts (three lines of code, C headers, JSON or prose of this Python installation, and a number),
 from three sources, labelled by a rule, scored and frozen as users do it. curate's time is that of the whole step: class
-names, card, shards with their hashes, README and `croissant.json`.
+names, card (which counts who claimed what of every item), shards with their hashes, README and `croissant.json`.
 
 The peer: pyarrow writes the finished tables, which lie in memory, one file a shard after the other, with the same
 schema, row groups, dictionaries and compression, and flushed to disk as well; it has nothing to read, join or order,
@@ -32,7 +32,6 @@ from benchmarks.harness.command import Options, Result, main
 from benchmarks.harness.corpora import corpus
 from benchmarks.harness.memory import peak_memory
 from benchmarks.harness.paired import FEWEST_ROUNDS, Timings, take_turns
-from curate.store.card import dataset_card
 from curate.store.exports.check import check_export
 from curate.store.exports.manifest import ExportManifest, read_export_manifest
 from curate.store.exports.parts import GROUP_ROWS
@@ -130,7 +129,7 @@ def _tables(texts: pa.StringArray, position: int, generator: np.random.Generator
 def _plan(reader: Reader) -> ExportPlan:
     snapshot = latest_snapshot(reader, SPEC.name)
     assert snapshot is not None
-    return ExportPlan(snapshot, "text", label_names(reader, snapshot, KINDS), dataset_card(reader, snapshot))
+    return ExportPlan(snapshot, "text", label_names(reader, snapshot, KINDS))
 
 
 def _measured(options: Options, place: Place, count: int) -> Result:

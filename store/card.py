@@ -5,10 +5,9 @@ It is a function of the snapshot alone: it carries no clock, and leaves out what
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from curate.store.licences import licences_of
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, snapshot_row
 
@@ -19,25 +18,24 @@ _COUNTS = """
 _QUESTION = """
     SELECT protocol, protocol_version AS version, question, "values" FROM attributes
     WHERE attribute = $label AND commit_number <= $as_of ORDER BY commit_number DESC, protocol, version LIMIT 1"""
-_ANNOTATORS = """
-    SELECT a.annotator, a.annotator_kind AS kind, a.annotator_version AS version, a.protocol_version AS protocol,
-        count(*) AS claims, count(*) FILTER (WHERE a.value <> s.label) AS "other than the label"
-    FROM annotations a JOIN snapshot_items s USING (item_id)
-    WHERE s.snapshot = $snapshot AND s.number = $number AND a.attribute = $label AND a.commit_number <= $as_of
-    GROUP BY ALL ORDER BY ALL"""
 _SELECTORS = """
     SELECT DISTINCT selector, selector_version AS version, target FROM scores
     WHERE selector = $order_by AND commit_number <= $as_of ORDER BY ALL"""
 _METHODS = "SELECT DISTINCT method FROM duplicates WHERE commit_number <= $as_of ORDER BY method"
 Rows = list[dict[str, Any]]
+LicenceSets = Sequence[tuple[tuple[str, ...], int]]
 
 
-def dataset_card(reader: Reader, snapshot: Numbered) -> str:
-    """Return the card's text in Markdown. Cost: one join of the snapshot's items with the claims about them."""
+def dataset_card(reader: Reader, snapshot: Numbered, claims: Rows, licences: LicenceSets) -> str:
+    """Return the card's text in Markdown.
+
+    `claims` are those about the label, counted: annotator, kind, version, protocol, claims, other than the label.
+    `licences` are the sets of licences that items came under, and how many items each.
+    """
     row = snapshot_row(reader, snapshot)
     spec = row.spec
     asked = _Asked(reader, snapshot, row.as_of, spec)
-    counts, claims = asked.rows(_COUNTS), asked.rows(_ANNOTATORS) if spec["label"] else []
+    counts = asked.rows(_COUNTS)
     sections = [
         f"# {snapshot.snapshot} {snapshot.number}\n",
         f"{snapshot.size} items, chosen by curate as of commit {row.as_of}.\n\n"
@@ -48,7 +46,7 @@ def dataset_card(reader: Reader, snapshot: Numbered) -> str:
         _table(counts),
         *(_protocol(asked, spec["label"], claims) if spec["label"] else ()),
         *(("## What ranked them\n", _table(asked.rows(_SELECTORS))) if spec["order_by"] else ()),
-        *_several_licences(reader, snapshot, row.as_of),
+        *_several_licences(licences),
         "## The request\n",
         f"```json\n{json.dumps(spec, indent=1, sort_keys=True)}\n```\n",
         "## Known gaps\n",
@@ -102,8 +100,8 @@ def _protocol(asked: _Asked, label: str, claims: Rows) -> Iterator[str]:
     yield _table(claims)
 
 
-def _several_licences(reader: Reader, snapshot: Numbered, as_of: int) -> Iterator[str]:
-    several = [(names, items) for names, items in licences_of(reader, snapshot, as_of) if len(names) > 1]
+def _several_licences(licences: LicenceSets) -> Iterator[str]:
+    several = [(names, items) for names, items in licences if len(names) > 1]
     if several:
         yield "## Items that came under several licences\n"
         yield "Their column `licence` has the one that they came with first.\n"

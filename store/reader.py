@@ -1,6 +1,7 @@
 """Reading a store: one consistent view of its tables at one commit; it never waits for a writer."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 from curate.errors import UsageError
 from curate.store.address import Address, local_folder
 from curate.store.commit_view import open_commit_view
-from curate.store.manifest import Manifest
+from curate.store.manifest import PUBLISHED_FOLDER, Manifest
 from curate.store.results import stream_rows
 from curate.store.schema import table
 
@@ -76,6 +77,11 @@ class Reader:
     def committed_at(self) -> str:
         """When that commit was made (ISO 8601)."""
         return self._view.committed_at
+
+    def segments(self, table: str) -> tuple[Path, ...]:
+        """The files that hold a table's rows, in the order of their commits; a lake has none to show."""
+        found = self.manifest.tables.get(table, ())
+        return tuple(self.store_folder / PUBLISHED_FOLDER / segment.file for segment in found)
 
     def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pa.Table:
         """Return the whole answer to one of curate's own questions.

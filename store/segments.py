@@ -3,9 +3,12 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -62,16 +65,57 @@ def read_segments(folder: Path, segments: Iterable[Segment]) -> Iterator[pa.Reco
         StoreError: one of them is missing or damaged, or a page is not what its checksum says.
     """
     for segment in segments:
-        try:
-            path = folder / PUBLISHED_FOLDER / segment.file
-            with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, page_checksum_verification=True) as file:
-                yield from file.iter_batches(_rows_at_once(file.metadata))
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(
-                f"the published segment {segment.file} cannot be read: {error}",
-                unchanged="the ledger itself is a different file; every commit is kept there",
-                hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
-            ) from error
+        path = folder / PUBLISHED_FOLDER / segment.file
+        with _explained(segment.file), _opened(path) as file:
+            yield from file.iter_batches(_rows_at_once(file.metadata))
+
+
+def read_columns(
+    path: Path, columns: Sequence[str], repeating: Sequence[str] = (), rows: np.ndarray[Any, Any] | None = None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield columns of a segment, at most 10,000 rows or about 8 MiB at once, with the number of each first row.
+
+    Row groups in which `rows` (a flag for each of the segment's rows; None: all) holds for no row are not read. A
+    column that came after the segment is null; those of `repeating` come dictionary-encoded. Any thread may read.
+
+    Raises:
+        StoreError: the segment is missing or damaged, or a page is not what its checksum says.
+    """
+    with _explained(path.name), _opened(path, repeating) as file:
+        present = [name for name in columns if name in file.schema_arrow.names]
+        at_once = _rows_at_once(file.metadata)
+        for first, groups in _runs(file.metadata, rows):
+            for batch in file.iter_batches(at_once, groups, present, use_threads=False):
+                yield first, _with_columns(batch, columns)
+                first += len(batch)
+
+
+def _runs(metadata: pq.FileMetaData, rows: np.ndarray[Any, Any] | None) -> Iterator[tuple[int, list[int]]]:
+    """Yield row groups side by side that hold wanted rows, and the number of the first of their rows."""
+    first = start = 0
+    run: list[int] = []
+    for group in range(metadata.num_row_groups):
+        stop = start + metadata.row_group(group).num_rows
+        if rows is None or bool(rows[start:stop].any()):
+            first = first if run else start
+            run.append(group)
+        elif run:
+            yield first, run
+            run = []
+        start = stop
+    if run:
+        yield first, run
+
+
+def _opened(path: Path, repeating: Sequence[str] = ()) -> pq.ParquetFile:
+    repeating = list(repeating)
+    return pq.ParquetFile(path, read_dictionary=repeating, buffer_size=_BUFFER_BYTES, page_checksum_verification=True)
+
+
+def _with_columns(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    known = set(batch.schema.names)
+    arrays = [batch.column(name) if name in known else pa.nulls(len(batch)) for name in columns]
+    return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 
 def _rows_at_once(metadata: pq.FileMetaData) -> int:
@@ -104,6 +148,18 @@ def merge_tail(folder: Path, manifest: Manifest, table: Table, tail: Sequence[Se
 def _commits(segment: Segment) -> tuple[int, int]:
     _, first, last = segment.file.partition(".")[0].split("-")
     return int(first), int(last)
+
+
+@contextmanager
+def _explained(file: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(
+            f"the published segment {file} cannot be read: {error}",
+            unchanged="the ledger itself is a different file; every commit is kept there",
+            hint=f"delete {PUBLISHED_FOLDER}/ inside the store; the next writing command publishes it anew",
+        ) from error
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sought: bool = False) -> Iterator[pa.Table]:

@@ -7,13 +7,11 @@ from pathlib import Path
 from curate.errors import ConfigurationError
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
-from curate.store.card import dataset_card
 from curate.store.exports.check import check_export, check_with_datasets
 from curate.store.exports.hub import push_export
 from curate.store.exports.manifest import read_export_manifest
 from curate.store.exports.plan import ExportPlan, label_names
 from curate.store.exports.write import export_snapshot, is_complete, missing_items
-from curate.store.licences import licences_of
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
 from curate.types import Progress, StepReport
@@ -111,10 +109,8 @@ def _export_plan(project: Project, reader: Reader, snapshot: Numbered) -> Export
         snapshot,
         row.modality,
         label_names(reader, snapshot, attributes.get(label, ())) if label else (),
-        dataset_card(reader, snapshot),
         _formats(project),
         project.settings.export.shard_megabytes * 10**6,
-        tuple(sorted({name for names, _ in licences_of(reader, snapshot, row.as_of) for name in names})),
     )
 
 

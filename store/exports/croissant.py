@@ -1,11 +1,11 @@
 """`croissant.json`: the export described in MLCommons' Croissant 1.0, for tools that know datasets by it."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from curate.store.exports.manifest import ExportManifest, Shard
 from curate.store.exports.plan import ExportPlan
-from curate.store.exports.readme import Origins, licences_of
 
 CROISSANT_FILE = "croissant.json"
 _CONTEXT = {
@@ -50,7 +50,7 @@ _PARQUET = "application/x-parquet"
 _TYPES = {"label": "sc:Integer", "score": "sc:Float", "image": "sc:ImageObject"}
 
 
-def croissant(plan: ExportPlan, manifest: ExportManifest, origins: Origins) -> str:
+def croissant(plan: ExportPlan, manifest: ExportManifest, licences: Sequence[str]) -> str:
     """Return the file's text: every shard of the newest number with its hash, and one record set a split.
 
     `datePublished` is left out: an export carries no clock.
@@ -63,7 +63,7 @@ def croissant(plan: ExportPlan, manifest: ExportManifest, origins: Origins) -> s
         "name": snapshot.snapshot,
         "description": f"{snapshot.size} items chosen by curate: number {snapshot.number} of {snapshot.snapshot}.",
         "version": f"{snapshot.number}.0.0",
-        "license": [name or "not declared" for name in licences_of(plan, origins)] or ["not declared"],
+        "license": [name or "not declared" for name in licences] or ["not declared"],
         "distribution": [
             *(_file_object(shard) for shard in manifest.listed),
             *(_file_set(manifest, split) for split in manifest.splits),

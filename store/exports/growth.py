@@ -1,59 +1,78 @@
 """Growth: which shards of an export still hold exactly what the next number holds, and what is left to write."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.store.exports.manifest import ExportManifest, Shard
+from curate.store.exports.matching import id_words
 from curate.store.exports.plan import ExportPlan
-from curate.store.exports.target import ask_target
-from curate.store.reader import Reader
+from curate.store.exports.target import Target
 from curate.types import SPLITS
 
-_HELD = "export_held"
-_COMPARED = ("item_id", "split", "label", "score", "source", "licence")
+_BATCH_ROWS = 100_000
+_Integers = np.ndarray[Any, np.dtype[np.int64]]
+_Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What of the folder stays: the listed shards, the ids that they hold, and the ids that the new number lost."""
+    """What of the folder stays: the listed shards, the target's rows that they hold, and the ids that it lost."""
 
-    shards: tuple[Shard, ...] = ()
-    kept: pa.Table = field(default_factory=lambda: pa.table({"item_id": pa.array([], pa.string())}))
+    shards: tuple[Shard, ...]
+    kept: _Flags
     removed: Sequence[str] = ()
 
 
-def grow(reader: Reader, plan: ExportPlan, before: ExportManifest | None, folder: Path) -> Growth:
-    """Compare the newest number in `folder` with the plan, row by row, without looking at content.
+def grow(target: Target, plan: ExportPlan, before: ExportManifest | None, folder: Path) -> Growth:
+    """Compare the newest number in `folder` with the target, row by row, without looking at content.
 
-    An id stands for its content, so a row differs only in split, label, score, source or licence. Memory: these columns
-    of the newest number.
+    An id stands for its content, so a row differs only in split, label, score, source or licence. Cost: one pass over
+    these columns of the newest number. Memory: one batch, and one byte a row.
     """
-    if before is None:
-        return Growth()
-    held = pa.concat_tables([_rows_of(shard, at, plan, folder) for at, shard in enumerate(before.listed)])
-    reader.register(_HELD, held)
-    lost = f"SELECT item_id FROM {_HELD} ANTI JOIN target USING (item_id) ORDER BY item_id"
-    removed = ask_target(reader, plan, lost)["item_id"].to_pylist()
-    if before.columns != plan.columns:
-        return Growth(removed=removed)
-    same = " AND ".join(f"h.{name} IS NOT DISTINCT FROM t.{name}" for name in _COMPARED)
-    stale = ask_target(reader, plan, f"SELECT DISTINCT shard FROM {_HELD} h ANTI JOIN target t ON ({same})")["shard"]
-    staying = pc.invert(pc.is_in(held["shard"], value_set=stale.combine_chunks()))
-    gone = set(stale.to_pylist())
-    shards = tuple(shard for at, shard in enumerate(before.listed) if at not in gone)
-    return Growth(shards, held.filter(staying).select(["item_id"]), removed)
+    kept, staying, removed = np.zeros(len(target.rows), np.bool_), list[Shard](), list[str]()
+    comparable = before is not None and before.columns == plan.columns
+    for shard in before.listed if before else ():
+        found, same, lost = _compared(target, shard, folder)
+        removed += lost
+        if same and comparable:
+            staying.append(shard)
+            kept[found] = True
+    return Growth(tuple(staying), kept, sorted(removed))
 
 
-def _rows_of(shard: Shard, position: int, plan: ExportPlan, folder: Path) -> pa.Table:
-    wanted = ["item_id", "label", "score", "source", "licence"]
-    table = pq.ParquetFile(folder / shard.files["parquet"].path).read(columns=wanted)
-    count = len(table)
-    if "label" not in table.column_names:
-        table = table.append_column("label", pa.nulls(count, pa.int64()))
-    table = table.append_column("split", pa.repeat(SPLITS.index(shard.split), count))
-    return table.append_column("shard", pa.repeat(position, count)).replace_schema_metadata()
+def _compared(target: Target, shard: Shard, folder: Path) -> tuple[_Integers, bool, list[str]]:
+    """Where a shard's rows stand in the target, whether all stand there as they are, and the ids of those gone."""
+    places: list[_Integers] = [np.empty(0, np.int64)]
+    same, lost = True, list[str]()
+    file = pq.ParquetFile(folder / shard.files["parquet"].path, read_dictionary=["source", "licence"])
+    wanted = [name for name in ("item_id", "label", "score", "source", "licence") if name in file.schema_arrow.names]
+    for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
+        found = target.positions.find(id_words(batch["item_id"]))
+        held = (found >= 0) & (target.commits[found] >= 0) if len(target.rows) else found >= 0
+        if not bool(held.all()):
+            lost += batch["item_id"].take(pa.array(np.flatnonzero(~held))).to_pylist()
+        same = same and bool(held.all()) and _agree(target, batch, SPLITS.index(shard.split), found)
+        places.append(found[held])
+    return np.concatenate(places), same, lost
+
+
+def _agree(target: Target, batch: pa.RecordBatch, split: int, found: _Integers) -> bool:
+    """Whether each of a shard's rows is what the target has where it was `found`."""
+    columns, pairs = target.columns, target.origins.pairs.encode(batch["source"], batch["licence"])
+    scores, expected = batch["score"].to_numpy(zero_copy_only=False), columns["score"][found]
+    return (
+        bool((columns["split"][found] == split).all())
+        and bool(((scores == expected) | (np.isnan(scores) & np.isnan(expected))).all())
+        and ("label" not in batch.schema.names or bool((_codes(batch["label"]) == columns["label"][found]).all()))
+        and bool((pairs == target.origins.pair_of[found]).all())
+    )
+
+
+def _codes(labels: pa.Array) -> _Integers:
+    return np.asarray(labels.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)

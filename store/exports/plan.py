@@ -29,19 +29,16 @@ _CONTENT: Mapping[str, tuple[pa.DataType, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ExportPlan:
-    """What to write: the snapshot, its modality, the class names in order (empty: no label column), and the card.
+    """What to write: the snapshot, its modality, and the class names in order (empty: no label column).
 
-    `licences` are those of every origin of the items ("" where one declares none), not only of the first of each.
     `formats` are those besides Parquet, which is always written; a shard holds up to `shard_bytes` of content.
     """
 
     snapshot: Numbered
     modality: str
     class_names: tuple[str, ...]
-    card: str
     formats: tuple[str, ...] = ()
     shard_bytes: int = SHARD_BYTES
-    licences: tuple[str, ...] = ()
 
     @property
     def folder_name(self) -> str:

@@ -34,16 +34,14 @@ def count_origins(folder: Path, manifest: ExportManifest) -> Origins:
     return counts
 
 
-def licences_of(plan: ExportPlan, origins: Origins) -> list[str]:
-    """Return the licences of all origins in order; the first is "" where some declare none."""
-    return sorted({*plan.licences, *(licence for _, licence in origins)})
+def readme(plan: ExportPlan, manifest: ExportManifest, card: str, origins: Origins, licences: Sequence[str]) -> str:
+    """Return the file's text, a function of the snapshot and of what the folder held before: no clock, no paths.
 
-
-def readme(plan: ExportPlan, manifest: ExportManifest, origins: Origins) -> str:
-    """Return the file's text, a function of the snapshot and of what the folder held before: no clock, no paths."""
+    `licences` are those of every origin of the items ("" where one declares none), not only of the first of each.
+    """
     sections = (
-        *_front_matter(plan, manifest, licences_of(plan, origins)),
-        plan.card,
+        *_front_matter(plan, manifest, licences),
+        card,
         *_origins(origins),
         *_history(manifest),
     )

@@ -1,85 +1,94 @@
 """The rows of an export, in their order: split by split, the best score first, then by item id.
 
-Content that fits into memory is gathered there, so that shards can be written side by side; more than that comes out of
-DuckDB's sort, which moves to disk. Both ways give the same rows in the same groups.
+Content is read once, and only that of the rows to be written; each row group picks what it needs out of its shard's.
 """
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Protocol
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from curate.store.exports.gathered import GatheredRows
-from curate.store.exports.matching import UnfitIdsError
+from curate.store.exports.contents import Contents, HeldContents, StoredContents
 from curate.store.exports.parts import Part, cut_parts
+from curate.store.exports.pieces import Items, Workers
 from curate.store.exports.plan import ExportPlan, conformed
-from curate.store.exports.target import ask_target, target_question
-from curate.store.reader import Reader
+from curate.store.exports.target import Target
 
 MEMORY_BYTES = 256 * 2**20
-_BATCH_ROWS = 2_048
-_KEPT = "export_kept"
-_ORDER = " ORDER BY split, score DESC NULLS LAST, item_id"
-_NEW = f" FROM target ANTI JOIN {_KEPT} USING (item_id)"
+_Integers = np.ndarray[Any, np.dtype[np.int64]]
+_Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-class OrderedRows(Protocol):
-    """All rows to be written. Only where `parallel` is true may the parts be read in any order, and by many threads."""
+class OrderedRows:
+    """The rows of a target that are not `kept`, with content; `scratch` is a folder for what memory has no room for.
 
-    parallel: bool
-    parts: tuple[Part, ...]
-
-    def groups(self, part: Part) -> Iterator[pa.RecordBatch]:
-        """Yield the row groups of a part, with the export's schema."""
-        ...
-
-
-def ordered_rows(reader: Reader, plan: ExportPlan, kept: pa.Table, memory_bytes: int = MEMORY_BYTES) -> OrderedRows:
-    """Return the rows of a snapshot whose ids are not in `kept` (a table with the column `item_id`).
-
-    An item's source and licence are those of the commit that brought it; where that has several, the first by source
-    and locator. Memory: the content up to `memory_bytes` of it and about 200 bytes an item; beyond that DuckDB's
-    sort, and one row group of 32 MiB.
+    Items that were erased since have no row here. Memory: twice the content where that is at most `memory_bytes`; else
+    `memory_bytes`, and then twice the content of a shard for each shard that is written at the same time.
     """
-    reader.register(_KEPT, kept)
-    if _content_bytes(reader, plan, memory_bytes) > memory_bytes:
-        return _SortedRows(reader, plan)
-    try:
-        return GatheredRows(reader, plan, kept)
-    except UnfitIdsError:
-        return _SortedRows(reader, plan)
 
+    def __init__(
+        self,
+        target: Target,
+        plan: ExportPlan,
+        kept: _Flags,
+        scratch: Path,
+        workers: Workers,
+        memory_bytes: int = MEMORY_BYTES,
+    ) -> None:
+        self._plan, self._rows, self._origins = plan, target.rows, target.origins
+        self._pairs = target.origins.pairs.table()
+        order = target.order()
+        self._order = order[~kept[order] & (target.commits[order] >= 0)]
+        splits = target.rows["split"].to_numpy()[self._order]
+        self.parts: tuple[Part, ...] = cut_parts(splits, target.sizes[self._order], plan.shard_bytes)
+        self._rank = np.full(len(target.rows), -1, np.int64)
+        self._rank[self._order] = np.arange(len(self._order))
+        self._contents = self._empty_contents(int(target.sizes[self._order].sum()), scratch, memory_bytes)
+        self._reading = [workers.read(self._gather, items) for items in target.items if len(self._order)]
 
-class _SortedRows:
-    """Rows out of DuckDB's sort, once, from the first to the last."""
+    def wait(self) -> None:
+        """Wait until all content is read: before that no group may be asked for."""
+        for task in self._reading:
+            task.result()
+        if self.parts:
+            self._contents.finish()
 
-    parallel = False
-
-    def __init__(self, reader: Reader, plan: ExportPlan) -> None:
-        self._plan = plan
-        found = ask_target(reader, plan, "SELECT split, size" + _NEW + _ORDER)
-        self.parts = cut_parts(found["split"].to_numpy(), found["size"].to_numpy(), plan.shard_bytes)
-        question = target_question(plan, "SELECT " + ", ".join(plan.columns) + _NEW + _ORDER)
-        self._batches = iter(reader.stream(*question, rows=_BATCH_ROWS))
-        self._rest: list[pa.RecordBatch] = []
-
-    def groups(self, part: Part) -> Iterator[pa.RecordBatch]:
+    def groups(self, number: int) -> Iterator[pa.RecordBatch]:
+        """Yield the row groups of a part by its number in `parts`, once, with the export's schema; on any thread."""
+        part = self.parts[number]
+        place, content = self._contents.take(number)
         for start, stop in pairwise(part.borders):
-            rows = self._next(stop - start)
-            yield conformed({name: rows[name].combine_chunks() for name in self._plan.columns}, self._plan)
+            wanted = place[start - part.borders[0] : stop - part.borders[0]]
+            columns = self._columns(self._order[start:stop])
+            columns[self._plan.modality] = _whole(content.take(pa.array(wanted)))
+            yield conformed(columns, self._plan)
 
-    def _next(self, rows: int) -> pa.Table:
-        while sum(batch.num_rows for batch in self._rest) < rows:
-            self._rest.append(next(self._batches))
-        table = pa.Table.from_batches(self._rest)
-        self._rest = table.slice(rows).to_batches()
-        return table.slice(0, rows)
+    def _empty_contents(self, size: int, scratch: Path, memory_bytes: int) -> Contents:
+        borders = np.asarray([0, *(part.borders[-1] for part in self.parts)], np.int64)
+        return HeldContents(borders) if size <= memory_bytes else StoredContents(borders, scratch, memory_bytes)
+
+    def _gather(self, items: Items) -> None:
+        for rows, content in items.content(self._rank >= 0):
+            self._contents.add(self._rank[rows], content)
+
+    def _columns(self, wanted: _Integers) -> dict[str, pa.Array]:
+        rows, pair = _taken(self._rows, wanted), self._origins.pair_of[wanted]
+        pairs = self._pairs.take(pa.array(pair, mask=pair < 0))
+        columns = {name: rows[name] for name in ("item_id", "label", "score")}
+        columns |= {name: pairs[name] for name in ("source", "licence")}
+        return {name: _whole(column) for name, column in columns.items()}
 
 
-def _content_bytes(reader: Reader, plan: ExportPlan, enough: int) -> int:
-    """The bytes of content to be written; where all that the store has is few enough, nothing is joined to find out."""
-    total = "SELECT coalesce(sum(size), 0)::BIGINT AS size"
-    everything = reader.query(f"{total} FROM items WHERE modality = ?", [plan.modality])
-    found = everything if everything["size"][0].as_py() <= enough else ask_target(reader, plan, total + _NEW)
-    return int(found["size"][0].as_py())
+def _taken(rows: pa.Table, wanted: _Integers) -> pa.Table:
+    """Take rows: where they lie side by side, without copying them."""
+    first, count = int(wanted[0]), len(wanted)
+    if int(wanted[-1]) - first == count - 1 and bool((np.diff(wanted) == 1).all()):
+        return rows.slice(first, count)
+    return rows.take(pa.array(wanted))
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,21 +42,22 @@ def writer_of(stream: BinaryIO, layout: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(stream, layout, compression=COMPRESSION, use_dictionary=dictionaries)
 
 
-def write_shards(rows: OrderedRows, names: Iterable[str], plan: ExportPlan, folder: Path) -> list[ShardFile]:
-    """Write every part into `folder`/data, flushed to disk, and return the files; side by side where the rows allow it.
+def start_shards(
+    rows: OrderedRows, names: Iterable[str], plan: ExportPlan, folder: Path, threads: Executor
+) -> list[Future[ShardFile]]:
+    """Start to write every part into `folder`/data, flushed to disk, side by side, and return the files to come.
 
-    Memory: one row group for each of the machine's cores, beside what the rows hold.
+    Memory: one row group for each thread, beside what the rows hold.
     """
     (folder / PARQUET_FOLDER).mkdir(parents=True, exist_ok=True)
     paths = [f"{PARQUET_FOLDER}/{name}.parquet" for name in names]
-    with ThreadPoolExecutor((os.cpu_count() or 1) if rows.parallel else 1) as threads:
-        return list(threads.map(lambda part, path: _write(rows, part, plan, folder, path), rows.parts, paths))
+    return [threads.submit(_write, rows, number, plan, folder, path) for number, path in enumerate(paths)]
 
 
-def _write(rows: OrderedRows, part: Part, plan: ExportPlan, folder: Path, path: str) -> ShardFile:
+def _write(rows: OrderedRows, number: int, plan: ExportPlan, folder: Path, path: str) -> ShardFile:
     with (folder / path).open("wb") as stream:
         with writer_of(stream, schema(plan)) as writer:
-            for group in rows.groups(part):
+            for group in rows.groups(number):
                 writer.write_table(pa.Table.from_batches([group]), row_group_size=group.num_rows)
         stream.flush()
         os.fsync(stream.fileno())

@@ -1,52 +1,92 @@
-"""What an export shall hold, as a view that can be asked: one row an item, with codes for names."""
+"""What an export shall hold, row by row, without content: a snapshot's items with split, label, score and origin."""
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from curate.store.exports.matching import Positions, id_words
+from curate.store.exports.origins import Origins
+from curate.store.exports.pieces import Items, Workers, items_of
 from curate.store.exports.plan import ExportPlan
 from curate.store.reader import Reader
 from curate.types import SPLITS
 
-PROVENANCE = """
-    uniform AS (
-        SELECT commit_number, min(source) AS source, min(licence) AS licence FROM origins GROUP BY commit_number
-        HAVING min(source) = max(source) AND min(licence) = max(licence)
-    ), mixed AS (
-        SELECT item_id, commit_number, arg_min(source, (source, locator)) AS source,
-            arg_min(licence, (source, locator)) AS licence
-        FROM origins ANTI JOIN uniform USING (commit_number) GROUP BY item_id, commit_number
-    )"""
-"""Source and licence by commit where a commit has one of each (`uniform`), else by item and commit (`mixed`)."""
-_TARGET = f"""
-    WITH {PROVENANCE}, target AS (
-        SELECT s.item_id, i.text, i.image, i.events, list_position($classes::VARCHAR[], s.label) - 1 AS label,
-            list_position($splits::VARCHAR[], s.split) - 1 AS split, s.score,
-            coalesce(u.source, m.source) AS source, coalesce(u.licence, m.licence) AS licence,
-            coalesce(i.size, 0) AS size
-        FROM snapshot_items s JOIN items i USING (item_id)
-        LEFT JOIN uniform u ON u.commit_number = i.commit_number
-        LEFT JOIN mixed m ON m.commit_number = i.commit_number AND m.item_id = i.item_id
-        WHERE s.snapshot = $snapshot AND s.number = $number
-    )
-"""
+_ROWS = 100_000
+_CHOSEN = """
+    SELECT item_id, list_position($classes::VARCHAR[], label) - 1 AS label,
+        (list_position($splits::VARCHAR[], split) - 1)::TINYINT AS split, score
+    FROM snapshot_items WHERE snapshot = $snapshot AND number = $number"""
+_Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def ask_target(reader: Reader, plan: ExportPlan, query: str) -> pa.Table:
-    """Answer a question to the view `target`."""
-    return reader.query(*target_question(plan, query))
+class Target:
+    """The rows of a snapshot, known by their positions in `rows` (item_id, label's code, split's code, score).
+
+    `sizes` and `commits` are those of their items, -1 for commits of items that were erased since. Memory: about 250
+    bytes a row.
+
+    `columns` are label, split and score as arrays: no label is -1, and no score is not a number.
+    """
+
+    def __init__(self, reader: Reader, plan: ExportPlan, workers: Workers) -> None:
+        self._reader = reader
+        self.items: Sequence[Items] = items_of(reader, plan.modality)
+        loaded = [workers.read(items.load) for items in self.items]
+        parameters = {
+            "snapshot": plan.snapshot.snapshot,
+            "number": plan.snapshot.number,
+            "classes": list(plan.class_names),
+            "splits": list(SPLITS),
+        }
+        self.rows = reader.stream(_CHOSEN, parameters, rows=_ROWS).read_all()
+        words = [id_words(chunk) for chunk in self.rows["item_id"].chunks]
+        self.positions = Positions(np.concatenate(words) if words else np.empty((0, 4), np.uint64))
+        self.sizes, self.commits = np.zeros(len(self.rows), np.int64), np.full(len(self.rows), -1, np.int64)
+        self.columns = {name: _column(self.rows, name) for name in ("label", "split", "score")}
+        for task in loaded:
+            task.result()
+        for task in [workers.read(self._find, items) for items in self.items]:
+            task.result()
+
+    @cached_property
+    def origins(self) -> Origins:
+        """Where the rows come from; asked for the first time, the store is read for it."""
+        return Origins(self._reader, self.positions, self.commits)
+
+    def _find(self, items: Items) -> None:
+        for rows, sizes, commits in items.find(self.positions):
+            self.sizes[rows], self.commits[rows] = sizes, commits
+
+    def order(self) -> _Integers:
+        """Return the positions in the order of an export: by split, the best score first, then by id."""
+        return _in_order(self.rows)
 
 
-def target_question(plan: ExportPlan, query: str) -> tuple[str, dict[str, Any]]:
-    """Return the SQL of a question to the view `target`, and its parameters."""
-    return _TARGET + query, target_parameters(plan)
+def _column(rows: pa.Table, name: str) -> np.ndarray[Any, Any]:
+    """A column as an array; no label is -1, no score is not a number."""
+    column = rows[name].fill_null(-1) if name == "label" else rows[name]
+    return np.asarray(column.to_numpy())
 
 
-def target_parameters(plan: ExportPlan) -> dict[str, Any]:
-    """Return the snapshot and the names that codes stand for."""
-    return {
-        "snapshot": plan.snapshot.snapshot,
-        "number": plan.snapshot.number,
-        "classes": list(plan.class_names),
-        "splits": list(SPLITS),
-    }
+def _in_order(rows: pa.Table) -> _Integers:
+    """The order of the rows; nothing is sorted that lies in it already."""
+    splits, scores = rows["split"].to_numpy(), rows["score"].to_numpy()
+    order = np.argsort(splits, kind="stable")
+    scores, same_split = scores[order], np.diff(splits[order]) == 0
+    before, after, unscored = scores[:-1], scores[1:], np.isnan(scores)
+    falls = (before > after) | (unscored[1:] & ~unscored[:-1])
+    level = (before == after) | (unscored[1:] & unscored[:-1])
+    if bool((falls | level)[same_split].all()) and _rise(rows["item_id"], order, np.flatnonzero(same_split & level)):
+        return order
+    keys = [("split", "ascending"), ("score", "descending"), ("item_id", "ascending")]
+    return np.asarray(pc.sort_indices(rows, keys)).astype(np.int64)
+
+
+def _rise(ids: pa.ChunkedArray, order: _Integers, places: _Integers) -> bool:
+    """Whether at each of these places of the order an id is smaller than the one behind it."""
+    smaller, larger = (ids.take(pa.array(order[places + step])) for step in (0, 1))
+    return pc.all(pc.less(smaller, larger)).as_py() is not False

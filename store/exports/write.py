@@ -4,13 +4,16 @@ import filecmp
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from curate.errors import BadDataError
 from curate.store.exports.check import check_export
 from curate.store.exports.croissant import CROISSANT_FILE, croissant
+from curate.store.exports.described import Description
 from curate.store.exports.formats import derive
 from curate.store.exports.growth import Growth, grow
 from curate.store.exports.label_studio import LABELLING_FILE, labelling_interface
@@ -23,10 +26,12 @@ from curate.store.exports.manifest import (
     read_export_manifest,
     removed_lines,
 )
+from curate.store.exports.pieces import Workers
 from curate.store.exports.plan import ExportPlan
 from curate.store.exports.readme import README_FILE, count_origins, readme
-from curate.store.exports.rows import ordered_rows
-from curate.store.exports.shards import shard_names, write_shards
+from curate.store.exports.rows import OrderedRows
+from curate.store.exports.shards import shard_names, start_shards
+from curate.store.exports.target import Target
 from curate.store.manifest import replace_file, sync_folder
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
@@ -57,8 +62,8 @@ def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path, *, check: Ch
     ones, and moved in. Nothing of a failed export stays; one that was killed is repeated by the next call. The same
     numbers exported in the same order give the same bytes.
 
-    Cost: one pass over the columns besides content for what is there already, and over what is new. Memory: see
-    `ordered_rows`, `grow` and `check_export`.
+    Cost: one pass over the ids of all items and of all claims about the label, over the columns besides content of what
+    is there already, and over the content of what is new. Memory: see `Target`, `OrderedRows` and `check_export`.
 
     Raises:
         BadDataError: the folder is somebody else's or another store's, items have been erased, or the result does not
@@ -67,26 +72,36 @@ def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path, *, check: Ch
     final = folder / plan.folder_name
     before = _own_manifest(reader, plan, final)
     plan = _with_earlier_names(plan, before)
-    with _staging(final) as staging:
-        if before and _holds(before, plan.snapshot):
-            manifest = before
-            _link_shards(final, staging, before.listed)
-        else:
-            growth = grow(reader, plan, before, final)
-            _link_shards(final, staging, growth.shards)
-            manifest = _extended(before, plan, growth, _new_shards(reader, plan, growth, staging, first=before is None))
-            _describe(staging / REMOVED_FILE, removed_lines(final, plan.snapshot.number, growth.removed))
+    with _staging(final) as staging, _workers(reader) as workers:
+        manifest, card, licences = _number_in(reader, plan, before, final, staging, workers)
         manifest = _in_all_formats(reader, plan, manifest, staging)
         if "label-studio" in plan.formats:
             as_of = snapshot_row(reader, plan.snapshot).as_of
             _describe(staging / "label-studio" / LABELLING_FILE, labelling_interface(reader, plan, as_of))
-        origins = count_origins(staging, manifest)
-        _describe(staging / README_FILE, readme(plan, manifest, origins))
-        _describe(staging / CROISSANT_FILE, croissant(plan, manifest, origins))
+        readme_text = readme(plan, manifest, card, count_origins(staging, manifest), licences)
+        _describe(staging / README_FILE, readme_text)
+        _describe(staging / CROISSANT_FILE, croissant(plan, manifest, licences))
         replace_file(staging / MANIFEST_FILE, manifest.to_json())
         check(staging, plan, manifest)
         _put_in_place(staging, final)
     return final
+
+
+def _number_in(
+    reader: Reader, plan: ExportPlan, before: ExportManifest | None, final: Path, staging: Path, workers: Workers
+) -> tuple[ExportManifest, str, list[str]]:
+    """Put the shards of the plan's number into `staging`; return its manifest, its card and its licences."""
+    target = Target(reader, plan, workers)
+    description = Description(reader, plan, target, workers)
+    if before and _holds(before, plan.snapshot):
+        _link_shards(final, staging, before.listed)
+        return before, *description.finish()
+    growth = grow(target, plan, before, final)
+    _link_shards(final, staging, growth.shards)
+    with _new_shards(target, plan, growth, staging, workers, first=before is None) as new:
+        card, licences = description.finish()
+    _describe(staging / REMOVED_FILE, removed_lines(final, plan.snapshot.number, growth.removed))
+    return _extended(before, plan, growth, new), card, licences
 
 
 def _own_manifest(reader: Reader, plan: ExportPlan, final: Path) -> ExportManifest | None:
@@ -129,14 +144,23 @@ def _with_earlier_names(plan: ExportPlan, before: ExportManifest | None) -> Expo
     return replace(plan, class_names=(*before.class_names, *new))
 
 
-def _new_shards(reader: Reader, plan: ExportPlan, growth: Growth, staging: Path, *, first: bool) -> list[Shard]:
-    number = plan.snapshot.number
-    rows = ordered_rows(reader, plan, growth.kept)
-    _refuse_erased(plan, len(growth.kept) + sum(part.rows for part in rows.parts))
-    names = shard_names(rows.parts, "" if first else f"-number-{number:05d}")
-    files = write_shards(rows, names, plan, staging)
-    described = zip(rows.parts, names, files, strict=True)
-    return [Shard(name, part.split, part.rows, number, {"parquet": file}) for part, name, file in described]
+@contextmanager
+def _new_shards(
+    target: Target, plan: ExportPlan, growth: Growth, staging: Path, workers: Workers, *, first: bool
+) -> Iterator[list[Shard]]:
+    """Write what the growth lacks while the block runs; the list is filled when the block ends."""
+    number, new = plan.snapshot.number, list[Shard]()
+    with TemporaryDirectory(dir=staging, prefix=".content-") as scratch:
+        rows = OrderedRows(target, plan, growth.kept, Path(scratch), workers)
+        _refuse_erased(plan, int(growth.kept.sum()) + sum(part.rows for part in rows.parts))
+        names = shard_names(rows.parts, "" if first else f"-number-{number:05d}")
+        rows.wait()
+        files = start_shards(rows, names, plan, staging, workers.threads)
+        yield new
+        described = zip(rows.parts, names, files, strict=True)
+        new += [
+            Shard(name, part.split, part.rows, number, {"parquet": file.result()}) for part, name, file in described
+        ]
 
 
 def _extended(before: ExportManifest | None, plan: ExportPlan, growth: Growth, new: Sequence[Shard]) -> ExportManifest:
@@ -182,6 +206,16 @@ def _staging(final: Path) -> Iterator[Path]:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _workers(reader: Reader) -> Iterator[Workers]:
+    """A thread for each core; where the block fails, what waits for a thread is not begun."""
+    threads = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        yield Workers(threads, reader)
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def _link_shards(final: Path, staging: Path, shards: Sequence[Shard]) -> None:

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from curate.errors import BadDataError
-from curate.store.card import dataset_card
 from curate.store.exports.manifest import read_export_manifest
 from curate.store.exports.plan import ExportPlan, label_names
 from curate.store.exports.write import export_snapshot, is_complete
@@ -42,7 +41,7 @@ def freeze(store: Store, spec: SnapshotSpec) -> Numbered:
 def export(store: Store, spec: SnapshotSpec, folder: Path, declared: tuple[str, ...] = ()) -> Path:
     frozen = freeze(store, spec)
     with store.reader() as reader:
-        plan = ExportPlan(frozen, spec.modality, label_names(reader, frozen, declared), dataset_card(reader, frozen))
+        plan = ExportPlan(frozen, spec.modality, label_names(reader, frozen, declared))
         written = export_snapshot(reader, plan, folder)
     manifest = read_export_manifest(written)
     assert manifest is not None
@@ -177,7 +176,7 @@ class TestFolders:
     @pytest.fixture
     def plan(self, store: Store, add: Add, make: Any) -> ExportPlan:
         add(items=make.items(["a"]))
-        return ExportPlan(freeze(store, SnapshotSpec("texts", "text")), "text", (), "card")
+        return ExportPlan(freeze(store, SnapshotSpec("texts", "text")), "text", ())
 
     def write(self, store: Store, plan: ExportPlan, folder: Path) -> Path:
         with store.reader() as reader:
@@ -214,7 +213,7 @@ class TestFolders:
         written = self.write(store, plan, tmp_path)
         other = Store.open(tmp_path / "other", create=True)
         other.commit(Write("test", {"items": make.items(["b"])}))
-        theirs = ExportPlan(freeze(other, SnapshotSpec("texts", "text")), "text", (), "card")
+        theirs = ExportPlan(freeze(other, SnapshotSpec("texts", "text")), "text", ())
         before = content_of(written)
         with pytest.raises(BadDataError, match="number 1"):
             self.write(other, theirs, tmp_path)

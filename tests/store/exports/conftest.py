@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from curate.store.card import dataset_card
 from curate.store.exports.plan import ExportPlan, label_names
 from curate.store.exports.write import export_snapshot
 from curate.store.snapshots import Numbered, SnapshotSpec, draft_snapshot, latest_snapshot, snapshot_write
@@ -31,7 +30,7 @@ def plan_of(
     """The plan that the step would make."""
     with store.reader() as reader:
         names = label_names(reader, frozen, declared) if spec.label else ()
-        return ExportPlan(frozen, spec.modality, names, dataset_card(reader, frozen), **more)
+        return ExportPlan(frozen, spec.modality, names, **more)
 
 
 @pytest.fixture

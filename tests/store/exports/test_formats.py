@@ -6,6 +6,7 @@ import json
 import tarfile
 import xml.etree.ElementTree
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from curate.store.answers import read_answers
 from curate.store.exports import parts
 from curate.store.exports.check import check_export
 from curate.store.exports.formats import image_ending
-from curate.store.exports.growth import Growth
 from curate.store.exports.manifest import read_export_manifest
+from curate.store.exports.pieces import Workers
 from curate.store.exports.plan import ExportPlan
-from curate.store.exports.rows import ordered_rows
+from curate.store.exports.rows import OrderedRows
+from curate.store.exports.target import Target
+from curate.store.reader import Reader
 from curate.store.snapshots import SnapshotSpec, draft_snapshot, latest_snapshot, snapshot_write
 from curate.store.store import Store
 from curate.store.write import Write
@@ -217,6 +220,21 @@ def test_an_image_says_its_own_ending(content: bytes, ending: str) -> None:
     assert image_ending(content) == ending
 
 
+def rows_in_order(
+    reader: Reader, plan: ExportPlan, scratch: Path, memory: int
+) -> list[tuple[parts.Part, list[dict[str, Any]]]]:
+    with ThreadPoolExecutor(2) as threads:
+        workers = Workers(threads, reader)
+        target = Target(reader, plan, workers)
+        ordered = OrderedRows(target, plan, np.zeros(len(target.rows), np.bool_), scratch, workers, memory)
+        ordered.wait()
+        stored = int(target.sizes.sum()) > memory
+        assert any(scratch.iterdir()) == stored
+        found = [(part, [group.to_pydict() for group in ordered.groups(at)]) for at, part in enumerate(ordered.parts)]
+    assert not any(scratch.iterdir())
+    return found
+
+
 SHARDS = given(
     scores=st.lists(st.none() | st.sampled_from([0.5, -0.0, 0.0, 1.0, -3.25]), min_size=1, max_size=40),
     shard_bytes=st.integers(100, 5_000),
@@ -226,7 +244,7 @@ SHARDS = given(
 
 @settings(max_examples=6)
 @SHARDS
-def test_rows_out_of_memory_and_out_of_the_sort_are_the_same(
+def test_rows_out_of_memory_and_out_of_files_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, make: Any, **drawn: Any
 ) -> None:
     check_rows(tmp_path_factory, make, **drawn)
@@ -259,13 +277,11 @@ def check_rows(
         patch.setattr(parts, "GROUP_ROWS", group_rows)
         frozen = latest_snapshot(reader, "texts")
         assert frozen is not None
-        plan = ExportPlan(frozen, "text", (), "", shard_bytes=shard_bytes)
+        plan = ExportPlan(frozen, "text", (), shard_bytes=shard_bytes)
         found = []
-        for memory in (2**30, 0):
-            ordered = ordered_rows(reader, plan, Growth().kept, memory)
-            assert ordered.parallel == (memory > 0)
-            found.append([(part, [group.to_pydict() for group in ordered.groups(part)]) for part in ordered.parts])
-    assert found[0] == found[1]
+        for memory in (2**30, 0, 120):
+            found.append(rows_in_order(reader, plan, tmp_path_factory.mktemp("scratch"), memory))
+    assert found[0] == found[1] == found[2]
     held = {
         row: source
         for part, groups in found[0]

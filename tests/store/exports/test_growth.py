@@ -3,19 +3,21 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from curate.errors import BadDataError
-from curate.store.exports import check
+from curate.store.exports import check, pieces
 from curate.store.exports.check import check_export
 from curate.store.exports.manifest import ExportManifest, read_export_manifest
+from curate.store.segments import read_columns
 from curate.store.snapshots import SnapshotSpec
 
 Add = Callable[..., int]
@@ -71,6 +73,25 @@ def test_new_items_are_new_shards(
     assert [found[item][1] for item in ids] == list("ab") * 20
     assert manifest_of(folder).class_names == ("a", "b", "c")
     assert "removed.jsonl" not in second
+
+
+def test_only_the_content_of_what_is_new_is_read(
+    ids: list[str], add: Add, make: Any, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(SPEC, tmp_path / "exports")
+    more = make.ids(*range(40, 45))
+    add(items=make.items(more), origins=make.origins(more), annotations=make.claims(more, "a"))
+    read: list[int] = []
+
+    def counted(path: Path, columns: Any, *arguments: Any, **named: Any) -> Iterator[tuple[int, pa.RecordBatch]]:
+        for first, batch in read_columns(path, columns, *arguments, **named):
+            read.append(len(batch) if "text" in columns else 0)
+            yield first, batch
+
+    monkeypatch.setattr(pieces, "read_columns", counted)
+    folder = export(SPEC, tmp_path / "exports", check=check_export)
+    assert sum(read) == 5
+    assert sum(shard.rows for shard in manifest_of(folder).shards if shard.number == 2) == 5
 
 
 def test_what_went_is_named_and_not_loaded(
@@ -241,7 +262,7 @@ def counted(self, other):
 Path.replace = counted
 with Reader(folder) as reader:
     frozen = latest_snapshot(reader, "texts")
-    plan = ExportPlan(frozen, "text", label_names(reader, frozen, ()), sys.argv[4])
+    plan = ExportPlan(frozen, "text", label_names(reader, frozen, ()))
     write.export_snapshot(reader, plan, target, check=lambda *_: None)
 print(count)
 """
@@ -260,7 +281,7 @@ def test_a_killed_export_is_repeated(
     freeze(SPEC)
 
     def run(target: str, after: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", KILLED, str(folder), str(tmp_path / target), str(after), "card"]
+        command = [sys.executable, "-c", KILLED, str(folder), str(tmp_path / target), str(after)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     whole = run("whole", 1_000)
