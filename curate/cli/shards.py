@@ -36,7 +36,8 @@ def align_shards_verb(
     if not align.target:
         raise ConfigurationError("there is no target to score against", hint="add --target PATH, or set it in [align]")
     to = to.absolute()
-    scoring = ShardScoring(str(project.path(align.target)), f"{to}.shards", top, column, align.compressor)
+    target = str(project.path(align.target))
+    scoring = ShardScoring(target, f"{to}.shards", top, column, align.compressor, align.length_control)
     if dry_run:
         files = list_shards(shards, scoring)
         figures = {"shards": len(files), "bytes": sum(file.size for file in files), "top": top}

@@ -96,8 +96,9 @@ class Alignment:
     """The scores of one selector against one target.
 
     `cut` is the lowest selected score; `spearman_length` the rank correlation of score and text length over the
-    candidates. `selected_share` and `random_share` say how much of the selection, and of as many candidates drawn at
-    random, bears the wanted label; `share_of` names that label.
+    candidates, and `uncontrolled_length` that of the scores without length control, where it is on. `selected_share`
+    and `random_share` say how much of the selection, and of as many candidates drawn at random, bears the wanted label;
+    `share_of` names that label.
     """
 
     selector: str
@@ -110,6 +111,7 @@ class Alignment:
     share_of: str = ""
     selected_share: float | None = None
     random_share: float | None = None
+    uncontrolled_length: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,10 +79,14 @@ class DedupSettings(Section):
 
 
 class AlignSettings(Section):
-    """Alignment to the texts of `target` (a file or a folder; "" switches the step off)."""
+    """Alignment to the texts of `target` (a file or a folder; "" switches the step off).
+
+    `length_control` takes the texts' length out of the scores; the scores without it are kept beside them.
+    """
 
     target: ProjectPath = ""
     compressor: Filled = "lz4-block"
+    length_control: Literal["none", "geometric", "windows"] = "none"
 
 
 class AttributeSettings(Section):

@@ -17,6 +17,8 @@ from curate.store.write import LedgerKey, rows
 from curate.types import Progress, Selector, StepReport
 
 _OFF = "no [align] target"
+UNCONTROLLED = "align-uncontrolled"
+"""The selector's name of the scores without length control, where it is on."""
 
 
 class AlignStep:
@@ -41,7 +43,8 @@ class AlignStep:
             return step_report(self.name, began, notes=(_OFF,))
         target = read_target(project)
         selector = _selector(project, target)
-        work = ItemWork(_ledger(selector), ["text"], lambda items: _score(selector, items), rows=2_000)
+        selectors = [selector, *_without_control(project, target)]
+        work = ItemWork(_ledger(selector), ["text"], lambda items: _score(selectors, items), rows=2_000)
         done, failed = run_over_items(project, progress, work)
         details = {"selector": selector.version}
         return step_report(self.name, began, done=done, failed=failed, notes=target.notes, details=details)
@@ -93,19 +96,37 @@ def _no_target(message: str) -> BadDataError:
 
 def _selector(project: Project, target: Target) -> AlignmentSelector:
     settings = project.settings.align
-    return AlignmentSelector(target.texts, target=settings.target, compressor=settings.compressor)
+    return AlignmentSelector(
+        target.texts,
+        target=settings.target,
+        compressor=settings.compressor,
+        length_control=settings.length_control,
+    )
+
+
+def _without_control(project: Project, target: Target) -> list[AlignmentSelector]:
+    """Return what scores without length control beside a selector that has it, so that the report can show both."""
+    settings = project.settings.align
+    if settings.length_control == "none":
+        return []
+    selector = AlignmentSelector(target.texts, target=settings.target, compressor=settings.compressor)
+    selector.name = UNCONTROLLED
+    return [selector]
 
 
 def _ledger(selector: Selector) -> LedgerKey:
     return LedgerKey("align", "1", parameters_hash([selector.name, selector.version]))
 
 
-def _score(selector: Selector, items: pa.Table) -> Outcome:
-    columns = {
-        "item_id": items["item_id"],
-        "selector": selector.name,
-        "selector_version": selector.version,
-        "target": selector.target,
-        "score": selector.score(items),
-    }
-    return Outcome({"scores": rows("scores", columns, len(items))})
+def _score(selectors: Sequence[Selector], items: pa.Table) -> Outcome:
+    tables = [
+        {
+            "item_id": items["item_id"],
+            "selector": selector.name,
+            "selector_version": selector.version,
+            "target": selector.target,
+            "score": selector.score(items),
+        }
+        for selector in selectors
+    ]
+    return Outcome({"scores": pa.concat_tables(rows("scores", table, len(items)) for table in tables)})

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from curate.flows.steps.align import UNCONTROLLED
 from curate.report.data import Alignment, Drop, Funnel, Histogram, Sample, SnapshotSummary, Stage
 from curate.statistics import spearman
 from curate.store import summaries
@@ -99,6 +100,7 @@ def _alignment(reader: Reader, selector: str, name: str, row: SnapshotRow) -> Al
     best, worst = scored[:_EXAMPLES], scored[-_EXAMPLES:]
     texts = summaries.excerpts(reader, [entry["item_id"] for entry in (*best, *worst)])
     share_of, selected_share, random_share = _shares(reader, row, scored)
+    uncontrolled = summaries.scores(reader, UNCONTROLLED, name, 0) if selector == "align" else []
     return Alignment(
         selector=selector,
         target=scored[0]["target"],
@@ -106,11 +108,18 @@ def _alignment(reader: Reader, selector: str, name: str, row: SnapshotRow) -> Al
         cut=min((value for value, is_chosen in zip(values, chosen, strict=True) if is_chosen), default=None),
         top=tuple(_sample(entry, texts) for entry in best),
         bottom=tuple(_sample(entry, texts) for entry in worst),
-        spearman_length=spearman(np.array(values), np.array([entry["length"] for entry in scored], float)),
+        spearman_length=_length_bias(scored),
+        uncontrolled_length=_length_bias(uncontrolled),
         share_of=share_of,
         selected_share=selected_share,
         random_share=random_share,
     )
+
+
+def _length_bias(scored: list[dict[str, object]]) -> float | None:
+    """Return the rank correlation of score and text length, or None if nothing was scored."""
+    columns = [np.array([entry[name] for entry in scored], float) for name in ("score", "length")]
+    return spearman(*columns) if scored else None
 
 
 def _sample(entry: dict[str, object], texts: dict[str, dict[str, str]]) -> Sample:

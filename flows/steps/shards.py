@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from curate.errors import BadDataError
 from curate.flows.steps.align import read_target_at
 from curate.select.alignment import AlignmentSelector
+from curate.select.similarity import LengthControl
 from curate.select.top import TopK
 from curate.store.ingestion.files import list_files
 from curate.store.ingestion.mapping import Mapping
@@ -41,6 +42,7 @@ class ShardScoring:
     top: int
     text: str = "text"
     compressor: str = "lz4-block"
+    length_control: LengthControl = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ def score_shard(shard: SourceFile, scoring: ShardScoring) -> str:
     Raises:
         BadDataError: the target is not there, or holds no text.
     """
-    selector = AlignmentSelector(read_target_at(scoring.target).texts, compressor=scoring.compressor)
+    selector = AlignmentSelector(
+        read_target_at(scoring.target).texts, scoring.compressor, length_control=scoring.length_control
+    )
     to = Path(scoring.folder) / f"{_name(shard, scoring, selector.version)}.parquet"
     if not to.exists():
         best, figures = _best_of(shard, scoring, selector)

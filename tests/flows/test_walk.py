@@ -119,6 +119,21 @@ def test_a_target_without_text_or_file_is_an_error_and_a_broken_row_a_note(
     assert "[align]" in caught.value.hint
 
 
+def test_the_report_shows_the_length_bias_with_and_without_length_control(walked: Path, open_project: Open) -> None:
+    settings = walked / "curate.toml"
+    controlled = '[align]\nlength_control = "windows"'
+    settings.write_text(settings.read_text(encoding="utf-8").replace("[align]", controlled), encoding="utf-8")
+    aligned = run_steps(open_project(walked), "align")
+    assert "length-windows" in aligned.details["selector"]
+    run_steps(open_project(walked), "snapshot", "report")
+    with open_project(walked).reader() as reader:
+        query = "SELECT selector, count(*) AS scores FROM scores GROUP BY selector ORDER BY selector"
+        counts = {row["selector"]: row["scores"] for row in reader.query(query).to_pylist()}
+    assert counts == {"align": 2 * aligned.done, "align-uncontrolled": aligned.done}
+    assert "without length control it would be" in (walked / "report.html").read_text(encoding="utf-8")
+    assert run_steps(open_project(walked), "align").idle
+
+
 def test_what_is_not_frozen_yet_is_neither_to_do_nor_done(make_project: Make, open_project: Open) -> None:
     project = open_project(make_project())
     for name in ("snapshot", "export"):
