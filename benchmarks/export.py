@@ -1,8 +1,8 @@
 """Exporting a snapshot against pyarrow writing the very same table; loading it back is timed apart.
 
 The items are short texts (three lines of code, C headers, JSON or prose of this Python installation, and a number),
-from three sources, labelled by a rule, scored and frozen as users do it. curate's time is that of the whole step: class
-names, card (which counts who claimed what of every item), shards with their hashes, README and `croissant.json`.
+from three sources, labelled by a rule, scored and frozen as users do it. curate's time is that of the whole step: card
+(which counts who claimed what of every item), shards with their hashes, README and `croissant.json`.
 
 The peer: pyarrow writes the finished tables, which lie in memory, one file a shard after the other, with the same
 schema, row groups, dictionaries and compression, and flushed to disk as well; it has nothing to read, join or order,
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -35,7 +35,7 @@ from benchmarks.harness.paired import FEWEST_ROUNDS, Timings, take_turns
 from curate.store.exports.check import check_export
 from curate.store.exports.manifest import ExportManifest, read_export_manifest
 from curate.store.exports.parts import GROUP_ROWS
-from curate.store.exports.plan import ExportPlan, label_names
+from curate.store.exports.plan import ExportPlan
 from curate.store.exports.shards import writer_of
 from curate.store.exports.write import export_snapshot
 from curate.store.ingestion.canonical import text_ids
@@ -91,7 +91,7 @@ def fill(folder: Path, count: int, seed: int) -> None:
 
 
 def export(store: Path, folder: Path, check: Callable[[Path, ExportPlan, ExportManifest], None]) -> None:
-    """What the step does: the class names, the card, the shards, and their descriptions."""
+    """What the step does: the card, the shards, and their descriptions."""
     with Reader(store) as reader:
         export_snapshot(reader, _plan(reader), folder, check=check)
 
@@ -129,7 +129,7 @@ def _tables(texts: pa.StringArray, position: int, generator: np.random.Generator
 def _plan(reader: Reader) -> ExportPlan:
     snapshot = latest_snapshot(reader, SPEC.name)
     assert snapshot is not None
-    return ExportPlan(snapshot, "text", label_names(reader, snapshot, KINDS))
+    return ExportPlan(snapshot, "text", KINDS)
 
 
 def _measured(options: Options, place: Place, count: int) -> Result:
@@ -208,6 +208,7 @@ def _check_seconds(place: Place, exported: Path, options: Options) -> list[float
         plan = _plan(reader)
     manifest = read_export_manifest(exported)
     assert manifest is not None
+    plan = replace(plan, class_names=manifest.class_names)
     seconds = []
     for number in range(FEWEST_ROUNDS):
         began = time.perf_counter()

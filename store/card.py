@@ -12,9 +12,6 @@ from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, snapshot_row
 
 _FEW = 10
-_COUNTS = """
-    SELECT split, coalesce(label, '') AS label, count(*) AS items FROM snapshot_items
-    WHERE snapshot = $snapshot AND number = $number GROUP BY ALL ORDER BY ALL"""
 _QUESTION = """
     SELECT protocol, protocol_version AS version, question, "values" FROM attributes
     WHERE attribute = $label AND commit_number <= $as_of ORDER BY commit_number DESC, protocol, version LIMIT 1"""
@@ -26,16 +23,16 @@ Rows = list[dict[str, Any]]
 LicenceSets = Sequence[tuple[tuple[str, ...], int]]
 
 
-def dataset_card(reader: Reader, snapshot: Numbered, claims: Rows, licences: LicenceSets) -> str:
+def dataset_card(reader: Reader, snapshot: Numbered, counts: Rows, claims: Rows, licences: LicenceSets) -> str:
     """Return the card's text in Markdown.
 
-    `claims` are those about the label, counted: annotator, kind, version, protocol, claims, other than the label.
-    `licences` are the sets of licences that items came under, and how many items each.
+    `counts` are the items of each label in each split: split, label ("" for none), items. `claims` are those about the
+    label, counted: annotator, kind, version, protocol, claims, other than the label. `licences` are the sets of
+    licences that items came under, and how many items each.
     """
     row = snapshot_row(reader, snapshot)
     spec = row.spec
     asked = _Asked(reader, snapshot, row.as_of, spec)
-    counts = asked.rows(_COUNTS)
     sections = [
         f"# {snapshot.snapshot} {snapshot.number}\n",
         f"{snapshot.size} items, chosen by curate as of commit {row.as_of}.\n\n"

@@ -2,14 +2,17 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.errors import StoreError
@@ -88,6 +91,41 @@ def read_columns(
             for batch in file.iter_batches(at_once, groups, present, use_threads=False):
                 yield first, _with_columns(batch, columns)
                 first += len(batch)
+
+
+def read_where(path: Path, columns: Sequence[str], values: Mapping[str, str | int]) -> Iterator[pa.RecordBatch]:
+    """Yield columns of those rows of a segment that have these values in other columns, which hold no nulls.
+
+    Row groups of which statistics say enough are read without those other columns, or not at all.
+
+    Raises:
+        StoreError: the segment is missing or damaged, or a page is not what its checksum says.
+    """
+    with _explained(path.name), _opened(path) as file:
+        at_once = _rows_at_once(file.metadata)
+        for whole, groups in groupby(range(file.num_row_groups), lambda group: _fits(file.metadata, group, values)):
+            if whole is False:
+                continue
+            asked = list(columns) if whole else [*columns, *values]
+            for batch in file.iter_batches(at_once, list(groups), asked, use_threads=False):
+                if not whole:
+                    batch = batch.filter(reduce(pc.and_, (pc.equal(batch[name], values[name]) for name in values)))
+                yield batch.select(list(columns))
+
+
+def _fits(metadata: pq.FileMetaData, group: int, values: Mapping[str, str | int]) -> bool | None:
+    """Whether all rows of a row group have these values, or none of them; None where statistics do not tell."""
+    found = list[bool | None]()
+    described = metadata.row_group(group)
+    for name, value in values.items():
+        known = described.column(metadata.schema.names.index(name)).statistics
+        if known is None or not known.has_min_max:
+            found.append(None)
+        elif not known.min <= value <= known.max:
+            return False
+        else:
+            found.append(True if known.min == known.max and known.null_count == 0 else None)
+    return True if all(found) else None
 
 
 def _runs(metadata: pq.FileMetaData, rows: np.ndarray[Any, Any] | None) -> Iterator[tuple[int, list[int]]]:

@@ -10,7 +10,7 @@ from curate.flows.steps.base import Plan, step_report
 from curate.store.exports.check import check_export, check_with_datasets
 from curate.store.exports.hub import push_export
 from curate.store.exports.manifest import read_export_manifest
-from curate.store.exports.plan import ExportPlan, label_names
+from curate.store.exports.plan import ExportPlan
 from curate.store.exports.write import export_snapshot, is_complete, missing_items
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
@@ -108,7 +108,7 @@ def _export_plan(project: Project, reader: Reader, snapshot: Numbered) -> Export
     return ExportPlan(
         snapshot,
         row.modality,
-        label_names(reader, snapshot, attributes.get(label, ())) if label else (),
+        tuple(attributes.get(label, ())),
         _formats(project),
         project.settings.export.shard_megabytes * 10**6,
     )

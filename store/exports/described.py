@@ -14,6 +14,7 @@ from curate.store.exports.plan import ExportPlan
 from curate.store.exports.target import Target
 from curate.store.reader import Reader
 from curate.store.snapshots import snapshot_row
+from curate.types import SPLITS
 
 _KIND = ("annotator", "annotator_kind", "annotator_version", "protocol_version")
 _COLUMNS = ("item_id", "attribute", "value", *_KIND, "commit_number")
@@ -43,7 +44,15 @@ class Description:
         licences = self._target.origins.licence_sets(self._as_of)
         claims = claim_rows(sum((task.result() for task in self._counting), Counts()))
         names = sorted({name for licence_set, _ in licences for name in licence_set})
-        return dataset_card(self._reader, self._plan.snapshot, claims, licences), names
+        return dataset_card(self._reader, self._plan.snapshot, self._counts(), claims, licences), names
+
+    def _counts(self) -> list[dict[str, Any]]:
+        """How many items each label has in each split, by their names."""
+        labels, splits = self._target.columns["label"], self._target.columns["split"].astype(np.int64)
+        names = [*self._target.names, ""]
+        counted = np.bincount(splits * len(names) + labels % len(names), minlength=len(SPLITS) * len(names))
+        found = [(SPLITS[key // len(names)], names[key % len(names)], int(n)) for key, n in enumerate(counted) if n]
+        return [dict(zip(("split", "label", "items"), row, strict=True)) for row in sorted(found)]
 
 
 def count_claims(

@@ -1,5 +1,6 @@
 """Sending an export to a hub: the folder as it is, in one commit, so that others load what was checked here."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def push_export(folder: Path, repository: str, *, private: bool) -> bool:
     """
     try:
         from huggingface_hub import HfApi
+        from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError as error:
         raise MissingExtraError("sending an export to a hub", "hub") from error
     manifest = read_export_manifest(folder)
@@ -35,6 +37,8 @@ def push_export(folder: Path, repository: str, *, private: bool) -> bool:
         raise ConfigurationError(
             f"there is no token for the hub in {TOKEN_VARIABLE}", hint=f"export {TOKEN_VARIABLE}=…"
         )
+    disable_progress_bars()  # they would go to standard error off a terminal, too; curate has its own
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     api = HfApi(endpoint=os.environ.get(ADDRESS_VARIABLE) or None, token=token)
     message = f"{manifest.snapshot} {manifest.newest.number}: {manifest.newest.content_hash}"
     try:

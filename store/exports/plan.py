@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.store.reader import Reader
 from curate.store.schema import EVENTS
 from curate.store.snapshots import Numbered
 
@@ -31,6 +30,8 @@ _CONTENT: Mapping[str, tuple[pa.DataType, dict[str, Any]]] = {
 class ExportPlan:
     """What to write: the snapshot, its modality, and the class names in order (empty: no label column).
 
+    Who asks for an export gives the class names that are declared; `export_snapshot` adds what else the labels hold.
+
     `formats` are those besides Parquet, which is always written; a shard holds up to `shard_bytes` of content.
     """
 
@@ -51,14 +52,13 @@ class ExportPlan:
         return ("item_id", self.modality, *(["label"] if self.class_names else []), "score", "source", "licence")
 
 
-def label_names(reader: Reader, snapshot: Numbered, declared: Sequence[str]) -> tuple[str, ...]:
-    """Return the class names of a snapshot: the declared values in order, then what else its labels hold, sorted."""
-    found = reader.query(
-        "SELECT DISTINCT label FROM snapshot_items WHERE snapshot = ? AND number = ? AND label IS NOT NULL",
-        [snapshot.snapshot, snapshot.number],
-    )
-    others = sorted(set(found["label"].to_pylist()) - set(declared))
-    return (*declared, *others) if len(found) else ()
+def label_names(declared: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
+    """Return the class names of a snapshot: the declared values in order, then what else its labels hold, sorted.
+
+    >>> label_names(["small", "large"], ["large", "b", "a"])
+    ('small', 'large', 'a', 'b')
+    """
+    return (*declared, *sorted(set(present) - set(declared))) if present else ()
 
 
 def schema(plan: ExportPlan) -> pa.Schema:

@@ -9,40 +9,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.store.exports.matching import Positions, id_words
+from curate.store.exports.members import Members
 from curate.store.exports.origins import Origins
 from curate.store.exports.pieces import Items, Workers, items_of
 from curate.store.exports.plan import ExportPlan
 from curate.store.reader import Reader
-from curate.types import SPLITS
 
-_ROWS = 100_000
-_CHOSEN = """
-    SELECT item_id, list_position($classes::VARCHAR[], label) - 1 AS label,
-        (list_position($splits::VARCHAR[], split) - 1)::TINYINT AS split, score
-    FROM snapshot_items WHERE snapshot = $snapshot AND number = $number"""
 _Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Target:
-    """The rows of a snapshot, known by their positions in `rows` (item_id, label's code, split's code, score).
+    """The members of a snapshot, known by their positions in `rows` (item_id, label's code, split's code, score).
 
-    `sizes` and `commits` are those of their items, -1 for commits of items that were erased since. Memory: about 250
-    bytes a row.
-
-    `columns` are label, split and score as arrays: no label is -1, and no score is not a number.
+    `sizes` and `commits` are those of their items, -1 for commits of items that were erased since. `columns` are label,
+    split and score as arrays: no label is -1, and no score is not a number. Labels are codes in `names`, in the order
+    in which they were met until `name_labels` gives them others. Memory: about 250 bytes a row.
     """
 
     def __init__(self, reader: Reader, plan: ExportPlan, workers: Workers) -> None:
         self._reader = reader
+        # The members first: nothing is found before they are known.
         self.items: Sequence[Items] = items_of(reader, plan.modality)
+        members = workers.read(Members, reader, plan.snapshot)
         loaded = [workers.read(items.load) for items in self.items]
-        parameters = {
-            "snapshot": plan.snapshot.snapshot,
-            "number": plan.snapshot.number,
-            "classes": list(plan.class_names),
-            "splits": list(SPLITS),
-        }
-        self.rows = reader.stream(_CHOSEN, parameters, rows=_ROWS).read_all()
+        self._members: Members = members.result()
         words = [id_words(chunk) for chunk in self.rows["item_id"].chunks]
         self.positions = Positions(np.concatenate(words) if words else np.empty((0, 4), np.uint64))
         self.sizes, self.commits = np.zeros(len(self.rows), np.int64), np.full(len(self.rows), -1, np.int64)
@@ -51,6 +41,21 @@ class Target:
             task.result()
         for task in [workers.read(self._find, items) for items in self.items]:
             task.result()
+
+    @property
+    def rows(self) -> pa.Table:
+        """The members."""
+        return self._members.rows
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The labels that codes stand for."""
+        return self._members.names
+
+    def name_labels(self, names: Sequence[str]) -> None:
+        """Let labels be codes in `names`, which hold all that there are."""
+        self._members.name_labels(names)
+        self.columns["label"] = _column(self.rows, "label")
 
     @cached_property
     def origins(self) -> Origins:

@@ -27,7 +27,7 @@ from curate.store.exports.manifest import (
     removed_lines,
 )
 from curate.store.exports.pieces import Workers
-from curate.store.exports.plan import ExportPlan
+from curate.store.exports.plan import ExportPlan, label_names
 from curate.store.exports.readme import README_FILE, count_origins, readme
 from curate.store.exports.rows import OrderedRows
 from curate.store.exports.shards import shard_names, start_shards
@@ -71,9 +71,8 @@ def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path, *, check: Ch
     """
     final = folder / plan.folder_name
     before = _own_manifest(reader, plan, final)
-    plan = _with_earlier_names(plan, before)
     with _staging(final) as staging, _workers(reader) as workers:
-        manifest, card, licences = _number_in(reader, plan, before, final, staging, workers)
+        plan, manifest, card, licences = _number_in(reader, plan, before, final, staging, workers)
         manifest = _in_all_formats(reader, plan, manifest, staging)
         if "label-studio" in plan.formats:
             as_of = snapshot_row(reader, plan.snapshot).as_of
@@ -89,19 +88,25 @@ def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path, *, check: Ch
 
 def _number_in(
     reader: Reader, plan: ExportPlan, before: ExportManifest | None, final: Path, staging: Path, workers: Workers
-) -> tuple[ExportManifest, str, list[str]]:
-    """Put the shards of the plan's number into `staging`; return its manifest, its card and its licences."""
+) -> tuple[ExportPlan, ExportManifest, str, list[str]]:
+    """Put the shards of the plan's number into `staging`; return the plan with all class names, and what was put there.
+
+    That is its manifest, its card and its licences.
+    """
     target = Target(reader, plan, workers)
+    plan = replace(plan, class_names=label_names(plan.class_names, target.names))
+    plan = _with_earlier_names(plan, before)
+    target.name_labels(plan.class_names)
     description = Description(reader, plan, target, workers)
     if before and _holds(before, plan.snapshot):
         _link_shards(final, staging, before.listed)
-        return before, *description.finish()
+        return plan, before, *description.finish()
     growth = grow(target, plan, before, final)
     _link_shards(final, staging, growth.shards)
     with _new_shards(target, plan, growth, staging, workers, first=before is None) as new:
         card, licences = description.finish()
     _describe(staging / REMOVED_FILE, removed_lines(final, plan.snapshot.number, growth.removed))
-    return _extended(before, plan, growth, new), card, licences
+    return plan, _extended(before, plan, growth, new), card, licences
 
 
 def _own_manifest(reader: Reader, plan: ExportPlan, final: Path) -> ExportManifest | None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from curate.errors import BadDataError
 from curate.store.exports.manifest import read_export_manifest
-from curate.store.exports.plan import ExportPlan, label_names
+from curate.store.exports.plan import ExportPlan
 from curate.store.exports.write import export_snapshot, is_complete
 from curate.store.snapshots import Numbered, SnapshotSpec, draft_snapshot, latest_snapshot, snapshot_write
 from curate.store.store import Store
@@ -41,7 +41,7 @@ def freeze(store: Store, spec: SnapshotSpec) -> Numbered:
 def export(store: Store, spec: SnapshotSpec, folder: Path, declared: tuple[str, ...] = ()) -> Path:
     frozen = freeze(store, spec)
     with store.reader() as reader:
-        plan = ExportPlan(frozen, spec.modality, label_names(reader, frozen, declared))
+        plan = ExportPlan(frozen, spec.modality, declared)
         written = export_snapshot(reader, plan, folder)
     manifest = read_export_manifest(written)
     assert manifest is not None
@@ -137,9 +137,8 @@ def test_unlabelled_items_have_no_class(store: Store, add: Add, make: Any, tmp_p
     add(items=make.items(["a", "b"]), annotations=make.claims(["a"], "x"))
     frozen = freeze(store, SnapshotSpec("texts", "text", splits={"train": 1.0}))
     with store.reader() as reader:
-        assert label_names(reader, frozen, ["x"]) == ()
-        folder = export_snapshot(reader, ExportPlan(frozen, "text", ("x",), ""), tmp_path)
-    assert load(str(folder))["train"]["label"][:] == [None, None]
+        folder = export_snapshot(reader, ExportPlan(frozen, "text", ("x",)), tmp_path)
+    assert load(str(folder))["train"].column_names == ["item_id", "text", "score", "source", "licence"]
 
 
 def test_images_are_found(store: Store, add: Add, make: Any, tmp_path: Path, load: Load) -> None:

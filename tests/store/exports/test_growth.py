@@ -247,7 +247,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from curate.store.exports import write
-from curate.store.exports.plan import ExportPlan, label_names
+from curate.store.exports.plan import ExportPlan
 from curate.store.reader import Reader
 from curate.store.snapshots import latest_snapshot
 folder, target, after = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -262,7 +262,7 @@ def counted(self, other):
 Path.replace = counted
 with Reader(folder) as reader:
     frozen = latest_snapshot(reader, "texts")
-    plan = ExportPlan(frozen, "text", label_names(reader, frozen, ()))
+    plan = ExportPlan(frozen, "text", ())
     write.export_snapshot(reader, plan, target, check=lambda *_: None)
 print(count)
 """

@@ -49,6 +49,7 @@ def push(fake_hub: Any, tmp_path: Path) -> Callable[..., str]:
         command = [sys.executable, "-W", "ignore", "-c", PUSH, str(folder), repository]
         done = subprocess.run(command, env={**os.environ, **surroundings}, capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
+        assert done.stderr == ""  # no bars and no remarks of the client: curate tells how far it has come
         return done.stdout.splitlines()[-1]
 
     return run
