@@ -21,8 +21,8 @@ from curate.annotate.wheel import WheelSettings
 from curate.statistics import bootstrap_interval, paired_difference, wilson_interval
 
 PACKAGES = ("curate", "numpy", "scikit-learn")
-SEEDS, QUICK_SEEDS = 20, 5
-IMAGE_SEEDS, QUICK_IMAGE_SEEDS = 10, 2
+SEEDS, QUICK_SEEDS = 20, 4
+IMAGE_SEEDS, QUICK_IMAGE_SEEDS = 5, 1
 RUNS, QUICK_RUNS = 400, 100
 MARGIN = 0.05
 WHEEL, RANDOM, _ = CHOICES = ("wheel", "random", "random, weighed fully")
@@ -31,7 +31,6 @@ VARIANTS: Mapping[str, tuple[WheelSettings, bool]] = {
     "wheel": (SETTINGS, True),
     "  no second opinion of the audits": (SETTINGS, False),
     "  accuracy also of what may yet arrive": (replace(SETTINGS, closed=False), True),
-    "  Holm instead of two-stage": (replace(SETTINGS, correction="holm"), True),
 }
 """Settings, and whether a kernel machine gives the audits a second opinion."""
 
