@@ -33,7 +33,7 @@ class WheelSettings:
     batch: int = 10
     pilot: int = 10
     audit_batch: int = 10
-    audit_share: float = 0.55
+    audit_share: float = 0.6
     noise: float = 0.0
     looks: int = 1
     closed: bool = False

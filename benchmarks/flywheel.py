@@ -25,6 +25,8 @@ SEEDS, QUICK_SEEDS = 20, 4
 IMAGE_SEEDS, QUICK_IMAGE_SEEDS = 5, 1
 RUNS, QUICK_RUNS = 400, 100
 MARGIN = 0.05
+FIRST_SEED = 100
+"""Seeds 0 to 19 were scored once, with 55 % of the budget for audits: 76.7 % earned passes, 3.1 points. Hence 60 %."""
 WHEEL, RANDOM, _ = CHOICES = ("wheel", "random", "random, weighed fully")
 SETTINGS = WheelSettings(bar=BAR, closed=True)
 VARIANTS: Mapping[str, tuple[WheelSettings, bool]] = {
@@ -77,7 +79,8 @@ def _intervals(options: Options) -> list[Interval]:
 
 
 def _seeds(options: Options, full: int, quick: int) -> range:
-    return range(options.seed, options.seed + (quick if options.quick else full))
+    first = FIRST_SEED + options.seed
+    return range(first, first + (quick if options.quick else full))
 
 
 def _digit_bars(found: Mapping[str, Sequence[Run]]) -> list[Bar]:
