@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from curate.errors import BadDataError, UnknownNameError, UsageError
@@ -29,7 +30,7 @@ METHOD = "zip-fit:1"
 """Name and version of the method; the number grows whenever the same input would get another score."""
 
 Reduction = Literal["mean", "max", "top-m"]
-_TEXTS_AT_ONCE = 1 << 13
+_CHARACTERS_AT_ONCE = 1 << 24
 
 
 def score(
@@ -141,8 +142,14 @@ class Aligner:
 
 
 def _parts(texts: Sequence[str | None]) -> Iterator[Texts]:
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        yield packed_strings(texts[start : start + _TEXTS_AT_ONCE])
+    """Lay texts out part by part: as many at once as fit into a bound, or one that is longer."""
+    import numpy as np
+
+    lengths = np.fromiter((len(text or "") for text in texts), dtype=np.int64, count=len(texts))
+    numbers = np.cumsum(lengths) // _CHARACTERS_AT_ONCE
+    edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(texts)]
+    for start, stop in pairwise(edges):
+        yield packed_strings(texts[start:stop])
 
 
 class AlignmentSelector:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _KERNEL = "curate.select.lz4_kernel.kernel"
 _PAIRS_WORTH_THE_KERNEL = 100_000
 """With fewer pairs the library is done (0.3 s) before numba is imported and the machine code loaded."""
-_SLICES_PER_THREAD = 8
+_SLICES_PER_THREAD = 32
 
 
 class PairSizes(NamedTuple):
@@ -110,14 +110,14 @@ def trusted_kernel(compressor: Compressor) -> ModuleType | None:
     return kernel
 
 
-def over_threads(work: Callable[[slice], None], count: int, threads: int | None = None) -> None:
+def over_threads(work: Callable[[slice], None], count: int, threads: int | None = None, *, least: int = 1) -> None:
     """Call `work` on slices that cover `range(count)`, on as many threads as there are cores, and wait for all.
 
-    There are more slices than threads, so that a thread that meets long texts does not hold up the rest. What `work`
-    raises is raised here.
+    There are more slices than threads, so that a thread that meets long texts does not hold up the rest; each has at
+    least `least` rows, so that it is worth its start. What `work` raises is raised here.
     """
     workers = threads or usable_cores()
-    parts = min(count, 1 if workers == 1 else workers * _SLICES_PER_THREAD)
+    parts = min(-(-count // least), 1 if workers == 1 else workers * _SLICES_PER_THREAD)
     slices = [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
     if parts < 2:
         for rows in slices:

@@ -20,6 +20,7 @@ Reduce = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 _WINDOW = 512
 _PAIRS_AT_ONCE = 1 << 18
 """Pairs whose sizes a thread holds at once (with temporaries about 10 MB)."""
+_PAIRS_WORTH_A_START = 1 << 12
 
 
 class Measured(NamedTuple):
@@ -70,7 +71,7 @@ class Measure:
                 result.alone[part] = sizes.alone
                 result.similarity[part] = reduce(self._similarities(sizes, self.sizes))
 
-        over_threads(work, count, threads)
+        over_threads(work, count, threads, least=max(1, _PAIRS_WORTH_A_START // (len(self.documents) + 4)))
         return result
 
 

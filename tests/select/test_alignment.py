@@ -131,7 +131,7 @@ def test_batches_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*PROSE, PROSE[0] * 700, *FUNCTIONS]
     whole = score(texts, FUNCTIONS)
     monkeypatch.setattr("curate.select.similarity._PAIRS_AT_ONCE", 2 * len(FUNCTIONS))
-    monkeypatch.setattr("curate.select.alignment._TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr("curate.select.alignment._CHARACTERS_AT_ONCE", 900)
     np.testing.assert_array_equal(score(texts, FUNCTIONS), whole)
 
 
