@@ -55,7 +55,7 @@ class Sizes:
 
 def run(options: Options) -> Result:
     """Measure alignment's speed, memory and quality."""
-    sizes = Sizes(6_000, 600, 150, 20_000) if options.quick else Sizes(20_000, 4_000, 500, 1_000_000)
+    sizes = Sizes(6_000, 600, 120, 20_000) if options.quick else Sizes(20_000, 4_000, 400, 1_000_000)
     pool = corpus(sizes.texts, 0, options.seed)
     pool = Corpus(pool.texts, pool.kinds, human_eval(TARGETS))
     options.note(f"{len(pool.texts):,} texts x {TARGETS} targets = {len(pool.texts) * TARGETS:,} pairs")
@@ -177,7 +177,7 @@ def _race(options: Options, pool: Corpus, k: int) -> tuple[list[Bar], dict[str, 
     }
     timings = take_turns(contenders, note=options.note)
     faster = timings.times_faster("race", "exact", options.seed)
-    counts = (k * 2 // 5, k, 2 * k)
+    counts = (k // 2, k, 5 * k // 2)
     rows = [_race_row(f"best {count} of {len(exact)}", pool.texts, aligner, exact, count) for count in counts]
     middle = np.argsort(-exact, kind="stable")[len(exact) // 3 :][: max(len(exact) // 4, 2_100)]
     close = [pool.texts[row] for row in middle]
@@ -294,7 +294,7 @@ def _length_row(name: str, control: Any, pools: Sequence[Corpus], targets: Seque
 
 
 def _of_all_lengths(pool: Corpus, count: int, seed: int) -> Corpus:
-    """Join pieces of one kind and cut them to lengths from 60 to 4,000, evenly in the logarithm, alike for all kinds."""
+    """Join pieces of one kind and cut them to lengths from 60 to 4,000, evenly in the logarithm."""
     generator = random.Random(seed)
     drawn = []
     for kind in sorted(set(pool.kinds)):

@@ -119,13 +119,26 @@ def over_threads(work: Callable[[slice], None], count: int, threads: int | None 
     workers = threads or usable_cores()
     parts = min(-(-count // least), 1 if workers == 1 else workers * _SLICES_PER_THREAD)
     slices = [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
-    if parts < 2:
-        for rows in slices:
-            work(rows)
+    pending = iter(slices)
+
+    def work_on() -> None:
+        try:
+            for rows in pending:  # threads may share an iterator over a list
+                work(rows)
+        except BaseException:
+            for _ in pending:
+                pass  # nobody begins what is left
+            raise
+
+    helpers = min(workers, parts) - 1
+    if helpers < 1:
+        work_on()
         return
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(work, slices):
-            pass
+    with ThreadPoolExecutor(helpers) as pool:
+        helping = [pool.submit(work_on) for _ in range(helpers)]
+        work_on()
+    for each in helping:
+        each.result()
 
 
 def usable_cores() -> int:

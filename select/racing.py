@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
     Rows = NDArray[np.int64]
 
-_HEATS = (1, 4, 12)
+_HEATS = (1, 4, 16)
 """How many targets a text is measured against, heat after heat, before all."""
 _SIZES = 3
 """How many features come before the similarities."""
 _NOTHING = 1e-30
-_PILOT = 256
-_FEWEST_TARGETS = 24
+_PILOT = 192
+_FEWEST_TARGETS = 32
 _PRICE = 0.25
 """By how much a target of mean length must lower the logarithm of the unexplained variance to be worth its cost."""
 TEXTS_AT_ONCE = 1 << 15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from curate.select.concatenations import PairSizer, PairSizes, over_threads
@@ -42,7 +43,8 @@ class Measure:
         self.compressor, self.documents, self.control = compressor, documents, control
         self.piece = min(_WINDOW, compressor.window // 2) if control == "windows" else compressor.window // 2
         self.sizes = np.array([compressor.size(document) for document in documents])
-        self._similarities = similarities if control == "none" else geometric_similarities
+        frame = compressor.size(b"x") - 1
+        self._similarities = similarities if control == "none" else partial(geometric_similarities, frame=frame)
         self._sizer = PairSizer(compressor, documents)
 
     def subset(self, columns: Sequence[int]) -> Measure:
@@ -90,11 +92,12 @@ def similarities(sizes: PairSizes, target_sizes: NDArray[Any]) -> NDArray[np.flo
     return result
 
 
-def geometric_similarities(sizes: PairSizes, target_sizes: NDArray[Any]) -> NDArray[np.float64]:
+def geometric_similarities(sizes: PairSizes, target_sizes: NDArray[Any], frame: int = 0) -> NDArray[np.float64]:
     """Return for every pair the bytes saved by compressing both at once, over the geometric mean of their sizes.
 
     1 - NCD has the larger of the two sizes below the line instead, so that a text scores lower the more it differs in
-    size from the targets, whatever it says.
+    size from the targets, whatever it says. `frame` counts the bytes that the compressor puts around every text, which
+    are a large part of a short text's size and say nothing: what a single byte takes, less that byte.
 
     >>> import numpy as np
     >>> geometric_similarities(PairSizes(np.array([4]), np.array([[14]])), np.array([16])).tolist()
@@ -102,8 +105,8 @@ def geometric_similarities(sizes: PairSizes, target_sizes: NDArray[Any]) -> NDAr
     """
     import numpy as np
 
-    alone = sizes.alone[:, None].astype(np.float64)
-    result: NDArray[np.float64] = (alone + target_sizes - sizes.joint) / np.sqrt(alone * target_sizes)
+    alone, others = np.maximum(sizes.alone[:, None] - frame, 1.0), np.maximum(target_sizes - frame, 1.0)
+    result: NDArray[np.float64] = (alone + others - (sizes.joint - frame)) / np.sqrt(alone * others)
     return result
 
 

@@ -88,12 +88,14 @@ def test_sampled_scores_are_those_against_some_of_the_targets() -> None:
     np.testing.assert_array_equal(score(PROSE, FUNCTIONS, sampled=99), score(PROSE, FUNCTIONS))
 
 
-def test_geometric_control_divides_what_is_saved_by_the_mean_size() -> None:
-    size = compressor("lz4-block").size
+@pytest.mark.parametrize("name", ["lz4-block", "lz4-frame"])
+def test_geometric_control_divides_what_is_saved_by_the_mean_size(name: str) -> None:
+    size = compressor(name).size
     source, target = PROSE[0].encode(), FUNCTIONS[0].encode()
-    saved = size(source) + size(target) - size(source + target)
-    expected = saved / (size(source) * size(target)) ** 0.5
-    assert score(PROSE[:1], FUNCTIONS[:1], length_control="geometric")[0] == pytest.approx(expected, abs=1e-12)
+    one, other, both = (size(data) - size(b"x") + 1 for data in (source, target, source + target))
+    expected = (one + other - both) / (one * other) ** 0.5
+    found = score(PROSE[:1], FUNCTIONS[:1], name, length_control="geometric")[0]
+    assert found == pytest.approx(expected, abs=1e-12)
 
 
 def test_windows_score_the_mean_of_their_pieces() -> None:

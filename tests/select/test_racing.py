@@ -21,7 +21,7 @@ def pieces(pattern: str, count: int) -> list[str]:
     return list(islice((text[at : at + 400] for text in texts for at in range(0, len(text) - 400, 1_300)), count))
 
 
-TARGETS = pieces("test/test_[g-k]*.py", 4_000)[::30][:40]
+TARGETS = pieces("test/test_[g-k]*.py", 4_000)[::24][:40]
 POOL = (
     pieces("*.py", 2_000)
     + pieces("test/**/*.txt", 300)
