@@ -56,14 +56,20 @@ def packed(texts: Sequence[bytes]) -> Texts:
     return Texts(np.frombuffer(b"".join(texts), dtype=np.uint8), starts)
 
 
-def packed_strings(texts: Sequence[str | None]) -> Texts:
+def packed_strings(texts: Sequence[str | None] | pa.ChunkedArray | pa.Array) -> Texts:
     """Lay texts end to end in UTF-8, lone surrogates in their three-byte forms; None is an empty text.
+
+    An Arrow column's texts never become objects of Python.
 
     >>> packed_strings(["a", None, "ß"]).starts.tolist()
     [0, 1, 1, 3]
     """
     import pyarrow as pa
+    import pyarrow.compute
 
+    if isinstance(texts, (pa.ChunkedArray, pa.Array)):
+        column = pa.compute.fill_null(texts.cast(pa.large_string()), "")
+        return _of_arrow(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
     try:
         array = pa.array(texts, pa.large_string())
     except UnicodeEncodeError:

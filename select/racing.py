@@ -106,7 +106,7 @@ def best_of_batches(
     kind = pa.schema([("item_id", pa.string()), ("score", pa.float64())])
     top.offer(kind.empty_table())
     for part in _regrouped(batches):
-        scores = pa.array(race.scores(part["text"].to_pylist(), threads=threads))
+        scores = pa.array(race.scores(part["text"], threads=threads))
         found = pa.table([part["item_id"].cast(pa.string()), scores], schema=kind)
         top.offer(found.filter(pa.compute.greater(found["score"], float("-inf"))))
     return top.table()
@@ -156,7 +156,7 @@ class Race:
         """How many of all texts x targets were measured, so far."""
         return self._measured / self._all if self._all else 0.0
 
-    def scores(self, texts: Sequence[str | None], *, threads: int | None = None) -> Numbers:
+    def scores(self, texts: Sequence[str | None] | pa.ChunkedArray, *, threads: int | None = None) -> Numbers:
         """Return exact scores: NaN where a text is null or empty, minus infinity where it was dropped."""
         import numpy as np
 

@@ -166,7 +166,11 @@ def test_pieces_lose_nothing_and_fit(document: bytes, limit: int) -> None:
 
 @given(texts=st.lists(st.none() | st.text(max_size=9), max_size=6))
 def test_packing_keeps_every_text(texts: list[str | None]) -> None:
-    assert packed_strings(texts).as_bytes() == [(text or "").encode("utf-8", "surrogatepass") for text in texts]
+    expected = [(text or "").encode("utf-8", "surrogatepass") for text in texts]
+    assert packed_strings(texts).as_bytes() == expected
+    if all(text is None or text.isprintable() for text in texts):
+        column = pa.chunked_array([pa.array([*texts, "cut off"], pa.string())[:-1], pa.array(["more", None])])
+        assert packed_strings(column).as_bytes() == [*expected, b"more", b""]
 
 
 def test_null_and_empty_texts_have_no_score() -> None:
