@@ -11,6 +11,7 @@ from curate.store.write import rows
 TOKENS = "tokens"
 """The selector under which counts are kept, with the tokenizer as its version."""
 _ROWS = 5_000
+_NOW = "counted_now"
 _KEPT = (
     "SELECT item_id, score::BIGINT AS tokens FROM scores WHERE selector = $selector AND selector_version = $tokenizer"
 )
@@ -18,7 +19,7 @@ _UNCOUNTED = f"""
     CREATE OR REPLACE TEMP TABLE uncounted AS
     SELECT item_id FROM judged ANTI JOIN ({_KEPT}) USING (item_id) WHERE barrier IS NULL"""
 # A table of DuckDB's own: it cannot push a join's Bloom filter down into Arrow.
-_GATHERED = f"CREATE OR REPLACE TEMP TABLE counted AS ({_KEPT}) UNION ALL SELECT item_id, tokens FROM counted_now"
+_GATHERED = f"CREATE OR REPLACE TEMP TABLE counted AS ({_KEPT}) UNION ALL SELECT item_id, tokens FROM {_NOW}"
 _WEIGHED = """
     CREATE OR REPLACE TEMP TABLE judged AS
     SELECT j.* REPLACE (counted.tokens AS size,
@@ -46,11 +47,12 @@ def weigh(reader: Reader, spec: SnapshotSpec, count: Count | None = None) -> int
     names = {"selector": TOKENS, "tokenizer": spec.tokenizer}
     reader.query(_UNCOUNTED, names)
     [left] = reader.query("SELECT count(*) AS items FROM uncounted")["items"].to_pylist()
-    counted = _counted(reader, count, left) if count and left else _COUNTED.empty_table()
-    reader.register("counted_now", counted)
+    reader.register(_NOW, _counted(reader, count, left) if count and left else _COUNTED.empty_table())
     reader.query(_GATHERED, names)
+    [now] = reader.query(f"SELECT count(*) AS items FROM {_NOW}")["items"].to_pylist()
+    reader.register(_NOW, _COUNTED.empty_table())  # the counts themselves are in `counted` now
     reader.query(_WEIGHED, {"tokens": spec.tokens})
-    return int(left) - len(counted)
+    return int(left - now)
 
 
 def token_scores(ids: pa.Array, tokens: pa.Array, tokenizer: str) -> pa.Table:
