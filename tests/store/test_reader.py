@@ -46,7 +46,9 @@ def test_an_empty_store_has_every_table(store: Store, ask: Ask) -> None:
 
 
 def test_batches_are_bounded(reader: Reader) -> None:
-    assert [batch.num_rows for batch in reader.stream("FROM items", rows=1_000)] == [1_000] * 3
+    sizes = [batch.num_rows for batch in reader.stream("FROM items", rows=1_000)]
+    assert sum(sizes) == 3_000
+    assert max(sizes) <= 1_000
 
 
 def test_a_question_ends_the_answer_before_it(reader: Reader) -> None:
