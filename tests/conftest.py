@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -14,6 +15,9 @@ from hypothesis import settings
 
 settings.register_profile("curate", deadline=None, derandomize=True)
 settings.load_profile("curate")
+
+# A shell lets what it runs in the background ignore Ctrl-C, and so would every command that a test starts and stops.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OFFLINE = {
     "DO_NOT_TRACK": "1",
