@@ -18,7 +18,7 @@ VERBS = {
     "demo": ("begin", "Walk the whole loop over real data of this machine, offline, and open the report."),
     "ingest": ("steps", "Take in what is new in the sources, or a path as a source for this call."),
     "dedup": ("steps", "Find texts that say the same and drop all but one."),
-    "filter": ("steps", "Look for personal data and secrets in texts, and decide what becomes of them."),
+    "filter": ("steps", "Look for personal data, secrets and poor quality, and decide what becomes of them."),
     "align": ("steps", "Score every new text by its alignment to the target."),
     "annotate": ("steps", "Let the annotators answer the protocol's questions about new items."),
     "label": ("steps", "Take in people's answers from a Label Studio export."),

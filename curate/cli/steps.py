@@ -169,10 +169,12 @@ def dedup_verb(invocation: Invocation, dry_run: bool) -> int:
 
 @verb(
     "filter",
-    examples=["curate filter --personal-data true --dry-run", "curate filter --secrets true", "curate filter"],
+    examples=["curate filter --personal-data true --dry-run", "curate filter --quality true", "curate filter"],
     exits=WRITES,
 )
 @setting_option("--personal-data", "filter.personal_data.enabled", metavar="true|false", help="Look for personal data.")
+@setting_option("--quality", "filter.quality.enabled", metavar="true|false", help="Ask published rules of quality.")
+@setting_option("--language", "filter.language.enabled", metavar="true|false", help="Look for other languages.")
 @setting_option("--secrets", "filter.secrets.enabled", metavar="true|false", help="Look for keys and passwords.")
 @dry_run_option()
 @pass_invocation

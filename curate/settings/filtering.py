@@ -2,12 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StringConstraints
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
 from curate.settings.section import Section, distinct
-from curate.types import PERSONAL_DATA_KINDS, SECRET_KINDS, PersonalDataKind, SecretKind
+from curate.types import PERSONAL_DATA_KINDS, SECRET_KINDS, PersonalDataKind, QualitySet, SecretKind
 
 Patterns = Annotated[tuple[Annotated[str, StringConstraints(min_length=1)], ...], AfterValidator(distinct)]
+RuleNames = Patterns
+Bound = Annotated[StrictFloat | StrictInt, Field(allow_inf_nan=False)]
 Regions = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")], ...],
     AfterValidator(distinct),
@@ -17,33 +19,62 @@ Regions = Annotated[
 class FilterRuleSettings(Section):
     """A rule: whether it is asked, and what follows where it finds something.
 
-    "drop" takes the item out, "query" leaves the decision to a person, "keep" only notes the reason. `allow` are
-    patterns of values that are no findings, with `*` and `?`, whatever their letter case.
+    "drop" takes the item out, "query" leaves the decision to a person, "keep" only notes the reason.
     """
 
     enabled: StrictBool = False
     action: Literal["drop", "query", "keep"] = "drop"
-    allow: Patterns = ()
 
 
 class PersonalDataSettings(FilterRuleSettings):
     """Email and IP addresses and numbers of persons in texts.
 
-    `regions` are countries, in two capital letters, whose telephone numbers are found without a `+` too.
+    `allow` are patterns of values that are no findings, with `*` and `?`, whatever their letter case. `regions` are
+    countries, in two capital letters, whose telephone numbers are found without a `+` too.
     """
 
+    allow: Patterns = ()
     kinds: Annotated[tuple[PersonalDataKind, ...], Field(min_length=1), AfterValidator(distinct)] = PERSONAL_DATA_KINDS
     regions: Regions = ()
 
 
 class SecretsSettings(FilterRuleSettings):
-    """Keys, tokens and passwords in texts."""
+    """Keys, tokens and passwords in texts; `allow` as for personal data."""
 
+    allow: Patterns = ()
     kinds: Annotated[tuple[SecretKind, ...], Field(min_length=1), AfterValidator(distinct)] = SECRET_KINDS
 
 
+class MeasuredRuleSettings(FilterRuleSettings):
+    """Rules with a bound each: `bounds` are others than the usual ones by rule, `without` the rules that are not asked.
+
+    The names of the rules stand in docs/quality.md.
+    """
+
+    bounds: dict[str, Bound] = {}
+    without: RuleNames = ()
+
+
+class QualitySettings(MeasuredRuleSettings):
+    """Published heuristics over texts, by the names of the sets that they were published in."""
+
+    sets: Annotated[tuple[QualitySet, ...], Field(min_length=1), AfterValidator(distinct)] = (
+        "gopher-quality",
+        "gopher-repetition",
+    )
+
+
+class LanguageSettings(FilterRuleSettings):
+    """Texts in other `languages` than these (codes of ISO 639), or not in one of them with this `confidence`."""
+
+    languages: Annotated[RuleNames, Field(min_length=1)] = ("en",)
+    confidence: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.65
+
+
 class FilterSettings(Section):
-    """The rules that filter texts, all off unless switched on (pip install 'curate[privacy]')."""
+    """The rules that filter items, all off unless switched on (pip install 'curate[privacy,quality]')."""
 
     personal_data: PersonalDataSettings = PersonalDataSettings()
     secrets: SecretsSettings = SecretsSettings()
+    quality: QualitySettings = QualitySettings()
+    language: LanguageSettings = LanguageSettings()

@@ -1,4 +1,4 @@
-"""The step `filter`: look through texts by rules, and decide what becomes of those in which they find something."""
+"""The step `filter`: look through items by rules, and decide what becomes of those that they object to."""
 
 import time
 from collections import Counter
@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
-from curate.select.filtering import FilterRule, reason
+from curate.flows.steps.filter_rules import ItemRule, enabled_rules
 from curate.settings import FilterSettings
 from curate.store.reader import Reader
 from curate.store.work import cursor, decided_items
 from curate.store.write import CursorMove, LedgerKey, rows
-from curate.types import Action, Progress, StepReport
+from curate.types import MODALITIES, Action, Modality, Progress, StepReport
 
 _STEP, _VERSION = "filter", "1"
 _OFF = "every rule is switched off in [filter]"
@@ -24,33 +24,34 @@ _ROWS = 1_000
 
 
 class FilterStep:
-    """Texts by the rules of `[filter]`: what one finds becomes a decision, whose reason names kinds and no content.
+    """Items by the rules of `[filter]`: what one finds becomes a decision, whose reason names kinds and no content.
 
-    An item in which nothing is found gets no decision. Other rules, parameters or libraries judge every text anew, and
+    An item in which nothing is found gets no decision. Other rules, parameters or libraries judge every item anew, and
     take back what is found no more; so does switching all of them off. Memory: one batch.
     """
 
     name = _STEP
 
     def plan(self, project: Project, progress: Progress) -> Plan:
-        """Count the texts that the rules have not looked through."""
+        """Count the items that the rules have not looked through."""
         with project.reader() as reader:
             rules = _Rules.now(reader, project.settings.filter)
-            texts = reader.manifest.figures.get("items:text", 0)
+            figures = reader.manifest.figures
         if rules is None:
             return Plan(self.name, 0, 0, notes=(_OFF,))
-        to_do = count_pending(project, rules.ledger, ["text"])
-        return Plan(self.name, to_do, texts - to_do)
+        items = sum(figures.get(f"items:{modality}", 0) for modality in rules.modalities)
+        to_do = count_pending(project, rules.ledger, rules.modalities)
+        return Plan(self.name, to_do, items - to_do)
 
     def run(self, project: Project, progress: Progress) -> StepReport:
-        """Look through the new texts batch by batch."""
+        """Look through the new items batch by batch."""
         began = time.perf_counter()
         with project.reader() as reader:
             rules = _Rules.now(reader, project.settings.filter)
         if rules is None:
             return step_report(self.name, began, notes=(_OFF,))
         tally = _Tally()
-        work = ItemWork(rules.ledger, ["text"], _compute(project, rules, tally), _ROWS, finish=tally.settle)
+        work = ItemWork(rules.ledger, rules.modalities, _compute(project, rules, tally), _ROWS, finish=tally.settle)
         done, failed = run_over_items(project, progress, work)
         return step_report(self.name, began, done=done, failed=failed, details=dict(sorted(tally.settled.items())))
 
@@ -68,52 +69,44 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """The rules in force with the action of each, and how many sets of rules there were before and with this one.
+    """The rules in force, how many sets of rules there were before and with this one, and whose items they look at.
 
-    Who goes back to earlier settings has everything judged once more, as with any others.
+    Who goes back to earlier settings has everything judged once more, as with any others. Modalities that a rule once
+    looked at stay, so that its decisions are taken back when it is gone.
     """
 
-    rules: Sequence[tuple[FilterRule, Action]]
+    rules: Sequence[ItemRule]
     number: int
+    modalities: Sequence[Modality]
 
     @classmethod
     def now(cls, reader: Reader, settings: FilterSettings) -> "_Rules | None":
         """Return the rules of the settings, None where all are off and none has ever been on."""
-        rules = _enabled(settings)
-        number, _, version = cursor(reader, _STEP).partition(" ")
-        return cls(rules, int(number or 0) + (version != _version(rules))) if rules or number else None
+        rules = enabled_rules(settings)
+        number, version, before = (*cursor(reader, _STEP).split(" "), "", "")[:3]
+        looked_at = {*before.split(","), *(rule.modality for rule in rules)} | ({"text"} if number else set())
+        modalities = [modality for modality in MODALITIES if modality in looked_at]
+        return cls(rules, int(number or 0) + (version != _version(rules)), modalities) if rules or number else None
 
     @property
     def ledger(self) -> LedgerKey:
-        return LedgerKey(_STEP, _VERSION, f"{self.number} {_version(self.rules)}")
+        position = f"{self.number} {_version(self.rules)}"
+        looked_at = "" if self.modalities == ["text"] else f" {','.join(self.modalities)}"
+        return LedgerKey(_STEP, _VERSION, position + looked_at)
 
     def guard(self, reader: Reader) -> CursorMove:
         """Put the rules in force, and refuse a batch if meanwhile others came."""
         return CursorMove(_STEP, "", cursor(reader, _STEP), self.ledger.parameters)
 
 
-def _enabled(settings: FilterSettings) -> list[tuple[FilterRule, Action]]:
-    rules: list[tuple[FilterRule, Action]] = []
-    if (personal := settings.personal_data).enabled:
-        from curate.select.privacy.personal_data import PersonalData
-
-        rule = PersonalData(personal.kinds, regions=personal.regions, allow=personal.allow)
-        rules.append((rule, personal.action))
-    if (secrets := settings.secrets).enabled:
-        from curate.select.privacy.credentials import Secrets
-
-        rules.append((Secrets(secrets.kinds, allow=secrets.allow), secrets.action))
-    return rules
-
-
-def _version(rules: Sequence[tuple[FilterRule, Action]]) -> str:
-    return parameters_hash([[rule.name, rule.version, action] for rule, action in rules])
+def _version(rules: Sequence[ItemRule]) -> str:
+    return parameters_hash([[rule.name, rule.version, rule.action] for rule in rules])
 
 
 def _compute(project: Project, rules: _Rules, tally: _Tally) -> Callable[[pa.Table], Outcome]:
     def compute(items: pa.Table) -> Outcome:
         ids = items["item_id"].to_pylist()
-        found = _judge(rules.rules, items["text"].to_pylist())
+        found = _judge(rules.rules, items)
         with project.reader() as reader:
             before = decided_items(reader, _STEP, ids)
             guard = rules.guard(reader)
@@ -128,15 +121,16 @@ def _compute(project: Project, rules: _Rules, tally: _Tally) -> Callable[[pa.Tab
     return compute
 
 
-def _judge(rules: Sequence[tuple[FilterRule, Action]], texts: Sequence[str]) -> list[tuple[Action, str]]:
-    """Return each text's action, the strictest of the rules that found something, and the reasons of all of them."""
-    reasons: list[list[str]] = [[] for _ in texts]
-    actions: list[Action] = ["keep"] * len(texts)
-    for rule, action in rules:
-        for place, found in enumerate(rule.findings(texts)):
-            if found:
-                reasons[place].append(reason(rule, found))
-                actions[place] = max(actions[place], action, key=_STRICTNESS.index)
+def _judge(rules: Sequence[ItemRule], items: pa.Table) -> list[tuple[Action, str]]:
+    """Return each item's action, the strictest of the rules that object to it, and the reasons of all of them."""
+    reasons: list[list[str]] = [[] for _ in range(len(items))]
+    actions: list[Action] = ["keep"] * len(items)
+    for rule in rules:
+        places = [place for place, modality in enumerate(items["modality"].to_pylist()) if modality == rule.modality]
+        for place, why in zip(places, rule.reasons(items.take(places)) if places else [], strict=True):
+            if why:
+                reasons[place].append(why)
+                actions[place] = max(actions[place], rule.action, key=_STRICTNESS.index)
     return [(action, "; ".join(why)) for action, why in zip(actions, reasons, strict=True)]
 
 

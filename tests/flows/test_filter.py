@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from curate.errors import UnknownNameError
 from curate.flows.project import Project
 from curate.flows.steps.filter import FilterStep
 from curate.settings import Settings
@@ -177,3 +178,24 @@ def test_images_are_left_alone(tmp_path: Path) -> None:
     columns = {"item_id": ["i"], "modality": "image", "text": None, "image": [b"x"], "events": None, "time_unit": None}
     bench.project.store.commit(Write("ingest", {"items": rows("items", {**columns, "size": 1}, 1)}))
     assert bench.run().idle
+
+
+def test_quality_and_language_name_their_rules(tmp_path: Path) -> None:
+    bench = Bench(
+        tmp_path / "project",
+        quality={"enabled": True, "bounds": {"gopher_short_doc": 5}, "without": ["gopher_enough_stop_words"]},
+        language={"enabled": True, "action": "query", "languages": ["en"]},
+    )
+    german = "Dies ist ein ganz gewöhnlicher deutscher Satz über gar nichts."
+    bench.add({"good": "a plain English sentence about nothing in particular", "short": "too short", "german": german})
+    bench.run()
+    assert bench.decisions() == {
+        "short": ("drop", "quality: gopher_short_doc, top_2_gram; language: uncertain"),
+        "german": ("query", "language: de"),
+    }
+
+
+def test_a_rule_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "project", quality={"enabled": True, "without": ["gopher_short_docs"]})
+    with pytest.raises(UnknownNameError, match=r"unknown quality rule 'gopher_short_docs'"):
+        bench.run()

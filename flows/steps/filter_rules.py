@@ -1,0 +1,78 @@
+"""The rules of `[filter]` as the step asks them: of which items, and what they say."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from curate.select.filtering import FilterRule, reason
+from curate.settings import FilterSettings
+from curate.types import Action, Modality
+
+
+class _TextRule(Protocol):
+    """Names what speaks against each text, nothing if nothing does."""
+
+    name: str
+    version: str
+
+    def reasons(self, texts: Sequence[str | None]) -> list[tuple[str, ...]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRule:
+    """A rule about items of one modality: `reasons` says of each item what speaks against it, "" for nothing."""
+
+    name: str
+    version: str
+    modality: Modality
+    action: Action
+    reasons: Callable[[pa.Table], list[str]]
+
+
+def enabled_rules(settings: FilterSettings) -> list[ItemRule]:
+    """Return the rules that are switched on.
+
+    Raises:
+        MissingExtraError: one needs packages that are not installed.
+        UnknownNameError: one names what its library does not know.
+    """
+    rules: list[ItemRule] = []
+    if (personal := settings.personal_data).enabled:
+        from curate.select.privacy.personal_data import PersonalData
+
+        found = PersonalData(personal.kinds, regions=personal.regions, allow=personal.allow)
+        rules.append(_of_findings(found, personal.action))
+    if (secrets := settings.secrets).enabled:
+        from curate.select.privacy.credentials import Secrets
+
+        rules.append(_of_findings(Secrets(secrets.kinds, allow=secrets.allow), secrets.action))
+    if (quality := settings.quality).enabled:
+        from curate.select.quality.texts import TextQuality
+
+        texts = TextQuality(quality.sets, bounds=quality.bounds, without=quality.without)
+        rules.append(_of_texts(texts, quality.action))
+    if (language := settings.language).enabled:
+        from curate.select.quality.languages import Language
+
+        rules.append(_of_texts(Language(language.languages, language.confidence), language.action))
+    return rules
+
+
+def _of_findings(rule: FilterRule, action: Action) -> ItemRule:
+    def reasons(items: pa.Table) -> list[str]:
+        return [reason(rule, found) if found else "" for found in rule.findings(items["text"].to_pylist())]
+
+    return ItemRule(rule.name, rule.version, "text", action, reasons)
+
+
+def _of_texts(rule: _TextRule, action: Action) -> ItemRule:
+    def reasons(items: pa.Table) -> list[str]:
+        return [_said(rule.name, why) for why in rule.reasons(items["text"].to_pylist())]
+
+    return ItemRule(rule.name, rule.version, "text", action, reasons)
+
+
+def _said(name: str, why: Sequence[str]) -> str:
+    return f"{name}: {', '.join(why)}" if why else ""
