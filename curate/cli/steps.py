@@ -179,10 +179,11 @@ def dedup_verb(invocation: Invocation, dry_run: bool) -> int:
 @dry_run_option()
 @pass_invocation
 def filter_verb(invocation: Invocation, dry_run: bool) -> int:
-    """Look for personal data and secrets in texts, and decide what becomes of them.
+    """Look for personal data, secrets and poor quality, and decide what becomes of them.
 
-    What is found becomes a decision of the step filter with a reason that names kinds, such as email address, and never
-    the value. [filter] says which rules are on and what follows: drop, query (a person decides) or keep with a note.
+    What is found becomes a decision of the step filter with a reason that names kinds or rules, such as email address,
+    and never the value. [filter] says which rules are on and what follows: drop, query (a person decides) or keep with
+    a note.
     """
     return _run(invocation, "filter", dry_run)
 

@@ -183,14 +183,19 @@ def test_images_are_left_alone(tmp_path: Path) -> None:
 def test_quality_and_language_name_their_rules(tmp_path: Path) -> None:
     bench = Bench(
         tmp_path / "project",
-        quality={"enabled": True, "bounds": {"gopher_short_doc": 5}, "without": ["gopher_enough_stop_words"]},
+        quality={
+            "enabled": True,
+            "sets": ["gopher-quality"],
+            "bounds": {"gopher_short_doc": 5},
+            "without": ["gopher_enough_stop_words"],
+        },
         language={"enabled": True, "action": "query", "languages": ["en"]},
     )
     german = "Dies ist ein ganz gewöhnlicher deutscher Satz über gar nichts."
     bench.add({"good": "a plain English sentence about nothing in particular", "short": "too short", "german": german})
     bench.run()
     assert bench.decisions() == {
-        "short": ("drop", "quality: gopher_short_doc, top_2_gram; language: uncertain"),
+        "short": ("drop", "quality: gopher_short_doc; language: uncertain"),
         "german": ("query", "language: de"),
     }
 
