@@ -23,6 +23,7 @@ PERSONAL_DATA_KINDS: tuple[PersonalDataKind, ...] = get_args(PersonalDataKind)
 SecretKind = Literal["private key", "access token", "JSON web token", "password in an address", "assigned secret"]
 SECRET_KINDS: tuple[SecretKind, ...] = get_args(SecretKind)
 QualitySet = Literal["gopher-quality", "gopher-repetition", "c4", "c4-paragraphs", "fineweb"]
+ContaminationMethod = Literal["shared-runs", "alignment"]
 TokenizerName = Literal["characters", "words", "bytes"]
 TOKENIZERS: tuple[TokenizerName, ...] = get_args(TokenizerName)
 Element = TypeVar("Element")

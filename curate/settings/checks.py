@@ -31,6 +31,10 @@ def check_settings(settings: Settings, place: str) -> None:
         _check_source(source, place, f"source[{index}]")
     if settings.lineage.address:
         _check_address(settings.lineage.address, f"{place}, lineage", settings.lineage.key_variable)
+    if settings.filter.contamination.enabled and not settings.filter.contamination.evaluations:
+        raise ConfigurationError(
+            f"{place}: filter.contamination has nothing to compare with", hint='evaluations = ["humaneval.jsonl"]'
+        )
     attributes = {attribute.name: attribute for attribute in settings.protocol.attribute}
     for attribute in attributes.values():
         _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")

@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
 from curate.settings.section import Section, distinct
-from curate.types import PERSONAL_DATA_KINDS, SECRET_KINDS, PersonalDataKind, QualitySet, SecretKind
+from curate.types import (
+    PERSONAL_DATA_KINDS,
+    SECRET_KINDS,
+    ContaminationMethod,
+    PersonalDataKind,
+    QualitySet,
+    SecretKind,
+)
 
 Patterns = Annotated[tuple[Annotated[str, StringConstraints(min_length=1)], ...], AfterValidator(distinct)]
 RuleNames = Patterns
@@ -71,6 +78,23 @@ class LanguageSettings(FilterRuleSettings):
     confidence: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.65
 
 
+class ContaminationSettings(FilterRuleSettings):
+    """Texts that hold items of the `evaluations`: files and folders whose records have the item in the column `text`.
+
+    `methods` are "shared-runs", which asks for a `share` of the item's words in runs of so many `words`, and
+    "alignment", which asks a compressor for that share and sees through wrong letters.
+    """
+
+    evaluations: Patterns = ()
+    text: Annotated[str, StringConstraints(min_length=1)] = "text"
+    methods: Annotated[tuple[ContaminationMethod, ...], Field(min_length=1), AfterValidator(distinct)] = (
+        "shared-runs",
+        "alignment",
+    )
+    words: Annotated[StrictInt, Field(ge=1, le=50)] = 8
+    share: Annotated[StrictFloat, Field(gt=0, le=1)] = 0.5
+
+
 class FilterSettings(Section):
     """The rules that filter items, all off unless switched on (pip install 'curate[privacy,quality]')."""
 
@@ -78,3 +102,4 @@ class FilterSettings(Section):
     secrets: SecretsSettings = SecretsSettings()
     quality: QualitySettings = QualitySettings()
     language: LanguageSettings = LanguageSettings()
+    contamination: ContaminationSettings = ContaminationSettings()

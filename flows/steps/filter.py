@@ -10,7 +10,6 @@ import pyarrow as pa
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
 from curate.flows.steps.filter_rules import ItemRule, enabled_rules
-from curate.settings import FilterSettings
 from curate.store.reader import Reader
 from curate.store.work import cursor, decided_items
 from curate.store.write import CursorMove, LedgerKey, rows
@@ -35,25 +34,26 @@ class FilterStep:
     def plan(self, project: Project, progress: Progress) -> Plan:
         """Count the items that the rules have not looked through."""
         with project.reader() as reader:
-            rules = _Rules.now(reader, project.settings.filter)
+            rules = _Rules.now(reader, project)
             figures = reader.manifest.figures
         if rules is None:
             return Plan(self.name, 0, 0, notes=(_OFF,))
         items = sum(figures.get(f"items:{modality}", 0) for modality in rules.modalities)
         to_do = count_pending(project, rules.ledger, rules.modalities)
-        return Plan(self.name, to_do, items - to_do)
+        return Plan(self.name, to_do, items - to_do, notes=rules.notes)
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Look through the new items batch by batch."""
         began = time.perf_counter()
         with project.reader() as reader:
-            rules = _Rules.now(reader, project.settings.filter)
+            rules = _Rules.now(reader, project)
         if rules is None:
             return step_report(self.name, began, notes=(_OFF,))
         tally = _Tally()
         work = ItemWork(rules.ledger, rules.modalities, _compute(project, rules, tally), _ROWS, finish=tally.settle)
         done, failed = run_over_items(project, progress, work)
-        return step_report(self.name, began, done=done, failed=failed, details=dict(sorted(tally.settled.items())))
+        details = dict(sorted(tally.settled.items()))
+        return step_report(self.name, began, done=done, failed=failed, notes=rules.notes, details=details)
 
 
 @dataclass(slots=True)
@@ -80,9 +80,9 @@ class _Rules:
     modalities: Sequence[Modality]
 
     @classmethod
-    def now(cls, reader: Reader, settings: FilterSettings) -> "_Rules | None":
-        """Return the rules of the settings, None where all are off and none has ever been on."""
-        rules = enabled_rules(settings)
+    def now(cls, reader: Reader, project: Project) -> "_Rules | None":
+        """Return the rules of the project, None where all are off and none has ever been on."""
+        rules = enabled_rules(project)
         number, version, before = (*cursor(reader, _STEP).split(" "), "", "")[:3]
         looked_at = {*before.split(","), *(rule.modality for rule in rules)} | ({"text"} if number else set())
         modalities = [modality for modality in MODALITIES if modality in looked_at]
@@ -93,6 +93,10 @@ class _Rules:
         position = f"{self.number} {_version(self.rules)}"
         looked_at = "" if self.modalities == ["text"] else f" {','.join(self.modalities)}"
         return LedgerKey(_STEP, _VERSION, position + looked_at)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(note for rule in self.rules for note in rule.notes)
 
     def guard(self, reader: Reader) -> CursorMove:
         """Put the rules in force, and refuse a batch if meanwhile others came."""

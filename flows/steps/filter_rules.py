@@ -1,13 +1,16 @@
 """The rules of `[filter]` as the step asks them: of which items, and what they say."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow as pa
 
+from curate.flows.project import Project
+from curate.flows.steps.evaluations import read_evaluations
+from curate.select.decontamination.matching import Matcher
 from curate.select.filtering import FilterRule, reason
-from curate.settings import FilterSettings
+from curate.settings import ContaminationSettings
 from curate.types import Action, Modality
 
 
@@ -22,22 +25,28 @@ class _TextRule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ItemRule:
-    """A rule about items of one modality: `reasons` says of each item what speaks against it, "" for nothing."""
+    """A rule about items of one modality: `reasons` says of each item what speaks against it, "" for nothing.
+
+    `notes` are what a person should know of how the rule was made ready.
+    """
 
     name: str
     version: str
     modality: Modality
     action: Action
     reasons: Callable[[pa.Table], list[str]]
+    notes: tuple[str, ...] = ()
 
 
-def enabled_rules(settings: FilterSettings) -> list[ItemRule]:
+def enabled_rules(project: Project) -> list[ItemRule]:
     """Return the rules that are switched on.
 
     Raises:
         MissingExtraError: one needs packages that are not installed.
         UnknownNameError: one names what its library does not know.
+        BadDataError: an evaluation set cannot be used.
     """
+    settings = project.settings.filter
     rules: list[ItemRule] = []
     if (personal := settings.personal_data).enabled:
         from curate.select.privacy.personal_data import PersonalData
@@ -57,7 +66,34 @@ def enabled_rules(settings: FilterSettings) -> list[ItemRule]:
         from curate.select.quality.languages import Language
 
         rules.append(_of_texts(Language(language.languages, language.confidence), language.action))
+    if (contamination := settings.contamination).enabled:
+        rules += _of_evaluations(project, contamination)
     return rules
+
+
+def _of_evaluations(project: Project, settings: ContaminationSettings) -> list[ItemRule]:
+    from curate.select.decontamination.matching import AlignedPassages, SharedRuns
+
+    evaluations, notes = read_evaluations(project, settings.evaluations, settings.text)
+    matchers: dict[str, Matcher] = {}
+    if "shared-runs" in settings.methods:
+        matchers["shared runs"] = SharedRuns(evaluations, settings.share, size=settings.words)
+    if "alignment" in settings.methods:
+        matchers["alignment"] = AlignedPassages(evaluations, settings.share)
+    rules = [_of_matches(name, matcher, settings.action) for name, matcher in matchers.items()]
+    return [replace(rules[0], notes=(*notes, *rules[0].notes)), *rules[1:]]
+
+
+def _of_matches(method: str, matcher: Matcher, action: Action) -> ItemRule:
+    def reasons(items: pa.Table) -> list[str]:
+        found = matcher.matches(items["text"].to_pylist())
+        return [f"contamination: {match.evaluation} ({match.share:.0%}, {method})" if match else "" for match in found]
+
+    left_out = matcher.uncomparable
+    note = (
+        f"{len(left_out)} evaluation items have nothing to compare ({method}), first {left_out[0]}" if left_out else ""
+    )
+    return ItemRule("contamination", matcher.version, "text", action, reasons, (note,) if note else ())
 
 
 def _of_findings(rule: FilterRule, action: Action) -> ItemRule:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from curate.errors import UnknownNameError
+from curate.errors import BadDataError, UnknownNameError
 from curate.flows.project import Project
 from curate.flows.steps.filter import FilterStep
 from curate.settings import Settings
@@ -204,3 +204,40 @@ def test_a_rule_that_does_not_exist_is_named(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "project", quality={"enabled": True, "without": ["gopher_short_docs"]})
     with pytest.raises(UnknownNameError, match=r"unknown quality rule 'gopher_short_docs'"):
         bench.run()
+
+
+def test_contaminated_texts_are_dropped_with_the_item_named(tmp_path: Path) -> None:
+    item = "How many sheep does the farmer still own when the week ends and the market has closed its gates?"
+    evaluations = tmp_path / "project" / "sheep.jsonl"
+    evaluations.parent.mkdir()
+    evaluations.write_text(f'{{"question": "nothing of the kind"}}\n{{"question": "{item}"}}\n')
+    rule = {"enabled": True, "evaluations": ["sheep.jsonl"], "text": "question"}
+    bench = Bench(tmp_path / "project", contamination={**rule, "methods": ["shared-runs"]})
+    bench.add({"clean": "a text about sheep", "copied": f"He asked:\n{item.upper()}"})
+    bench.run()
+    [(copied, decision)] = bench.decisions().items()
+    assert (copied, *decision) == ("copied", "drop", "contamination: sheep.jsonl#2 (100%, shared runs)")
+    evaluations.write_text('{"question": "an evaluation set that has changed"}\n{"question": "--"}\n{}\n')
+    report = bench.run()
+    assert report.done == 2
+    assert report.notes == (
+        "1 rows of the evaluation set 'sheep.jsonl' are unusable, first sheep.jsonl#3: missing-text",
+        "1 evaluation items have nothing to compare (shared runs), first sheep.jsonl#2",
+    )
+    assert FilterStep().plan(bench.project, SilentProgress()).notes == report.notes
+    assert bench.decisions()["copied"][0] == "keep"
+    evaluations.unlink()
+    with pytest.raises(BadDataError, match=r"evaluation set 'sheep.jsonl' cannot be read"):
+        bench.run()
+
+
+def test_both_methods_say_what_they_found(tmp_path: Path) -> None:
+    item = "How many sheep does the farmer still own when the week ends and the market has closed its gates?"
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "sheep.txt").write_text(item)
+    bench = Bench(tmp_path / "project", contamination={"enabled": True, "evaluations": ["sheep.txt"]})
+    bench.add({"copied": item})
+    bench.run()
+    [(_, why)] = bench.decisions().values()
+    assert "(100%, shared runs); contamination: sheep.txt" in why
+    assert why.endswith("alignment)")
