@@ -1,6 +1,6 @@
 """The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
 
-from curate.settings.filtering import ContaminationSettings, FilterSettings
+from curate.settings.filtering import ContaminationSettings, EventQualitySettings, FilterSettings
 from curate.settings.load import (
     PROJECT_FILE,
     LoadedSettings,
@@ -37,6 +37,7 @@ __all__ = [
     "AttributeSettings",
     "ContaminationSettings",
     "DedupSettings",
+    "EventQualitySettings",
     "ExportSettings",
     "FilterSettings",
     "LLMAnnotatorSettings",

@@ -78,6 +78,17 @@ class LanguageSettings(FilterRuleSettings):
     confidence: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.65
 
 
+class ImageQualitySettings(MeasuredRuleSettings):
+    """Rules over images: size, shape, sharpness, exposure, how much there is to see."""
+
+
+class EventQualitySettings(MeasuredRuleSettings):
+    """Rules over event sequences; no time can be before `earliest` or after `latest`, in the sequences' own unit."""
+
+    earliest: Bound | None = None
+    latest: Bound | None = None
+
+
 class ContaminationSettings(FilterRuleSettings):
     """Texts that hold items of the `evaluations`: files and folders whose records have the item in the column `text`.
 
@@ -102,4 +113,6 @@ class FilterSettings(Section):
     secrets: SecretsSettings = SecretsSettings()
     quality: QualitySettings = QualitySettings()
     language: LanguageSettings = LanguageSettings()
+    images: ImageQualitySettings = ImageQualitySettings()
+    events: EventQualitySettings = EventQualitySettings()
     contamination: ContaminationSettings = ContaminationSettings()

@@ -84,7 +84,8 @@ class _Rules:
         """Return the rules of the project, None where all are off and none has ever been on."""
         rules = enabled_rules(project)
         number, version, before = (*cursor(reader, _STEP).split(" "), "", "")[:3]
-        looked_at = {*before.split(","), *(rule.modality for rule in rules)} | ({"text"} if number else set())
+        once = (before or "text").split(",") if number else []
+        looked_at = {*once, *(rule.modality for rule in rules)}
         modalities = [modality for modality in MODALITIES if modality in looked_at]
         return cls(rules, int(number or 0) + (version != _version(rules)), modalities) if rules or number else None
 

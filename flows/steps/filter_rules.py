@@ -1,8 +1,9 @@
 """The rules of `[filter]` as the step asks them: of which items, and what they say."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -10,17 +11,17 @@ from curate.flows.project import Project
 from curate.flows.steps.evaluations import read_evaluations
 from curate.select.decontamination.matching import Matcher
 from curate.select.filtering import FilterRule, reason
-from curate.settings import ContaminationSettings
+from curate.settings import ContaminationSettings, EventQualitySettings
 from curate.types import Action, Modality
 
 
-class _TextRule(Protocol):
-    """Names what speaks against each text, nothing if nothing does."""
+class _NamingRule(Protocol):
+    """Names what speaks against each content of its modality, nothing if nothing does."""
 
     name: str
     version: str
 
-    def reasons(self, texts: Sequence[str | None]) -> list[tuple[str, ...]]: ...
+    def reasons(self, contents: Any, /) -> list[tuple[str, ...]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,33 @@ def enabled_rules(project: Project) -> list[ItemRule]:
         from curate.select.quality.texts import TextQuality
 
         texts = TextQuality(quality.sets, bounds=quality.bounds, without=quality.without)
-        rules.append(_of_texts(texts, quality.action))
+        rules.append(_of_content("text", texts, quality.action))
     if (language := settings.language).enabled:
         from curate.select.quality.languages import Language
 
-        rules.append(_of_texts(Language(language.languages, language.confidence), language.action))
+        spoken = Language(language.languages, language.confidence)
+        rules.append(_of_content("text", spoken, language.action))
+    if (images := settings.images).enabled:
+        from curate.select.quality.images import ImageQuality
+
+        seen = ImageQuality(bounds=images.bounds, without=images.without)
+        rules.append(_of_content("image", seen, images.action))
+    if (events := settings.events).enabled:
+        rules.append(_of_content("events", _event_quality(events), events.action))
     if (contamination := settings.contamination).enabled:
         rules += _of_evaluations(project, contamination)
     return rules
+
+
+def _event_quality(settings: EventQualitySettings) -> _NamingRule:
+    from curate.select.quality.events import EventQuality
+
+    return EventQuality(
+        bounds=settings.bounds,
+        without=settings.without,
+        earliest=-math.inf if settings.earliest is None else settings.earliest,
+        latest=math.inf if settings.latest is None else settings.latest,
+    )
 
 
 def _of_evaluations(project: Project, settings: ContaminationSettings) -> list[ItemRule]:
@@ -103,11 +123,12 @@ def _of_findings(rule: FilterRule, action: Action) -> ItemRule:
     return ItemRule(rule.name, rule.version, "text", action, reasons)
 
 
-def _of_texts(rule: _TextRule, action: Action) -> ItemRule:
+def _of_content(modality: Modality, rule: _NamingRule, action: Action) -> ItemRule:
     def reasons(items: pa.Table) -> list[str]:
-        return [_said(rule.name, why) for why in rule.reasons(items["text"].to_pylist())]
+        values = items[modality] if modality == "events" else items[modality].to_pylist()
+        return [_said(rule.name, why) for why in rule.reasons(values)]
 
-    return ItemRule(rule.name, rule.version, "text", action, reasons)
+    return ItemRule(rule.name, rule.version, modality, action, reasons)
 
 
 def _said(name: str, why: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
 """The step `filter` over a real store: decisions with reasons, and never what stands in the text."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from curate.errors import BadDataError, UnknownNameError
 from curate.flows.project import Project
@@ -241,3 +243,33 @@ def test_both_methods_say_what_they_found(tmp_path: Path) -> None:
     [(_, why)] = bench.decisions().values()
     assert "(100%, shared runs); contamination: sheep.txt" in why
     assert why.endswith("alignment)")
+
+
+def test_images_and_events_are_judged_and_taken_back(tmp_path: Path) -> None:
+    images = {"images": {"enabled": True, "bounds": {"short_side": 20}, "without": ["incompressible"]}}
+    bench = Bench(tmp_path / "project", **images, events={"enabled": True, "action": "query", "latest": 9})
+    written = BytesIO()
+    Image.effect_noise((32, 32), 30).convert("RGB").save(written, "PNG")
+    events = [[{"time": 1.0, "type": 1}, {"time": 10.0, "type": 2}]]
+    columns = {
+        "item_id": ["fine", "none", "late", "text"],
+        "modality": ["image", "image", "events", "text"],
+        "text": [None, None, None, "a text"],
+        "image": [written.getvalue(), b"no image", None, None],
+        "events": [None, None, *events, None],
+        "time_unit": [None, None, "days", None],
+        "size": 1,
+    }
+    bench.project.store.commit(Write("ingest", {"items": rows("items", columns, 4)}))
+    plan = FilterStep().plan(bench.project, SilentProgress())
+    assert (plan.to_do, plan.already_done) == (3, 0)
+    bench.run()
+    assert bench.decisions() == {
+        "none": ("drop", "image quality: undecodable"),
+        "late": ("query", "event quality: impossible_times"),
+    }
+    bench.use(**images)
+    assert bench.run().done == 3
+    assert bench.decisions()["late"] == ("keep", "nothing is found in it any more")
+    assert bench.decisions()["none"][0] == "drop"
+    assert bench.run().idle
