@@ -19,6 +19,7 @@ VERBS = {
     "ingest": ("steps", "Take in what is new in the sources, or a path as a source for this call."),
     "dedup": ("steps", "Find texts that say the same and drop all but one."),
     "filter": ("steps", "Look for personal data, secrets and poor quality, and decide what becomes of them."),
+    "filter-scores": ("steps", "Decide about items whose scores lie out of bounds."),
     "align": ("steps", "Score every new text by its alignment to the target."),
     "annotate": ("steps", "Let the annotators answer the protocol's questions about new items."),
     "label": ("steps", "Take in people's answers from a Label Studio export."),
@@ -61,7 +62,7 @@ class Application(click.Group):
         if cmd_name not in VERBS:
             return None
         module = import_module(f"curate.cli.{VERBS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_verb")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_verb")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -188,6 +188,18 @@ def filter_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "filter", dry_run)
 
 
+@verb("filter-scores", examples=["curate filter-scores --dry-run", "curate filter-scores"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def filter_scores_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Decide about items whose scores lie out of bounds.
+
+    [[filter.score]] names a selector and the least or the greatest score that passes. Scores come from align and other
+    steps, so in the walk this one stands behind them. An item without a score gets no decision.
+    """
+    return _run(invocation, "filter-scores", dry_run)
+
+
 @verb(
     "align",
     examples=[

@@ -1,6 +1,6 @@
 """The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
 
-from curate.settings.filtering import ContaminationSettings, EventQualitySettings, FilterSettings
+from curate.settings.filtering import ContaminationSettings, EventQualitySettings, FilterSettings, ScoreRuleSettings
 from curate.settings.load import (
     PROJECT_FILE,
     LoadedSettings,
@@ -49,6 +49,7 @@ __all__ = [
     "RuleAnnotatorSettings",
     "RuleSettings",
     "ScheduleSettings",
+    "ScoreRuleSettings",
     "SettingValue",
     "Settings",
     "SnapshotSettings",

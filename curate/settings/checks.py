@@ -2,15 +2,17 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.settings.filtering import ScoreRuleSettings
 from curate.settings.models import (
     AttributeSettings,
     LearnerSettings,
     LLMAnnotatorSettings,
     RuleAnnotatorSettings,
+    ScoreRangeSettings,
     Settings,
     SnapshotSettings,
     SourceSettings,
@@ -35,6 +37,7 @@ def check_settings(settings: Settings, place: str) -> None:
         raise ConfigurationError(
             f"{place}: filter.contamination has nothing to compare with", hint='evaluations = ["humaneval.jsonl"]'
         )
+    _check_ranges(settings.filter.score, f"{place}, filter.score")
     attributes = {attribute.name: attribute for attribute in settings.protocol.attribute}
     for attribute in attributes.values():
         _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")
@@ -148,7 +151,7 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
     claimants = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
     _known("annotator", snapshot.annotators, claimants, where)
     _check_asked_values(settings, snapshot, labels, where)
-    _check_ranges(snapshot, where)
+    _check_ranges(snapshot.scores, where)
     selectors = {snapshot.order_by, *(entry.selector for entry in snapshot.scores)}
     if "align" in selectors and not settings.align.target:
         raise ConfigurationError(f'{where}: the selector "align" needs a target', hint="set target in [align]")
@@ -176,9 +179,9 @@ def _check_asked_values(settings: Settings, snapshot: SnapshotSettings, attribut
             raise ConfigurationError(f"{where}: the quota of {quota.attribute!r} bounds nothing", hint="most = 100")
 
 
-def _check_ranges(snapshot: SnapshotSettings, where: str) -> None:
-    selectors = [entry.selector for entry in snapshot.scores]
-    for entry in snapshot.scores:
+def _check_ranges(ranges: Sequence[ScoreRangeSettings | ScoreRuleSettings], where: str) -> None:
+    selectors = [entry.selector for entry in ranges]
+    for entry in ranges:
         if selectors.count(entry.selector) > 1:
             raise ConfigurationError(f"{where}: two ranges of {entry.selector!r} scores", hint="write them as one")
         if entry.min is None and entry.max is None:

@@ -106,6 +106,18 @@ class ContaminationSettings(FilterRuleSettings):
     share: Annotated[StrictFloat, Field(gt=0, le=1)] = 0.5
 
 
+class ScoreRuleSettings(Section):
+    """Items whose newest score by `selector` lies below `min` or above `max`; those without a score stay.
+
+    Any selector's scores will do: alignment, an encoder's, a learner's.
+    """
+
+    selector: Annotated[str, StringConstraints(min_length=1)]
+    min: Bound | None = None
+    max: Bound | None = None
+    action: Literal["drop", "query", "keep"] = "drop"
+
+
 class FilterSettings(Section):
     """The rules that filter items, all off unless switched on (pip install 'curate[privacy,quality]')."""
 
@@ -116,3 +128,4 @@ class FilterSettings(Section):
     images: ImageQualitySettings = ImageQualitySettings()
     events: EventQualitySettings = EventQualitySettings()
     contamination: ContaminationSettings = ContaminationSettings()
+    score: tuple[ScoreRuleSettings, ...] = ()

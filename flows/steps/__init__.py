@@ -7,6 +7,7 @@ from curate.flows.steps.base import Plan, Step
 from curate.flows.steps.dedup import DedupStep
 from curate.flows.steps.export import ExportStep
 from curate.flows.steps.filter import FilterStep
+from curate.flows.steps.filter_scores import FilterScoresStep
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.learn import LearnStep
 from curate.flows.steps.report import ReportStep
@@ -18,6 +19,7 @@ STEPS: tuple[Step, ...] = (
     FilterStep(),
     AlignStep(),
     AnnotateStep(),
+    FilterScoresStep(),
     SnapshotStep(),
     ExportStep(),
     LearnStep(),

@@ -169,7 +169,14 @@ class TestShape:
             load_settings(write("")).store = "other"
 
     def test_scalar_and_list_keys_cover_all_sections(self):
-        assert set(list_keys()) == {"source", "protocol.attribute", "annotator", "snapshot", "learner"}
+        assert set(list_keys()) == {
+            "source",
+            "filter.score",
+            "protocol.attribute",
+            "annotator",
+            "snapshot",
+            "learner",
+        }
         assert "schedule.cron" in scalar_fields()
 
 

@@ -1,0 +1,96 @@
+"""Items whose newest scores lie outside bounds, and how that differs from what was decided about them before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from curate.store.reader import Reader
+from curate.types import Action
+
+_STRICTNESS: tuple[Action, ...] = ("keep", "query", "drop")
+_ALL = 2**62
+_LAST = (
+    "SELECT coalesce(max(commit_number), 0) AS last FROM scores WHERE list_contains($selectors::VARCHAR[], selector)"
+)
+_UNSETTLED = """
+    WITH bounds AS (
+        SELECT unnest($selectors::VARCHAR[]) AS selector, unnest($lows::DOUBLE[]) AS low,
+            unnest($highs::DOUBLE[]) AS high, unnest($severities::BIGINT[]) AS severity,
+            unnest($below::VARCHAR[]) AS below, unnest($above::VARCHAR[]) AS above,
+            unnest(range(len($selectors::VARCHAR[]))) AS place
+    ), decided AS (
+        SELECT item_id, action, reason FROM latest_decisions WHERE step = $step
+    ), candidates AS (
+        SELECT item_id FROM scores WHERE commit_number > $after AND list_contains($selectors::VARCHAR[], selector)
+        UNION SELECT item_id FROM decided WHERE $after = 0
+    ), newest AS (
+        SELECT item_id, selector, arg_min(score, (-commit_number, selector_version, target)) AS score
+        FROM scores SEMI JOIN candidates USING (item_id)
+        WHERE list_contains($selectors::VARCHAR[], selector) AND NOT isnan(score) GROUP BY item_id, selector
+    ), wanted AS (
+        SELECT item_id, ($actions::VARCHAR[])[max(severity) + 1] AS action,
+            string_agg(CASE WHEN score < low THEN below ELSE above END, '; ' ORDER BY place) AS reason
+        FROM newest JOIN bounds USING (selector) WHERE score < low OR score > high GROUP BY item_id
+    )
+    SELECT item_id, coalesce(w.action, 'keep') AS action, coalesce(w.reason, $nothing) AS reason
+    FROM candidates LEFT JOIN wanted w USING (item_id) LEFT JOIN decided d USING (item_id)
+    WHERE (w.action IS NOT NULL OR d.action IS NOT NULL)
+        AND (coalesce(w.action, 'keep') IS DISTINCT FROM d.action OR coalesce(w.reason, $nothing) <> d.reason)
+    ORDER BY item_id LIMIT $most"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBounds:
+    """What follows where an item's newest score by a selector lies below `least` or above `most`.
+
+    `below` and `above` are the reasons then.
+    """
+
+    selector: str
+    least: float
+    most: float
+    action: Action
+    below: str
+    above: str
+
+
+def last_scored(reader: Reader, selectors: Sequence[str]) -> int:
+    """Return the last commit that holds a score by one of these selectors, 0 where none does."""
+    return int(reader.query(_LAST, {"selectors": list(selectors)})["last"][0].as_py())
+
+
+def unsettled(
+    reader: Reader, step: str, bounds: Sequence[ScoreBounds], after: int, nothing: str, most: int
+) -> pa.Table:
+    """Return item_id, action and reason of the first items whose decision by `step` is not what the bounds say.
+
+    Items with a score after the commit `after` are looked at, with 0 also those that the step has ever decided about.
+    An item's newest score by a selector counts, NaN apart; an item without one is not objected to. The strictest action
+    counts. Where nothing is objected to any more, the action is `keep` and the reason `nothing`.
+
+    Cost: one pass over the selectors' scores. Memory: DuckDB's.
+    """
+    return reader.query(_UNSETTLED, _parameters(step, bounds, after, nothing) | {"most": most})
+
+
+def count_unsettled(reader: Reader, step: str, bounds: Sequence[ScoreBounds], after: int, nothing: str) -> int:
+    """Return how many items `unsettled` has."""
+    query = f"SELECT count(*) AS items FROM ({_UNSETTLED})"
+    found = reader.query(query, _parameters(step, bounds, after, nothing) | {"most": _ALL})
+    return int(found["items"][0].as_py())
+
+
+def _parameters(step: str, bounds: Sequence[ScoreBounds], after: int, nothing: str) -> dict[str, object]:
+    return {
+        "selectors": [one.selector for one in bounds],
+        "lows": [one.least for one in bounds],
+        "highs": [one.most for one in bounds],
+        "severities": [_STRICTNESS.index(one.action) for one in bounds],
+        "below": [one.below for one in bounds],
+        "above": [one.above for one in bounds],
+        "actions": list(_STRICTNESS),
+        "step": step,
+        "after": after,
+        "nothing": nothing,
+    }

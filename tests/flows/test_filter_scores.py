@@ -1,0 +1,145 @@
+"""The step `filter-scores` over a real store: items out of a score's bounds, and back within them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.errors import ConfigurationError
+from curate.flows.project import Project
+from curate.flows.steps import filter_scores as module
+from curate.flows.steps.filter_scores import FilterScoresStep
+from curate.settings import Settings, load_settings
+from curate.store.write import Write, rows
+from curate.types import SilentProgress, StepReport
+
+NAN = float("nan")
+
+
+class Bench:
+    """A project whose scores come from the test."""
+
+    def __init__(self, folder: Path, *rules: dict[str, Any]) -> None:
+        self.folder = folder
+        self.use(*rules)
+
+    def use(self, *rules: dict[str, Any]) -> None:
+        self.project = Project(self.folder, Settings.model_validate({"filter": {"score": rules}}), "test")
+
+    def score(self, selector: str, scores: dict[str, float], version: str = "1") -> None:
+        columns = {"item_id": list(scores), "selector": selector, "selector_version": version, "target": ""}
+        table = rows("scores", {**columns, "score": list(scores.values())}, len(scores))
+        self.project.store.commit(Write("align", {"scores": table}))
+
+    def run(self) -> StepReport:
+        return FilterScoresStep().run(self.project, SilentProgress())
+
+    def to_do(self) -> int:
+        return FilterScoresStep().plan(self.project, SilentProgress()).to_do
+
+    def decisions(self) -> dict[str, tuple[str, str]]:
+        with self.project.reader() as reader:
+            found = reader.query("SELECT * FROM latest_decisions WHERE step = 'filter-scores'").to_pylist()
+        return {row["item_id"]: (row["action"], row["reason"]) for row in found}
+
+    def commits(self) -> int:
+        return self.project.reader().commit_number
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(
+        tmp_path / "project",
+        {"selector": "align", "min": 0.1},
+        {"selector": "clip:aesthetic", "max": 5, "action": "query"},
+    )
+    bench.score("align", {"low": 0.05, "edge": 0.1, "high": 0.9, "none": NAN, "both": 0.0})
+    bench.score("clip:aesthetic", {"high": 6.0, "both": 6.0, "edge": 5.0})
+    return bench
+
+
+def test_items_out_of_bounds_are_decided_with_the_bound_named(bench: Bench) -> None:
+    assert bench.to_do() == 3
+    report = bench.run()
+    assert bench.decisions() == {
+        "low": ("drop", "score: align below 0.1"),
+        "high": ("query", "score: clip:aesthetic above 5"),
+        "both": ("drop", "score: align below 0.1; score: clip:aesthetic above 5"),
+    }
+    assert report.done == 3
+    assert bench.to_do() == 0
+    before = bench.commits()
+    assert bench.run().idle
+    assert bench.commits() == before
+
+
+def test_newer_scores_count_and_nan_does_not(bench: Bench) -> None:
+    bench.run()
+    bench.score("align", {"low": 0.5, "high": NAN, "edge": 0.01}, version="2")
+    assert bench.run().done == 2
+    assert bench.decisions()["low"] == ("keep", "its scores are within all bounds")
+    assert bench.decisions()["edge"] == ("drop", "score: align below 0.1")
+    assert bench.decisions()["high"] == ("query", "score: clip:aesthetic above 5")
+
+
+def test_other_bounds_judge_all_anew_and_none_take_everything_back(bench: Bench) -> None:
+    bench.run()
+    bench.use({"selector": "align", "min": 0.95})
+    bench.run()
+    assert {item for item, (action, _) in bench.decisions().items() if action == "drop"} == {
+        "low",
+        "edge",
+        "high",
+        "both",
+    }
+    bench.use()
+    assert bench.run().done == 4
+    assert {action for action, _ in bench.decisions().values()} == {"keep"}
+    assert bench.run().idle
+
+
+def test_batches_do_what_one_would(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROWS", 1)
+    assert bench.run().done == 3
+    assert bench.to_do() == 0
+    bench.score("align", {"new": 0.0})
+    assert bench.run().done == 1
+
+
+def test_without_rules_it_is_off(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "project")
+    bench.score("align", {"low": 0.0})
+    assert bench.run().notes == ("no [[filter.score]]",)
+    assert bench.to_do() == 0
+
+
+def test_two_runs_at_once_decide_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Bench(bench.folder)
+    other.project = bench.project
+    asked = module.unsettled
+
+    def meanwhile(*arguments: Any) -> Any:
+        monkeypatch.setattr(module, "unsettled", asked)
+        found = asked(*arguments)
+        other.run()
+        return found
+
+    monkeypatch.setattr(module, "unsettled", meanwhile)
+    assert bench.run().done == 0
+    with bench.project.reader() as reader:
+        assert len(reader.query("FROM decisions")) == 3
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ('[[filter.score]]\nselector = "align"\n', "bounds nothing"),
+        ('[[filter.score]]\nselector = "align"\nmin = 1\nmax = 0\n', "no 'align' score lies between"),
+        ('[[filter.score]]\nselector = "a"\nmin = 1\n[[filter.score]]\nselector = "a"\nmax = 0\n', "two ranges"),
+        ('[[filter.score]]\nselector = "a"\nmin = nan\n', "filter.score"),
+    ],
+)
+def test_bounds_that_make_no_sense_are_refused(tmp_path: Path, rules: str, message: str) -> None:
+    (tmp_path / "curate.toml").write_text(rules)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings(tmp_path / "curate.toml")
