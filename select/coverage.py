@@ -58,7 +58,7 @@ def coverage_order(
 
     >>> pool = ["rain fell", "def area(w, h):", "def area(w, h):", "return w"]
     >>> coverage_order(pool, ["def area(w): return w"]).tolist()
-    [1, 3, 2, 0]
+    [3, 1, 2, 0]
     """
     import numpy as np
 
