@@ -27,7 +27,7 @@ def quality(document: Document) -> dict[str, float]:
     text, words, proper = document.text, document.words, document.proper_words
     mean = sum(map(len, proper)) / len(proper) if proper else float("nan")
     lines = text.splitlines()
-    lettered = sum(word.isalpha() or any(map(str.isalpha, word)) for word in proper)
+    lettered = sum(1 for word in proper if word.isalpha() or any(map(str.isalpha, word)))
     return {
         "gopher_short_doc": len(proper),
         "gopher_long_doc": len(proper),

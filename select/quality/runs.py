@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from curate.select.quality.document import Document
@@ -72,8 +73,9 @@ class _Words:
 
         counts = np.array([len(document.words) for document in documents], np.int64)
         total, ends = int(counts.sum()), np.cumsum(counts)
-        hashes = np.fromiter((hash(word) for document in documents for word in document.words), np.int64, total)
-        lengths = np.fromiter((len(word) for document in documents for word in document.words), np.int64, total)
+        every = [document.words for document in documents]
+        hashes = np.fromiter(map(hash, chain.from_iterable(every)), np.int64, total)
+        lengths = np.fromiter(map(len, chain.from_iterable(every)), np.int64, total)
         characters = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         return cls(hashes, np.repeat(np.arange(len(counts)), counts), ends - counts, ends, characters)
 

@@ -10,7 +10,7 @@ from curate.select.quality.bounds import described, objecting, with_bounds
 from curate.select.quality.document import Document
 from curate.select.quality.rules import RULE_SETS
 
-METHOD = "1"
+METHOD = "2"
 """The number grows whenever a text would get other measures."""
 EMPTY = "empty"
 """What is said of a text of nothing but white space, which has no measures."""

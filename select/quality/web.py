@@ -43,7 +43,7 @@ def c4(document: Document) -> dict[str, float]:
     >>> c4(Document("One ends here. Two ends there!\nmenu\nThis page needs JavaScript."))["too_few_sentences"]
     2
     """
-    lorem = brackets = sentences = 0
+    lorem = brackets = count = 0
     for line in map(str.strip, document.text.splitlines()):
         words = line.split()
         if len(line) > MOST_WORD_CHARACTERS and any(len(word) > MOST_WORD_CHARACTERS for word in words):
@@ -60,8 +60,17 @@ def c4(document: Document) -> dict[str, float]:
         elif "{" in line:
             brackets += 1
         elif not any(policy in lowered for policy in _POLICIES):
-            sentences += max(1, len(_SENTENCE_END.findall(line)))
-    return {"lorem_ipsum": lorem, "curly_bracket": brackets, "too_few_sentences": sentences}
+            count += sentences(line)
+    return {"lorem_ipsum": lorem, "curly_bracket": brackets, "too_few_sentences": count}
+
+
+def sentences(line: str) -> int:
+    """Return how many sentences a line has: as many as end in it, at least one.
+
+    >>> sentences("One ends here. (Two do.) What follows is none")
+    2
+    """
+    return max(1, len(_SENTENCE_END.findall(line)))
 
 
 def c4_paragraphs(document: Document) -> dict[str, float]:
