@@ -24,6 +24,7 @@ VERBS = {
     "annotate": ("steps", "Let the annotators answer the protocol's questions about new items."),
     "label": ("steps", "Take in people's answers from a Label Studio export."),
     "snapshot": ("snapshots", "Freeze the training sets whose content has changed, or look at frozen ones."),
+    "compare": ("steps", "Put selections by alignment beside what the baselines would have chosen."),
     "export": ("steps", "Write the newest training sets as Parquet with a card."),
     "learn": ("steps", "Let the learners consume what is new in their snapshots."),
     "report": ("steps", "Write the report: one HTML file that needs no network."),

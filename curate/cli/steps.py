@@ -244,6 +244,18 @@ def annotate_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "annotate", dry_run)
 
 
+@verb("compare", examples=["curate compare --dry-run", "curate compare"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def compare_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Put selections by alignment beside what the baselines would have chosen.
+
+    On a sample of the candidates: KL reduction, bits per character of held-out targets, length bias and overlap of
+    alignment, the fused selector, importance, TF-IDF, random choice and the shortest texts; the report shows them.
+    """
+    return _run(invocation, "compare", dry_run)
+
+
 @verb(
     "export",
     examples=[

@@ -92,13 +92,27 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """What one way to choose is worth on a sample of the candidates; each figure with its bounds (low, value, high).
+
+    `bits` per character of held-out targets: lower is better. `overlap` is the share that alignment chooses too.
+    """
+
+    selector: str
+    kl_reduction: tuple[float, float, float]
+    bits: tuple[float, float, float] | None
+    length_bias: tuple[float, float, float]
+    overlap: float
+
+
+@dataclass(frozen=True, slots=True)
 class Alignment:
     """The scores of one selector against one target.
 
     `cut` is the lowest selected score; `spearman_length` the rank correlation of score and text length over the
     candidates, and `uncontrolled_length` that of the scores without length control, where it is on. `selected_share`
     and `random_share` say how much of the selection, and of as many candidates drawn at random, bears the wanted label;
-    `share_of` names that label.
+    `share_of` names that label. `rivals` are the selector itself and the baselines beside it.
     """
 
     selector: str
@@ -112,6 +126,7 @@ class Alignment:
     selected_share: float | None = None
     random_share: float | None = None
     uncontrolled_length: float | None = None
+    rivals: tuple[Rival, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,12 +81,15 @@ class DedupSettings(Section):
 class AlignSettings(Section):
     """Alignment to the texts of `target` (a file or a folder; "" switches the step off).
 
-    `length_control` takes the texts' length out of the scores; the scores without it are kept beside them.
+    `length_control` takes the texts' length out of the scores; the scores without it are kept beside them. `baselines`
+    puts what random choice, the shortest texts, TF-IDF, importance and the fused selector would have chosen beside
+    every snapshot that is ordered by `align`.
     """
 
     target: ProjectPath = ""
     compressor: Filled = "lz4-block"
     length_control: Literal["none", "geometric", "windows"] = "none"
+    baselines: StrictBool = True
 
 
 class AttributeSettings(Section):

@@ -4,6 +4,7 @@ from curate.errors import UnknownNameError
 from curate.flows.steps.align import AlignStep
 from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.base import Plan, Step
+from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.dedup import DedupStep
 from curate.flows.steps.export import ExportStep
 from curate.flows.steps.filter import FilterStep
@@ -21,6 +22,7 @@ STEPS: tuple[Step, ...] = (
     AnnotateStep(),
     FilterScoresStep(),
     SnapshotStep(),
+    CompareStep(),
     ExportStep(),
     LearnStep(),
     ReportStep(),

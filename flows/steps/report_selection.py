@@ -6,7 +6,8 @@ from hashlib import sha256
 import numpy as np
 
 from curate.flows.steps.align import UNCONTROLLED
-from curate.report.data import Alignment, Drop, Funnel, Histogram, Sample, SnapshotSummary, Stage
+from curate.flows.steps.compare import SUBJECT
+from curate.report.data import Alignment, Drop, Funnel, Histogram, Rival, Sample, SnapshotSummary, Stage
 from curate.statistics import spearman
 from curate.store import summaries
 from curate.store.reader import Reader
@@ -113,7 +114,31 @@ def _alignment(reader: Reader, selector: str, name: str, row: SnapshotRow) -> Al
         share_of=share_of,
         selected_share=selected_share,
         random_share=random_share,
+        rivals=_rivals(reader, name, newest.number) if newest else (),
     )
+
+
+def _rivals(reader: Reader, snapshot: str, number: int) -> tuple[Rival, ...]:
+    """Return what `compare` found for this number of a snapshot, the best bits per character first."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in summaries.metrics(reader):
+        if row["subject"] == SUBJECT + snapshot and row["number"] == number:
+            found[row["slice"]][row["name"]] = row["value"]
+    rivals = [
+        Rival(
+            selector,
+            _bounds(figures, "KL reduction"),
+            _bounds(figures, "bits per character") if "bits per character" in figures else None,
+            _bounds(figures, "length bias"),
+            figures["overlap"],
+        )
+        for selector, figures in found.items()
+    ]
+    return tuple(sorted(rivals, key=lambda rival: rival.bits[1] if rival.bits else -rival.kl_reduction[1]))
+
+
+def _bounds(figures: dict[str, float], name: str) -> tuple[float, float, float]:
+    return figures[f"{name}, low"], figures[name], figures[f"{name}, high"]
 
 
 def _length_bias(scored: list[dict[str, object]]) -> float | None:

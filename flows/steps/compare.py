@@ -1,0 +1,131 @@
+"""The step `compare`: put every new selection by alignment beside what the baselines would have chosen."""
+
+import time
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from curate.errors import BadDataError
+from curate.flows.project import Project
+from curate.flows.steps.align import read_target
+from curate.flows.steps.base import Plan, step_report
+from curate.select.rivals import Judged, beaten_by, judge_selectors
+from curate.settings import SnapshotSettings
+from curate.statistics import Interval
+from curate.store.candidates import Candidates, sampled_candidates
+from curate.store.snapshots import Numbered, latest_snapshot
+from curate.store.work import cursor
+from curate.store.write import CursorMove, Write, rows
+from curate.types import Progress, StepReport
+
+SUBJECT = "selection of "
+SAMPLE = 2_000
+_FORMULAS = {
+    "KL reduction": "KL(target || candidates) - KL(target || chosen) over hashed words and pairs, nats",
+    "bits per character": "of held-out targets, under byte 5-grams of the chosen texts",
+    "length bias": "Spearman's correlation of score and length",
+    "overlap": "share of the chosen that alignment chooses too",
+}
+_OFF = "no snapshot is ordered by align, or baselines = false in [align]"
+
+
+class CompareStep:
+    """The newest number of each snapshot that is ordered by `align`, once; the figures go to `metrics`.
+
+    Figures are of a sample of 2,000 candidates, the same in every run. Memory: the sample's texts.
+    """
+
+    name = "compare"
+
+    def plan(self, project: Project, progress: Progress) -> Plan:
+        """Count the selections that no baseline was put beside."""
+        waiting = len(list(_waiting(project)))
+        ranked = len(_ranked(project))
+        return Plan(self.name, waiting, ranked - waiting, notes=() if ranked else (_OFF,))
+
+    def run(self, project: Project, progress: Progress) -> StepReport:
+        """Compare each, and say where a baseline is as good."""
+        began = time.perf_counter()
+        notes: list[str] = []
+        done = 0
+        for snapshot, move in list(_waiting(project)):
+            with project.reader() as reader:
+                found = sampled_candidates(reader, snapshot, "align", SAMPLE)
+            judged = _judged(project, found)
+            if project.store.commit(Write(self.name, {"metrics": _metrics(snapshot, judged)}, [move])).stale:
+                continue
+            done += 1
+            notes += _remarks(snapshot, judged)
+        return step_report(self.name, began, done=done, notes=tuple(notes))
+
+
+def _ranked(project: Project) -> list[SnapshotSettings]:
+    align = project.settings.align
+    if not (align.baselines and align.target):
+        return []
+    return [settings for settings in project.settings.snapshot if settings.order_by == "align"]
+
+
+def _waiting(project: Project) -> Iterator[tuple[Numbered, CursorMove]]:
+    with project.reader() as reader:
+        for settings in _ranked(project):
+            snapshot = latest_snapshot(reader, settings.name)
+            consumer = f"compare:{settings.name}"
+            position = cursor(reader, consumer)
+            if snapshot and snapshot.number > int(position or 0):
+                yield snapshot, CursorMove(consumer, "", position, str(snapshot.number))
+
+
+def _judged(project: Project, found: Candidates) -> tuple[Judged, ...]:
+    """Return nothing where the sample or the target has too little text to compare anything."""
+    align = project.settings.align
+    targets = read_target(project).texts
+    count = max(1, round(found.selected_share * len(found.texts)))
+    try:
+        return judge_selectors(
+            found.item_ids,
+            found.texts,
+            targets,
+            count,
+            compressor=align.compressor,
+            length_control=align.length_control,
+        )
+    except BadDataError:
+        return ()
+
+
+def _metrics(snapshot: Numbered, judged: tuple[Judged, ...]) -> pa.Table:
+    found = [(name, one.selector, value) for one in judged for name, value in _figures(one)]
+    names, slices, values = zip(*found, strict=True) if found else ((), (), ())
+    columns = {
+        "subject": SUBJECT + snapshot.snapshot,
+        "checkpoint": "",
+        "snapshot": snapshot.snapshot,
+        "number": snapshot.number,
+        "name": list(names),
+        "slice": list(slices),
+        "value": list(values),
+        "formula": [_FORMULAS[name.split(",")[0]] for name in names],
+    }
+    return rows("metrics", columns, len(found))
+
+
+def _figures(one: Judged) -> Iterator[tuple[str, float]]:
+    yield from _with_bounds("KL reduction", one.kl_reduction)
+    if one.bits:
+        yield from _with_bounds("bits per character", one.bits)
+    yield from _with_bounds("length bias", one.length_bias)
+    yield "overlap", one.overlap
+
+
+def _with_bounds(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
+    yield name, interval.value
+    yield f"{name}, low", interval.low
+    yield f"{name}, high", interval.high
+
+
+def _remarks(snapshot: Numbered, judged: tuple[Judged, ...]) -> list[str]:
+    name = f"{snapshot.snapshot} {snapshot.number}"
+    if not judged:
+        return [f"{name}: too little text to compare selectors"]
+    return [f"{name}: choosing by {one} is as good as alignment" for one in beaten_by(judged)]

@@ -1,0 +1,100 @@
+"""The step `compare`: every selection beside the baselines, once, with the same figures in every run."""
+
+from pathlib import Path
+
+import pytest
+
+from curate.flows.project import Project
+from curate.flows.steps.align import AlignStep
+from curate.flows.steps.compare import CompareStep
+from curate.flows.steps.ingest import IngestStep
+from curate.flows.steps.report import ReportStep, report_path
+from curate.flows.steps.snapshot import SnapshotStep
+from curate.settings import load_settings
+from curate.types import SilentProgress
+
+QUIET = SilentProgress()
+SETTINGS = """
+[[source]]
+name = "texts"
+path = "inbox"
+
+[align]
+target = "target"
+
+[[snapshot]]
+name = "like-target"
+order_by = "align"
+limit = 8
+"""
+CODE = """def {0}(width, height):
+    if width < 0 or height < 0:
+        raise ValueError(width, height)
+    total = width * height
+    return total + {1}
+"""
+PROSE = "On day {0} the rain fell on the harbour and the fishermen of village {1} stayed at home."
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    for folder in ("inbox", "target"):
+        (tmp_path / folder).mkdir()
+    for number in range(10):
+        (tmp_path / "inbox" / f"code{number}.txt").write_text(CODE.format(f"area{number}", number))
+    for number in range(30):
+        (tmp_path / "inbox" / f"prose{number}.txt").write_text(PROSE.format(number, number * 7))
+    for number in range(4):
+        (tmp_path / "target" / f"{number}.txt").write_text(CODE.format(f"perimeter{number}", 2 * number))
+    return opened(tmp_path)
+
+
+def opened(folder: Path, more: str = "") -> Project:
+    (folder / "curate.toml").write_text(SETTINGS.replace('target = "target"', f'target = "target"{more}'))
+    return Project(folder, load_settings(folder / "curate.toml", {}), command="test")
+
+
+def frozen(project: Project) -> Project:
+    for step in (IngestStep(), AlignStep(), SnapshotStep()):
+        step.run(project, QUIET)
+    return project
+
+
+def figures(project: Project) -> dict[tuple[str, str], float]:
+    with project.reader() as reader:
+        found = reader.query("SELECT name, slice, value FROM metrics WHERE subject = 'selection of like-target'")
+    return {(row["name"], row["slice"]): row["value"] for row in found.to_pylist()}
+
+
+def test_each_selection_is_compared_once_and_the_report_shows_it(project: Project) -> None:
+    frozen(project)
+    assert CompareStep().plan(project, QUIET).to_do == 1
+    report = CompareStep().run(project, QUIET)
+    assert (report.done, report.notes) == (1, ())
+    found = figures(project)
+    assert found["overlap", "align"] == 1.0
+    assert found["bits per character", "align"] < found["bits per character", "random"]
+    assert found["KL reduction", "align"] > found["KL reduction", "length"]
+    assert CompareStep().run(project, QUIET).idle
+    assert figures(project) == found
+    ReportStep().run(project, QUIET)
+    page = report_path(project).read_text(encoding="utf-8")
+    assert "also chosen by align" in page
+    assert '<th scope="row">fused</th>' in page
+
+
+def test_it_can_be_switched_off(project: Project) -> None:
+    frozen(project)
+    off = opened(project.folder, "\nbaselines = false")
+    assert CompareStep().plan(off, QUIET).notes == ("no snapshot is ordered by align, or baselines = false in [align]",)
+    assert CompareStep().run(off, QUIET).idle
+    assert figures(off) == {}
+
+
+def test_a_baseline_that_is_as_good_is_a_note(project: Project) -> None:
+    for file in (project.folder / "target").iterdir():
+        file.write_text(PROSE.format("one", file.stem) + " " + CODE.format("area", 1))
+    for file in (project.folder / "inbox").glob("*.txt"):
+        file.write_text(f"the same words in another order {file.stem}")
+    frozen(project)
+    assert any("as good as alignment" in note for note in CompareStep().run(project, QUIET).notes)
