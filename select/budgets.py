@@ -120,25 +120,52 @@ def shared_among(scores: ArrayLike, sizes: ArrayLike, amount: int, proportions: 
     import numpy as np
 
     values, weights = _checked(np.atleast_2d(np.asarray(scores, np.float64)), sizes)
-    amounts = _parts(amount, proportions, len(values))
+    _check_proportions(proportions, len(values))
+    amounts = _parts(amount, proportions)
     rankings = [
         _ranked(row, weights, int(part)).tolist() if share else []
         for row, part, share in zip(values, amounts, proportions, strict=True)
     ]
-    taken, spent = _take_turns(rankings, weights.tolist(), amounts.tolist())
+    taken, spent = _take_turns(rankings, weights.tolist(), amounts.tolist(), proportions)
     places, targets = np.array(taken, np.int64).reshape(-1, 2).T
     return Shares(places, targets, amounts, np.array(spent, np.int64))
 
 
+def in_turns(scores: ArrayLike, sizes: ArrayLike, proportions: Sequence[float]) -> NDArray[np.int64]:
+    """Return the places of all candidates with a score in the order in which targets take them by turns: int64.
+
+    As in `shared_among`, the turn is with the target that has spent least for its proportion. So whatever budget ends
+    the order, each target has about its proportion of what stands before, up to one candidate, as long as none runs
+    out: an order serves budgets that are not known yet.
+
+    Raises:
+        BadDataError: a negative size, or shapes that do not fit together.
+        UsageError: proportions that are no such.
+
+    >>> in_turns([[9, 8, 7, float("nan")], [9, 1, 2, 8]], [1, 1, 1, 1], [2, 1]).tolist()
+    [0, 3, 1, 2]
+    """
+    import numpy as np
+
+    values, weights = _checked(np.atleast_2d(np.asarray(scores, np.float64)), sizes)
+    _check_proportions(proportions, len(values))
+    most = int(weights.sum())
+    rankings = [
+        _ranked(row, weights, most).tolist() if share else [] for row, share in zip(values, proportions, strict=True)
+    ]
+    taken, _ = _take_turns(rankings, weights.tolist(), [most] * len(rankings), proportions)
+    return np.array([place for place, _ in taken], np.int64)
+
+
 def _take_turns(
-    rankings: Sequence[Sequence[int]], weights: Sequence[int], amounts: Sequence[int]
+    rankings: Sequence[Sequence[int]], weights: Sequence[int], amounts: Sequence[int], proportions: Sequence[float]
 ) -> tuple[list[tuple[int, int]], list[int]]:
     """Return (place, target) of what is taken in the order of taking, and what each target spent."""
     taken: list[tuple[int, int]] = []
     gone: set[int] = set()
     spent = [0] * len(rankings)
     left = [iter(ranking) for ranking in rankings]
-    turns = [(0.0, target) for target in range(len(rankings))]
+    turns = [(0.0, target) for target, ranking in enumerate(rankings) if ranking]
     while turns:
         _, target = heapq.heappop(turns)
         place = next((place for place in left[target] if place not in gone), None)
@@ -147,7 +174,7 @@ def _take_turns(
         gone.add(place)
         taken.append((place, target))
         spent[target] += weights[place]
-        heapq.heappush(turns, (spent[target] / max(amounts[target], 1), target))
+        heapq.heappush(turns, (spent[target] / proportions[target], target))
     return taken, spent
 
 
@@ -160,11 +187,19 @@ def _ranked(scores: NDArray[np.float64], weights: NDArray[np.int64], amount: int
     return ranked
 
 
-def _parts(amount: int, proportions: Sequence[float], targets: int) -> NDArray[np.int64]:
+def _parts(amount: int, proportions: Sequence[float]) -> NDArray[np.int64]:
     import numpy as np
 
     if amount < 0:
         raise UsageError(f"a budget of {amount} is less than nothing", hint="give 0 or more")
+    exact = amount * (np.asarray(proportions, np.float64) / math.fsum(proportions))
+    parts = np.floor(exact).astype(np.int64)
+    first = np.argsort(parts - exact, kind="stable")
+    parts[first[: amount - int(parts.sum())]] += 1
+    return parts
+
+
+def _check_proportions(proportions: Sequence[float], targets: int) -> None:
     if len(proportions) != targets:
         raise UsageError(f"{len(proportions)} proportions for {targets} targets", hint="give one for each")
     if not all(math.isfinite(share) and share >= 0 for share in proportions) or not any(proportions):
@@ -172,11 +207,6 @@ def _parts(amount: int, proportions: Sequence[float], targets: int) -> NDArray[n
             f"the proportions {', '.join(map(str, proportions))} share out nothing",
             hint="give numbers of which none is negative and one positive",
         )
-    exact = amount * (np.asarray(proportions, np.float64) / math.fsum(proportions))
-    parts = np.floor(exact).astype(np.int64)
-    first = np.argsort(parts - exact, kind="stable")
-    parts[first[: amount - int(parts.sum())]] += 1
-    return parts
 
 
 def _checked(scores: NDArray[np.float64], sizes: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

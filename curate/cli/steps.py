@@ -200,6 +200,17 @@ def filter_scores_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "filter-scores", dry_run)
 
 
+@verb("mix", examples=["curate mix --dry-run", "curate mix"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def mix_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Order items for several targets at once, by turns.
+
+    [mix] names selectors and the parts that they shall have of whatever a snapshot takes that is ordered by "mix".
+    """
+    return _run(invocation, "mix", dry_run)
+
+
 @verb(
     "align",
     examples=[

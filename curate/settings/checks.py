@@ -38,6 +38,7 @@ def check_settings(settings: Settings, place: str) -> None:
             f"{place}: filter.contamination has nothing to compare with", hint='evaluations = ["humaneval.jsonl"]'
         )
     _check_ranges(settings.filter.score, f"{place}, filter.score")
+    _check_mix(settings, place)
     attributes = {attribute.name: attribute for attribute in settings.protocol.attribute}
     for attribute in attributes.values():
         _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")
@@ -155,6 +156,8 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
     selectors = {snapshot.order_by, *(entry.selector for entry in snapshot.scores)}
     if "align" in selectors and not settings.align.target:
         raise ConfigurationError(f'{where}: the selector "align" needs a target', hint="set target in [align]")
+    if "mix" in selectors and not settings.mix.parts:
+        raise ConfigurationError(f'{where}: the selector "mix" needs parts', hint="parts = { align = 1 } in [mix]")
     _check_budget(snapshot, where)
     total = math.fsum(snapshot.splits.values())
     if not math.isclose(total, 1.0, abs_tol=1e-9):
@@ -208,6 +211,22 @@ def _check_budget(snapshot: SnapshotSettings, where: str) -> None:
         raise ConfigurationError(f"{where}: a tokenizer without a budget of tokens", hint="tokens = 100_000")
     if budget.tokenizer and "/" not in budget.tokenizer and not budget.tokenizer.endswith(".json"):
         _known("tokenizer", [budget.tokenizer], TOKENIZERS, where)
+
+
+def _check_mix(settings: Settings, place: str) -> None:
+    _unique("further target", settings.align.more, place)
+    if settings.align.more and not settings.align.target:
+        raise ConfigurationError(f"{place}: further targets, and no target in [align]", hint='target = "…"')
+    aligned = {"align", *(f"align:{more.name}" for more in settings.align.more)}
+    asked = [name for name in settings.mix.parts if name.partition(":")[0] == "align"]
+    _known("selector", asked, aligned if settings.align.target else (), f"{place}, parts of mix")
+    unit, tokenizer = settings.mix.unit, settings.mix.tokenizer
+    if (unit == "tokens") != bool(tokenizer):
+        raise ConfigurationError(
+            f"{place}: parts of tokens need a tokenizer, and no others do", hint='tokenizer = "words"'
+        )
+    if tokenizer and "/" not in tokenizer and not tokenizer.endswith(".json"):
+        _known("tokenizer", [tokenizer], TOKENIZERS, f"{place}, mix")
 
 
 def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> None:

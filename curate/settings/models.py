@@ -78,8 +78,15 @@ class DedupSettings(Section):
     image_distance: Annotated[StrictInt, Field(ge=0, le=8)] = 4
 
 
+class FurtherTargetSettings(Section):
+    """A further target, whose scores are those of the selector `align:NAME`."""
+
+    name: Name
+    target: FilledPath
+
+
 class AlignSettings(Section):
-    """Alignment to the texts of `target` (a file or a folder; "" switches the step off).
+    """Alignment to the texts of `target` (a file or a folder; "" switches the step off), and of `more` targets.
 
     `length_control` takes the texts' length out of the scores; the scores without it are kept beside them. `baselines`
     puts what random choice, the shortest texts, TF-IDF, importance and the fused selector would have chosen beside
@@ -90,6 +97,19 @@ class AlignSettings(Section):
     compressor: Filled = "lz4-block"
     length_control: Literal["none", "geometric", "windows"] = "none"
     baselines: StrictBool = True
+    more: tuple[FurtherTargetSettings, ...] = ()
+
+
+class MixSettings(Section):
+    """One order for several targets: selectors take their best candidates by turns, `parts` says how much of it each.
+
+    A snapshot that is ordered by "mix" has about these parts at any limit and budget. They are parts of items, or of
+    characters or tokens of a `tokenizer`, as a budget has it. No parts switch the step off.
+    """
+
+    parts: dict[str, Annotated[StrictFloat | StrictInt, Field(gt=0, allow_inf_nan=False)]] = {}
+    unit: Literal["items", "characters", "tokens"] = "items"
+    tokenizer: str = ""
 
 
 class AttributeSettings(Section):
@@ -307,6 +327,7 @@ class Settings(Section):
     dedup: DedupSettings = DedupSettings()
     filter: FilterSettings = FilterSettings()
     align: AlignSettings = AlignSettings()
+    mix: MixSettings = MixSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     annotator: tuple[AnnotatorSettings, ...] = ()
     snapshot: tuple[SnapshotSettings, ...] = ()

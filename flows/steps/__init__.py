@@ -11,6 +11,7 @@ from curate.flows.steps.filter import FilterStep
 from curate.flows.steps.filter_scores import FilterScoresStep
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.learn import LearnStep
+from curate.flows.steps.mix import MixStep
 from curate.flows.steps.report import ReportStep
 from curate.flows.steps.snapshot import SnapshotStep
 
@@ -21,6 +22,7 @@ STEPS: tuple[Step, ...] = (
     AlignStep(),
     AnnotateStep(),
     FilterScoresStep(),
+    MixStep(),
     SnapshotStep(),
     CompareStep(),
     ExportStep(),

@@ -33,8 +33,9 @@ class AlignStep:
         with project.reader() as reader:
             texts = reader.manifest.figures.get("items:text", 0)
         target = read_target(project)
-        to_do = count_pending(project, _ledger(_selector(project, target)), ["text"])
-        return Plan(self.name, to_do, texts - to_do, notes=target.notes)
+        others, notes = _others(project)
+        to_do = count_pending(project, _ledger(_selector(project, target), others), ["text"])
+        return Plan(self.name, to_do, texts - to_do, notes=(*target.notes, *notes))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Score the new texts batch by batch."""
@@ -43,11 +44,13 @@ class AlignStep:
             return step_report(self.name, began, notes=(_OFF,))
         target = read_target(project)
         selector = _selector(project, target)
-        selectors = [selector, *_without_control(project, target)]
-        work = ItemWork(_ledger(selector), ["text"], lambda items: _score(selectors, items), rows=2_000)
+        others, notes = _others(project)
+        selectors = [selector, *_without_control(project, target), *others]
+        work = ItemWork(_ledger(selector, others), ["text"], lambda items: _score(selectors, items), rows=2_000)
         done, failed = run_over_items(project, progress, work)
         details = {"selector": selector.version}
-        return step_report(self.name, began, done=done, failed=failed, notes=target.notes, details=details)
+        notes = (*target.notes, *notes)
+        return step_report(self.name, began, done=done, failed=failed, notes=notes, details=details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,25 @@ def _without_control(project: Project, target: Target) -> list[AlignmentSelector
     return [selector]
 
 
-def _ledger(selector: Selector) -> LedgerKey:
-    return LedgerKey("align", "1", parameters_hash([selector.name, selector.version]))
+def _others(project: Project) -> tuple[list[AlignmentSelector], tuple[str, ...]]:
+    """Return what scores against each further target, named `align:NAME`, and notes of what in them is unusable."""
+    settings = project.settings.align
+    selectors: list[AlignmentSelector] = []
+    notes: list[str] = []
+    for more in settings.more:
+        target = read_target_at(str(project.path(more.target)), more.target)
+        selector = AlignmentSelector(
+            target.texts, target=more.target, compressor=settings.compressor, length_control=settings.length_control
+        )
+        selector.name = f"{AlignStep.name}:{more.name}"
+        selectors.append(selector)
+        notes += target.notes
+    return selectors, tuple(notes)
+
+
+def _ledger(selector: Selector, others: Sequence[Selector]) -> LedgerKey:
+    versions = [text for one in (selector, *others) for text in (one.name, one.version)]
+    return LedgerKey("align", "1", parameters_hash(versions))
 
 
 def _score(selectors: Sequence[Selector], items: pa.Table) -> Outcome:

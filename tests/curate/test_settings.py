@@ -172,6 +172,7 @@ class TestShape:
         assert set(list_keys()) == {
             "source",
             "filter.score",
+            "align.more",
             "protocol.attribute",
             "annotator",
             "snapshot",

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import BadDataError, UnknownNameError, UsageError
-from curate.select.budgets import best_within, shared_among, sizes
+from curate.select.budgets import best_within, in_turns, shared_among, sizes
 from curate.select.tokens import find_tokenizer
 
 ONE_TO_FOUR = st.integers(1, 4)
@@ -60,6 +60,30 @@ def test_one_target_takes_what_a_budget_alone_takes(pool):
     assert (
         shared_among(scores, weights, amount, [7.0]).places.tolist() == best_within(scores[0], weights, amount).tolist()
     )
+
+
+@settings(max_examples=100, deadline=None)
+@given(pools(), st.data())
+def test_turns_take_all_that_has_a_score_once_and_serve_any_budget(pool, data):
+    scores, weights, _ = pool
+    weights = np.maximum(weights, 1)
+    proportions = data.draw(
+        st.lists(st.sampled_from([0.5, 1.0, 3.0]), min_size=len(scores), max_size=len(scores)).filter(any)
+    )
+    places = in_turns(scores, weights, proportions).tolist()
+    assert sorted(places) == np.flatnonzero((~np.isnan(scores)).any(axis=0)).tolist()
+    part = shared_among(scores, weights, int(weights.sum()) * 10, proportions)
+    if all(spent < amount for spent, amount in zip(part.spent, part.amounts, strict=True)):
+        assert part.places.tolist() == places[: len(part.places)]
+
+
+def test_turns_keep_proportions_at_every_budget():
+    generator = np.random.default_rng(0)
+    scores, sizes = generator.random((2, 300)), generator.integers(1, 50, 300)
+    scores[0, :150] = scores[1, 150:] = np.nan
+    places = in_turns(scores, sizes, [3, 1])
+    spent = np.cumsum(np.where(places >= 150, sizes[places], 0)), np.cumsum(np.where(places < 150, sizes[places], 0))
+    assert np.abs(spent[0] / 3 - spent[1])[:190].max() <= 50
 
 
 def test_targets_that_want_the_same_take_turns():
