@@ -26,6 +26,8 @@ QualitySet = Literal["gopher-quality", "gopher-repetition", "c4", "c4-paragraphs
 ContaminationMethod = Literal["shared-runs", "alignment"]
 TokenizerName = Literal["characters", "words", "bytes"]
 TOKENIZERS: tuple[TokenizerName, ...] = get_args(TokenizerName)
+AbstentionReason = Literal["cannot tell", "skip", "undone"]
+ABSTENTION_REASONS: tuple[AbstentionReason, ...] = get_args(AbstentionReason)
 Element = TypeVar("Element")
 
 
@@ -128,6 +130,27 @@ class Learner(Protocol):
     def state(self) -> bytes: ...
 
     def load(self, state: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAnswer:
+    """What one person said to one question about one item: a `value`, or the `reason` why there is none.
+
+    A person has one `turn` at a question, the first; the reason "undone" ends it as if nothing had been said, and the
+    next one begins. `answered_at` is UTC, ISO 8601. `saw_proposal` says that a model's claim was on the screen.
+    """
+
+    answer_id: str
+    person: str
+    item_id: str
+    protocol: str
+    protocol_version: str
+    attribute: str
+    answered_at: str
+    value: str = ""
+    reason: str = ""
+    turn: int = 1
+    saw_proposal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

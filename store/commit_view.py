@@ -20,6 +20,11 @@ DERIVED_VIEWS = (
     SELECT item_id, arg_min(reason, (commit_number, step)) AS reason, arg_min(step, (commit_number, step)) AS step
     FROM latest_decisions WHERE action = 'drop' GROUP BY item_id""",
     """
+    CREATE VIEW withdrawals AS
+    SELECT item_id, protocol, protocol_version, attribute, annotator,
+        max(TRY_CAST(annotator_version AS BIGINT)) AS until
+    FROM abstentions GROUP BY ALL""",
+    """
     CREATE VIEW cursor_positions AS
     SELECT consumer, key, arg_max(position, commit_number) AS position FROM cursors GROUP BY ALL""",
 )

@@ -14,6 +14,7 @@ from curate.errors import StoreError, UsageError
 from curate.store.address import Address, LakeAddress, local_folder
 from curate.store.checkpoints import CHECKPOINT_FOLDER, saving_checkpoints
 from curate.store.database import LEDGER_FILE, new_ledger, open_ledger
+from curate.store.inbox import copy_inbox
 from curate.store.journal import JOURNAL_FOLDER
 from curate.store.lease import hold_lease
 from curate.store.manifest import replace_file
@@ -115,6 +116,7 @@ def _copy_files(reader: Reader, answers: bytes | None, source: Path, target: Pat
     target.mkdir(parents=True, exist_ok=True)
     if source.resolve() == target.resolve():
         return
+    copy_inbox(source, target)
     if answers is not None and not (target / JOURNAL_FOLDER / _JOURNAL).exists():
         (target / JOURNAL_FOLDER).mkdir(exist_ok=True)
         replace_file(target / JOURNAL_FOLDER / _JOURNAL, answers)

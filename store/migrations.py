@@ -96,5 +96,11 @@ def cursors_within_commits(connection: duckdb.DuckDBPyConnection) -> None:
     """
 
 
+@migration
+def abstentions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table of questions that a person was asked and gave no value for."""
+    connection.execute(_frozen("abstentions"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

@@ -101,6 +101,14 @@ ANNOTATIONS = Table(
     ),
     key=("item_id", "protocol", "protocol_version", "attribute", "value", "annotator", "annotator_version"),
 )
+ABSTENTIONS = Table(
+    "abstentions",
+    (
+        ("item_id", _S), ("protocol", _S), ("protocol_version", _S), ("attribute", _S), ("reason", _S),
+        ("annotator", _S), ("annotator_version", _S),
+    ),
+    key=("item_id", "protocol", "protocol_version", "attribute", "reason", "annotator", "annotator_version"),
+)
 FAILURES = Table(
     "failures", (("item_id", _S), ("step", _S), ("actor", _S), ("reason", _S)),
     key=("item_id", "step", "actor", "reason"),
@@ -166,8 +174,8 @@ COMMITS = Table(
 
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
-    FAILURES, REQUESTS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, METRICS, TOMBSTONES, LEDGER,
-    CURSORS, RUNS, COMMITS,
+    ABSTENTIONS, FAILURES, REQUESTS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, METRICS,
+    TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

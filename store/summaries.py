@@ -60,7 +60,12 @@ _EXCERPTS = """
     SELECT i.item_id, min(o.locator) AS locator, any_value(left(i.text, 240)) AS excerpt
     FROM items i LEFT JOIN origins o USING (item_id) WHERE list_contains($items, i.item_id) GROUP BY i.item_id"""
 _LABELS_OF = """
-    SELECT item_id, value FROM annotations WHERE attribute = ?
+    SELECT item_id, value FROM annotations a
+    ANTI JOIN withdrawals w ON (
+        w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator AND w.protocol = a.protocol
+        AND w.protocol_version = a.protocol_version AND a.annotator_kind = 'human'
+        AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
+    WHERE attribute = ?
     QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY
         CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, confidence DESC, commit_number DESC,
         annotator, value) = 1"""

@@ -293,44 +293,11 @@ def export_verb(invocation: Invocation, /, push: bool, dry_run: bool) -> int:
         return 0
     from curate.flows.steps.export import push_exports
 
-    show_report(invocation, _work(invocation, invocation.project(), "push", push_exports))
+    show_report(invocation, carry_out_work(invocation, invocation.project(), "push", push_exports))
     return exit_code([report])
 
 
-@verb(
-    "label",
-    examples=["curate label --import answers.json", "curate label --import answers.json --dry-run"],
-    exits=WRITES,
-)
-@click.option(
-    "--import",
-    "file",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Label Studio's export in the format JSON.",
-)
-@dry_run_option()
-@pass_invocation
-def label_verb(invocation: Invocation, /, file: Path, dry_run: bool) -> int:
-    """Take in people's answers from a Label Studio export.
-
-    Answers become annotations of the kind human, so a snapshot trusts them first. What cannot be used is in the table
-    rejects with its reason. The tasks to be answered come from: [export] formats = ["label-studio"].
-    """
-    from curate.flows.steps.answers import import_answers, plan_answers
-
-    project = invocation.project()
-    if dry_run:
-        show_plans(invocation, [plan_answers(project, file)])
-        return 0
-    report = _work(invocation, project, "label", lambda project, progress: import_answers(project, file, progress))
-    show_report(invocation, report)
-    narrate_next(invocation, [report])
-    return ingest_exit_code(report)
-
-
-def _work(
+def carry_out_work(
     invocation: Invocation, project: "Project", name: str, work: "Callable[[Project, Progress], StepReport]"
 ) -> StepReport:
     """Do what is no step of the walk, and is told of like one."""

@@ -10,6 +10,7 @@ from curate.flows.steps.export import ExportStep
 from curate.flows.steps.filter import FilterStep
 from curate.flows.steps.filter_scores import FilterScoresStep
 from curate.flows.steps.ingest import IngestStep
+from curate.flows.steps.label import LabelStep
 from curate.flows.steps.learn import LearnStep
 from curate.flows.steps.mix import MixStep
 from curate.flows.steps.report import ReportStep
@@ -21,6 +22,7 @@ STEPS: tuple[Step, ...] = (
     FilterStep(),
     AlignStep(),
     AnnotateStep(),
+    LabelStep(),
     FilterScoresStep(),
     MixStep(),
     SnapshotStep(),

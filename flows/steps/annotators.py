@@ -75,7 +75,7 @@ class Annotating:
 
     def protocol_rows(self) -> dict[str, pa.Table]:
         """Return the protocol that the annotations name, as rows that the store adds once."""
-        return protocol_rows(_protocol(self._project))
+        return protocol_rows(project_protocol(self._project))
 
 
 class ModelAnnotating(Annotating):
@@ -123,7 +123,7 @@ def annotatings(project: Project) -> Iterator[Annotating]:
         else:
             rules = [rule_from_mapping(rule.model_dump()) for rule in settings.rules]
             yield Annotating(
-                project, RuleAnnotator(settings.name, _protocol(project), rules, conflicts=settings.conflicts)
+                project, RuleAnnotator(settings.name, project_protocol(project), rules, conflicts=settings.conflicts)
             )
 
 
@@ -149,7 +149,8 @@ def protocol_rows(protocol: Protocol) -> dict[str, pa.Table]:
     }
 
 
-def _protocol(project: Project) -> Protocol:
+def project_protocol(project: Project) -> Protocol:
+    """Return the protocol that the project's settings describe."""
     return Protocol.from_mapping(project.settings.protocol.model_dump(mode="json"))
 
 
@@ -169,7 +170,7 @@ def _language_model(
     examples: list[Mapping[str, object]] = [example.model_dump() for example in settings.examples]
     return LanguageModelAnnotator(
         settings.name,
-        _protocol(project),
+        project_protocol(project),
         service,
         cache,
         attributes=settings.attributes,

@@ -21,6 +21,7 @@ from curate.store.care.rebuild import write_ledger
 from curate.store.checkpoints import CHECKPOINT_FOLDER
 from curate.store.copy import copy_store
 from curate.store.database import open_ledger
+from curate.store.inbox import copy_inbox
 from curate.store.journal import JOURNAL_FOLDER
 from curate.store.lease import LEASE_FILE, hold_lease
 from curate.store.manifest import (
@@ -68,8 +69,8 @@ def plan_backup(folder: Path, target: Path) -> Backup:
 def back_up(store: Store, target: Path) -> Backup:
     """Copy the store into the new folder `target`, all of it or nothing, and verify the copy.
 
-    It holds everything as of one commit, the checkpoints that rows name, and the journal's answers; exports are not
-    part of a store. Cost: every byte is read, written and read again, and the ledger is written from the segments.
+    It holds everything as of one commit, the checkpoints that rows name, and the answers of journal and inbox; exports
+    are no part of a store. Cost: every byte is read, written and read again, and the ledger is written from segments.
 
     Raises:
         UsageError: the folder exists and is not empty, or one lies inside the other.
@@ -200,6 +201,7 @@ def _refuse_inside(backup: Path, store_folder: Path) -> None:
 
 
 def _copy_journal(store_folder: Path, target: Path) -> None:
+    copy_inbox(store_folder, target)
     journal = store_folder / JOURNAL_FOLDER / "requests.jsonl"
     if journal.exists():
         (target / JOURNAL_FOLDER).mkdir()

@@ -22,6 +22,7 @@ from curate.errors import CurateError, StoreError
 from curate.store.address import LakeAddress
 from curate.store.care.traces import Traces, find_traces
 from curate.store.database import DAMAGED_SUFFIX, LEDGER_FILE, open_ledger, rewrite_ledger
+from curate.store.inbox import forget_answers
 from curate.store.journal import Journal
 from curate.store.lookups import forget_lookups
 from curate.store.manifest import PUBLISHED_FOLDER, Segment, read_manifest, replace_file, sync_folder
@@ -135,6 +136,7 @@ def finish_erasure(store: "Store") -> Mapping[str, int]:
     _remove_leftovers(store.folder, doom)
     rewrite_ledger(store.folder, timeout=store.lease_timeout)
     Journal(store.folder).rewrite_without(plan.requests)
+    forget_answers(store.folder, plan.items)
     (store.folder / PLAN_FILE).unlink()
     sync_folder(store.folder)
     return lost

@@ -1,7 +1,7 @@
 """Erasure on a lake: the rows go in one transaction behind the fence, then every file that still holds them.
 
 The transaction leaves a note in the lake itself. Whoever opens the lake to write after a kill, on whatever machine,
-finishes what it says. Of the journals, which belong to machines, this machine's alone is cleaned.
+finishes what it says. Of the journals and inboxes, which belong to machines, this machine's alone are cleaned.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ import duckdb
 
 from curate.store.address import LakeAddress
 from curate.store.care.erasure import Doom, ErasurePlan, burial, is_unburied
+from curate.store.inbox import forget_answers
 from curate.store.journal import Journal
 from curate.store.lake.ledger import LakeLedger, mark_unclean
 from curate.store.lake.maintenance import forget_deleted
@@ -41,6 +42,7 @@ def erase_from_lake(store: Store, plan: ErasurePlan) -> Mapping[str, int]:
 
     # The answers first: without them a model is asked anew, should the rows stay for now.
     Journal(store.folder).rewrite_without(plan.requests)
+    forget_answers(store.folder, plan.items)
     with closing(LakeLedger(store.address, lease_timeout=store.lease_timeout, command="curate erase")) as ledger:
         if ledger.commit(burial(plan), store.run_row(), store.run_id, more=delete).number is not None:
             forget_deleted(ledger)

@@ -51,13 +51,22 @@ _DECIDED = """
         arg_min({{'step': step, 'reason': newest.reason}}, (newest.commit_number, step))
             FILTER (newest.action = 'drop' AND NOT list_contains($forgiven::VARCHAR[], step)) AS dropped
     FROM verdicts GROUP BY place"""
+# Who takes an answer back abstains from the question; versions of a person's claims are turns, counted from 1.
+_WITHDRAWN = """
+    CREATE OR REPLACE TEMP TABLE withdrawn AS
+    SELECT item_id, protocol, protocol_version, attribute, annotator,
+        max(TRY_CAST(annotator_version AS BIGINT)) AS until
+    FROM abstentions WHERE commit_number <= $as_of AND list_contains($attributes::VARCHAR[], attribute) GROUP BY ALL"""
 _CLAIMED = """
     CREATE OR REPLACE TEMP TABLE claimed AS
     SELECT place, {claims}::VARCHAR[] AS claims FROM (
         SELECT place, attribute, value, (coalesce(list_position($annotators, annotator), 1000000),
             CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END,
             -confidence, -a.commit_number, annotator, value) AS trust
-        FROM annotations a JOIN scoped USING (item_id)
+        FROM annotations a JOIN scoped USING (item_id) ANTI JOIN withdrawn w ON (
+            w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator
+            AND w.protocol = a.protocol AND w.protocol_version = a.protocol_version
+            AND a.annotator_kind = 'human' AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
         WHERE list_contains($attributes::VARCHAR[], attribute) AND a.commit_number <= $as_of)
     GROUP BY place"""
 _SCORED = """
@@ -131,14 +140,15 @@ def judge(reader: Reader, spec: SnapshotSpec, moment: Moment, only: Sequence[str
     parameters = _parameters(spec, moment)
     for statement in (scoped, *_known(parameters), _PLACED, f"{_JUDGING} WITH facts AS ({_FACTS}) {_JUDGED}"):
         _ask(reader, statement, parameters)
-    for name in ("scoped", "decided", "claimed", "scored", "placed"):
+    for name in ("scoped", "decided", "withdrawn", "claimed", "scored", "placed"):
         reader.query(f"DROP TABLE {name}")
 
 
-def _known(parameters: Mapping[str, object]) -> tuple[str, str, str]:
+def _known(parameters: Mapping[str, object]) -> tuple[str, ...]:
     """The statements that gather what is known; what they hold of the spec is how many steps, attributes, selectors."""
     return (
         _DECIDED.format(actions=_each("steps", "arg_min(newest.action, step)", "step", parameters)),
+        _WITHDRAWN,
         _CLAIMED.format(claims=_each("attributes", "arg_min(value, trust)", "attribute", parameters)),
         _SCORED.format(grades=_each("selectors", "arg_min(score, age)", "selector", parameters)),
     )
