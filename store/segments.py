@@ -84,33 +84,90 @@ def read_columns(
     Raises:
         StoreError: the segment is missing or damaged, or a page is not what its checksum says.
     """
-    with _explained(path.name), _opened(path, repeating) as file:
+    with _explained(path.name), _opened_whole(path, repeating) as file:
+        known = _constants(file, columns, repeating)
         present = [name for name in columns if name in file.schema_arrow.names]
+        read = [name for name in present if name not in known] or present[:1]
         at_once = _rows_at_once(file.metadata)
         for first, groups in _runs(file.metadata, rows):
-            for batch in file.iter_batches(at_once, groups, present, use_threads=False):
-                yield first, _with_columns(batch, columns)
+            for batch in file.iter_batches(at_once, groups, read, use_threads=False):
+                yield first, _with_columns(batch, columns, known)
                 first += len(batch)
 
 
-def read_where(path: Path, columns: Sequence[str], values: Mapping[str, str | int]) -> Iterator[pa.RecordBatch]:
+def read_where(
+    path: Path, columns: Sequence[str], values: Mapping[str, str | int], groups: slice = slice(None)
+) -> Iterator[pa.RecordBatch]:
     """Yield columns of those rows of a segment that have these values in other columns, which hold no nulls.
 
-    Row groups of which statistics say enough are read without those other columns, or not at all.
+    Row groups of which statistics say enough are read without those other columns, or not at all; only those that
+    `groups` takes are looked at. Any thread may read.
 
     Raises:
         StoreError: the segment is missing or damaged, or a page is not what its checksum says.
     """
-    with _explained(path.name), _opened(path) as file:
+    with _explained(path.name), _opened_whole(path) as file:
         at_once = _rows_at_once(file.metadata)
-        for whole, groups in groupby(range(file.num_row_groups), lambda group: _fits(file.metadata, group, values)):
+        looked_at = range(file.num_row_groups)[groups]
+        for whole, found in groupby(looked_at, lambda group: _fits(file.metadata, group, values)):
             if whole is False:
                 continue
             asked = list(columns) if whole else [*columns, *values]
-            for batch in file.iter_batches(at_once, list(groups), asked, use_threads=False):
+            for batch in file.iter_batches(at_once, list(found), asked, use_threads=False):
                 if not whole:
                     batch = batch.filter(reduce(pc.and_, (pc.equal(batch[name], values[name]) for name in values)))
                 yield batch.select(list(columns))
+
+
+def row_groups(path: Path) -> int:
+    """Return how many row groups a segment has.
+
+    Raises:
+        StoreError: the segment is missing or damaged.
+    """
+    with _explained(path.name):
+        return int(pq.read_metadata(path).num_row_groups)
+
+
+def uniform_groups(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, Any] | None]]:
+    """Return each row group's number of rows, and what all of its rows have in these columns; None if they differ.
+
+    Cost: the footer is read. Nulls, and values that statistics do not tell, count as different.
+
+    Raises:
+        StoreError: the segment is missing or damaged.
+    """
+    with _explained(path.name), _opened_whole(path) as file:
+        found = []
+        for group in range(file.num_row_groups):
+            values = {name: _only_value(file.metadata, group, name) for name in columns}
+            told = all(value is not None for value in values.values())
+            found.append((file.metadata.row_group(group).num_rows, values if told else None))
+        return found
+
+
+def _constants(file: pq.ParquetFile, columns: Sequence[str], repeating: Sequence[str]) -> dict[str, pa.Array]:
+    """Columns of which statistics say that all rows have one value, each as an array of one; they need not be read."""
+    found = {}
+    for field in file.schema_arrow:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if field.name in columns and (pa.types.is_string(kind) or pa.types.is_int64(kind)):
+            groups = range(file.num_row_groups)
+            value = _only_value(file.metadata, 0, field.name) if groups else None
+            if value is not None and all(_only_value(file.metadata, group, field.name) == value for group in groups):
+                one = pa.array([value], kind)
+                found[field.name] = one.dictionary_encode() if field.name in repeating else one
+    return found
+
+
+def _only_value(metadata: pq.FileMetaData, group: int, name: str) -> Any:
+    """The value that all rows of a row group have in a column; None where they differ or statistics do not tell."""
+    if name not in metadata.schema.names:
+        return None
+    known = metadata.row_group(group).column(metadata.schema.names.index(name)).statistics
+    if known is None or not known.has_min_max or known.null_count != 0 or known.min != known.max:
+        return None
+    return known.min
 
 
 def _fits(metadata: pq.FileMetaData, group: int, values: Mapping[str, str | int]) -> bool | None:
@@ -150,9 +207,19 @@ def _opened(path: Path, repeating: Sequence[str] = ()) -> pq.ParquetFile:
     return pq.ParquetFile(path, read_dictionary=repeating, buffer_size=_BUFFER_BYTES, page_checksum_verification=True)
 
 
-def _with_columns(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-    known = set(batch.schema.names)
-    arrays = [batch.column(name) if name in known else pa.nulls(len(batch)) for name in columns]
+def _opened_whole(path: Path, repeating: Sequence[str] = ()) -> pq.ParquetFile:
+    """Open a segment of which a row group's column is read at once: with a buffer that costs a sixth more."""
+    return pq.ParquetFile(path, read_dictionary=list(repeating), pre_buffer=False, page_checksum_verification=True)
+
+
+def _with_columns(batch: pa.RecordBatch, columns: Sequence[str], known: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    """The columns in their order: as they were read, repeated from one value, or null."""
+    read = set(batch.schema.names)
+    first = pa.repeat(pa.scalar(0, pa.int32()), len(batch)) if known else None
+    arrays = [
+        batch.column(name) if name in read else known[name].take(first) if name in known else pa.nulls(len(batch))
+        for name in columns
+    ]
     return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+_LARGEST_ARRAY = 2**31 - 1
 _Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -29,29 +30,74 @@ class Contents(Protocol):
 
 
 class HeldContents:
-    """Content in memory, for parts that begin and end at `borders`. Memory: at the end twice the content."""
+    """Content of about `size` bytes in memory, for parts that begin and end at `borders`.
 
-    def __init__(self, borders: _Integers) -> None:
+    Memory: the content; at the end twice that of what is no text and no bytes.
+    """
+
+    def __init__(self, borders: _Integers, size: int) -> None:
         self._borders = borders
-        self._held: list[tuple[_Integers, pa.Array]] = []
+        self._joined = _Joined(size)
+        self._place = np.empty(borders[-1], np.int64)
+        self._others: list[tuple[_Integers, pa.Array]] = []
 
     def add(self, ranks: _Integers, content: pa.Array) -> None:
         """Keep the content of some rows."""
-        self._held.append((ranks, content))
+        first = self._joined.add(content)
+        if first is None:
+            self._others.append((ranks, content))
+        else:
+            self._place[ranks] = np.arange(first, first + len(ranks))
 
     def finish(self) -> None:
         """Put all content together: taking rows out of many pieces costs three times as much."""
-        self._place = np.empty(self._borders[-1], np.int64)
-        first = 0
-        for ranks, _ in self._held:
+        pieces = self._joined.arrays()
+        first = sum(map(len, pieces))
+        for ranks, content in self._others:
             self._place[ranks] = np.arange(first, first + len(ranks))
+            pieces.append(content)
             first += len(ranks)
-        self._content = pa.concat_arrays([content for _, content in self._held])
-        self._held.clear()
+        self._others.clear()
+        self._content = pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces)
 
     def take(self, part: int) -> tuple[_Integers, pa.Array]:
         """Return all content, and where in it that of each row of the part stands."""
         return self._place[self._borders[part] : self._borders[part + 1]], self._content
+
+
+class _Joined:
+    """Texts, or bytes, in one buffer of `size` bytes; each piece is copied by the thread that adds it."""
+
+    def __init__(self, size: int) -> None:
+        self._data = np.empty(min(size, _LARGEST_ARRAY), np.uint8)
+        self._offsets: list[np.ndarray[Any, np.dtype[np.int32]]] = []
+        self._kind: pa.DataType | None = None
+        self._rows = self._bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, content: pa.Array) -> int | None:
+        """Copy a piece and return the number of its first row; None where it is of another kind, or has no room."""
+        if not (pa.types.is_string(content.type) or pa.types.is_binary(content.type)) or content.null_count:
+            return None
+        _, offsets, data = content.buffers()
+        borders = np.frombuffer(offsets or bytes(4), np.int32)[content.offset : content.offset + len(content) + 1]
+        start, stop = int(borders[0]), int(borders[-1])
+        with self._lock:
+            if self._kind not in (None, content.type) or self._bytes + stop - start > len(self._data):
+                return None
+            self._kind, first, at = content.type, self._rows, self._bytes
+            self._offsets.append(borders[1:] + np.int32(at - start))
+            self._rows, self._bytes = first + len(content), at + stop - start
+        self._data[at : at + stop - start] = np.frombuffer(data or b"", np.uint8)[start:stop]
+        return first
+
+    def arrays(self) -> list[pa.Array]:
+        """Return all pieces as one array, or none where there is no piece."""
+        if self._kind is None:
+            return []
+        offsets = np.concatenate([np.zeros(1, np.int32), *self._offsets])
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self._data)]
+        return [pa.Array.from_buffers(self._kind, self._rows, buffers)]
 
 
 class StoredContents:

@@ -102,6 +102,8 @@ def _about(batch: pa.RecordBatch, label: str, as_of: int) -> pa.RecordBatch:
 def _kinds(batch: pa.RecordBatch) -> tuple[_Integers, list[tuple[str, ...]]]:
     """The place of each claim's annotator among the different ones of a batch, and these."""
     columns = [_coded(batch[name]) for name in _KIND]
+    if all(len(column.dictionary) == 1 and not column.null_count for column in columns):
+        return np.zeros(len(batch), np.int64), [tuple(str(column.dictionary[0]) for column in columns)]
     combined = np.zeros(len(batch), np.int64)
     for column in columns:
         combined = combined * len(column.dictionary) + _places(column)

@@ -1,26 +1,34 @@
 """Where the rows of an export come from: the source and licence of each, and the licences of all their origins.
 
-Whole commits are told by what DuckDB counts of them. The ids of origins are read only where a commit has several
-sources or licences, or brought anything but one origin for each of its new items.
+Whole commits are told by what is counted of them, by the statistics of row groups where these say enough. The ids of
+origins are read only where a commit has several sources or licences, or brought anything but one origin for each of its
+new items.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from curate.store.address import LakeAddress
 from curate.store.exports.matching import Positions, id_words
 from curate.store.reader import Reader
+from curate.store.schema import table
+from curate.store.segments import read_columns, uniform_groups
 
 _ROWS = 100_000
 _BY_COMMIT = """
-    WITH brought AS (SELECT commit_number, count(*) AS items FROM items GROUP BY commit_number)
-    SELECT commit_number, count(*) AS origins, coalesce(any_value(items), 0) AS items, min(source) AS source,
-        min(licence) AS licence, min(source) = max(source) AND min(licence) = max(licence)
+    WITH brought AS (SELECT commit_number, sum(count) AS items FROM counted_items GROUP BY commit_number)
+    SELECT commit_number, sum(count)::BIGINT AS origins, coalesce(any_value(items), 0)::BIGINT AS items,
+        min(source) AS source, min(licence) AS licence, min(source) = max(source) AND min(licence) = max(licence)
             AND count(source) = count(*) AND count(licence) = count(*) AS uniform
-    FROM origins LEFT JOIN brought USING (commit_number) GROUP BY commit_number ORDER BY commit_number"""
+    FROM counted_origins LEFT JOIN brought USING (commit_number) GROUP BY commit_number ORDER BY commit_number"""
+_COUNTED = {"items": ("commit_number",), "origins": ("commit_number", "source", "licence")}
+"""What `_BY_COMMIT` asks of these tables; each row stands for as many as its `count` says."""
 _MIXED = """
     SELECT item_id, commit_number, arg_min(source, (source, locator)) AS source,
         arg_min(licence, (source, locator)) AS licence
@@ -67,6 +75,8 @@ class Origins:
 
     def __init__(self, reader: Reader, positions: Positions, commits: _Integers) -> None:
         self._reader, self._positions, self._commits = reader, positions, commits
+        for name, columns in _COUNTED.items():
+            reader.register(f"counted_{name}", _counted(reader, name, columns))
         self._known = reader.query(_BY_COMMIT)
         self._numbers = self._known["commit_number"].to_numpy()
         self.pairs = Pairs()
@@ -81,7 +91,7 @@ class Origins:
         names: dict[str, int] = {}
         codes = np.asarray([names.setdefault(name or "", len(names)) for name in licences] or [0], np.int64)
         plain = self._flags("uniform") & (self._column("origins") == self._column("items")) & (self._numbers <= as_of)
-        at, known = self._place_of_commit()
+        at, known = self._place_of_commit
         rows = np.flatnonzero(known & self._hold(plain, at))
         several = [(rows, codes[at[rows]])]
         odd = self._numbers[~plain & (self._numbers <= as_of)].tolist()
@@ -100,7 +110,7 @@ class Origins:
         codes = np.full(len(self._numbers) + 1, -1, np.int64)
         columns = [self._known.filter(pa.array(uniform))[name].combine_chunks() for name in ("source", "licence")]
         codes[:-1][uniform] = self.pairs.encode(*columns)
-        at, known = self._place_of_commit()
+        at, known = self._place_of_commit
         pair_of = np.where(known & self._hold(uniform, at), codes[at], -1)
         mixed = np.unique(self._commits[known & ~self._hold(uniform, at)]).tolist()
         if not mixed:
@@ -111,12 +121,13 @@ class Origins:
             pair_of[found[own]] = self.pairs.encode(batch["source"], batch["licence"])[own]
         return pair_of
 
+    @cached_property
     def _place_of_commit(self) -> tuple[_Integers, _Flags]:
         """Where each row's commit stands among those that have origins, and whether it does."""
-        at = np.searchsorted(self._numbers, self._commits)
-        clipped = np.minimum(at, max(0, len(self._numbers) - 1))
-        known = self._numbers[clipped] == self._commits if len(self._numbers) else np.zeros(len(at), np.bool_)
-        return clipped, known
+        places = np.full(int(max(self._commits.max(initial=0), self._numbers.max(initial=0))) + 2, -1, np.int32)
+        places[self._numbers] = np.arange(len(self._numbers))
+        at = places[self._commits]  # the last one is that of rows without a commit
+        return np.maximum(at, 0), at >= 0
 
     def _hold(self, flags: _Flags, at: _Integers) -> _Flags:
         return flags[at] if len(flags) else np.zeros(len(at), np.bool_)
@@ -126,6 +137,25 @@ class Origins:
 
     def _column(self, name: str) -> _Integers:
         return np.asarray(self._known[name].to_numpy(), np.int64)
+
+
+def _counted(reader: Reader, name: str, columns: Sequence[str]) -> pa.Table:
+    """Rows of a table, or one for a row group of which statistics say that all its rows are alike, each with a count.
+
+    Memory: the rows of the other row groups, without what repeats.
+    """
+    layout = pa.schema([*(table(name).schema.field(column) for column in columns), ("count", pa.int64())])
+    if isinstance(reader.address, LakeAddress):
+        return reader.query(f"SELECT {', '.join(columns)}, count(*) AS count FROM {name} GROUP BY ALL").cast(layout)
+    alike, others = list[dict[str, Any]](), [layout.empty_table()]
+    for path in reader.segments(name):
+        groups = uniform_groups(path, columns)
+        alike += [{**values, "count": rows} for rows, values in groups if values is not None]
+        odd = np.repeat([values is None for _, values in groups], [rows for rows, _ in groups])
+        for _, batch in read_columns(path, columns, rows=odd) if odd.any() else ():
+            counted = pa.Table.from_batches([batch]).group_by(list(columns)).aggregate([([], "count_all")])
+            others.append(counted.rename_columns([*columns, "count"]).select(layout.names).cast(layout))
+    return pa.concat_tables([pa.Table.from_pylist(alike, layout), *others])
 
 
 def _sets(found: list[tuple[_Integers, _Integers]], names: list[str]) -> LicenceSets:

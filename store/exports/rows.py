@@ -25,7 +25,7 @@ _Flags = np.ndarray[Any, np.dtype[np.bool_]]
 class OrderedRows:
     """The rows of a target that are not `kept`, with content; `scratch` is a folder for what memory has no room for.
 
-    Items that were erased since have no row here. Memory: twice the content where that is at most `memory_bytes`; else
+    Items that were erased since have no row here. Memory: the content where that is at most `memory_bytes`; else
     `memory_bytes`, and then twice the content of a shard for each shard that is written at the same time.
     """
 
@@ -68,7 +68,7 @@ class OrderedRows:
 
     def _empty_contents(self, size: int, scratch: Path, memory_bytes: int) -> Contents:
         borders = np.asarray([0, *(part.borders[-1] for part in self.parts)], np.int64)
-        return HeldContents(borders) if size <= memory_bytes else StoredContents(borders, scratch, memory_bytes)
+        return HeldContents(borders, size) if size <= memory_bytes else StoredContents(borders, scratch, memory_bytes)
 
     def _gather(self, items: Items) -> None:
         for rows, content in items.content(self._rank >= 0):

@@ -30,9 +30,9 @@ class Target:
         self._reader = reader
         # The members first: nothing is found before they are known.
         self.items: Sequence[Items] = items_of(reader, plan.modality)
-        members = workers.read(Members, reader, plan.snapshot)
+        self._members = Members(reader, plan.snapshot, workers)
         loaded = [workers.read(items.load) for items in self.items]
-        self._members: Members = members.result()
+        self._members.wait()
         words = [id_words(chunk) for chunk in self.rows["item_id"].chunks]
         self.positions = Positions(np.concatenate(words) if words else np.empty((0, 4), np.uint64))
         self.sizes, self.commits = np.zeros(len(self.rows), np.int64), np.full(len(self.rows), -1, np.int64)
