@@ -3,6 +3,7 @@
 from typing import Any
 
 from curate.store.reader import Reader
+from curate.store.reasons import short_reason
 
 Rows = list[dict[str, Any]]
 
@@ -14,12 +15,25 @@ _REJECTS = """
         list(detail ORDER BY source, locator)[:3] AS details
     FROM rejects GROUP BY reason ORDER BY rejects DESC, reason"""
 _REJECTS_BY_SOURCE = "SELECT source, count(*) AS rejects FROM rejects GROUP BY source ORDER BY source"
-_DROPPED = """
-    SELECT d.reason, count(*) AS items, list({
-        'item_id': i.item_id, 'locator': o.locator, 'excerpt': left(i.text, 240)} ORDER BY i.item_id)[:3] AS samples
+_DROPPED = f"""
+    SELECT {short_reason("d.reason")} AS reason, count(*) AS items, list({{
+        'item_id': i.item_id, 'locator': o.locator, 'excerpt': left(i.text, 240)}} ORDER BY i.item_id)[:3] AS samples
     FROM dropped d JOIN items i USING (item_id)
     LEFT JOIN (SELECT item_id, min(locator) AS locator FROM origins GROUP BY item_id) o USING (item_id)
-    WHERE i.modality = ? GROUP BY d.reason ORDER BY items DESC, d.reason"""
+    WHERE i.modality = ? GROUP BY 1 ORDER BY items DESC, 1"""
+_OBJECTIONS = """
+    WITH parts AS (
+        SELECT item_id, action, unnest(string_split(reason, '; ')) AS part FROM latest_decisions
+        WHERE step IN ('filter', 'filter-scores') AND contains(reason, ': ')
+    ), named AS (
+        SELECT item_id, action, split_part(part, ': ', 1) AS rule, substr(part, strpos(part, ': ') + 2) AS rest
+        FROM parts
+    ), kinds AS (
+        SELECT item_id, action, rule, unnest(CASE rule WHEN 'contamination' THEN
+            [regexp_extract(rest, '\\(\\d+%, ([a-z ]+)\\)$', 1)] ELSE string_split(rest, ', ') END) AS kind FROM named
+    )
+    SELECT rule, kind, action, count(DISTINCT item_id) AS items FROM kinds GROUP BY ALL
+    ORDER BY items DESC, rule, kind, action LIMIT $most"""
 _LABELS = """
     SELECT attribute, annotator, value, count(*) AS items, avg(confidence) AS confidence
     FROM annotations GROUP BY ALL ORDER BY ALL"""
@@ -96,6 +110,14 @@ def rejects_by_source(reader: Reader) -> Rows:
 def dropped(reader: Reader, modality: str) -> Rows:
     """Return reason, items and up to three samples of what decisions dropped."""
     return _ask(reader, _DROPPED, [modality])
+
+
+def objections(reader: Reader, most: int) -> Rows:
+    """Return rule, kind, action and items of what the filter's rules object to, the most frequent first.
+
+    An item counts for every rule that objects to it, under the action of its decision.
+    """
+    return _ask(reader, _OBJECTIONS, {"most": most})
 
 
 def labels(reader: Reader) -> Rows:

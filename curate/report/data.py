@@ -47,6 +47,16 @@ class Funnel:
 
 
 @dataclass(frozen=True, slots=True)
+class Objection:
+    """How many items a kind of one of the filter's rules objects to, and what was decided about them."""
+
+    rule: str
+    kind: str
+    action: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """What one source brought: `origins` counts arrivals, `items` different contents, `rejects` unusable rows."""
 
@@ -245,6 +255,7 @@ class ReportData:
     committed_at: str
     version: str = ""
     funnels: tuple[Funnel, ...] = ()
+    objections: tuple[Objection, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     rejects: tuple[Reject, ...] = ()
     alignments: tuple[Alignment, ...] = ()

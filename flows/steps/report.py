@@ -14,6 +14,7 @@ from curate.report.data import (
     CommitRow,
     Export,
     LabelCount,
+    Objection,
     Reject,
     ReportData,
     RequestTotal,
@@ -25,6 +26,9 @@ from curate.store.exports.manifest import read_export_manifest
 from curate.store.manifest import replace_file
 from curate.store.reader import Reader
 from curate.types import Progress, StepReport
+
+_OBJECTIONS = 40
+"""How many lines of what the filter's rules object to are shown."""
 
 
 class ReportStep:
@@ -63,6 +67,7 @@ def collect(project: Project, reader: Reader) -> ReportData:
         committed_at=reader.committed_at,
         version=installed_version(),
         funnels=funnels(reader, listed),
+        objections=tuple(Objection(**row) for row in summaries.objections(reader, _OBJECTIONS)),
         arrivals=_arrivals(reader),
         rejects=tuple(
             Reject(row["reason"], row["rejects"], tuple(zip(row["locators"], row["details"], strict=True)))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.store.reader import Reader
+from curate.store.reasons import short_reason
 from curate.store.snapshots.cuts import Cuts
 from curate.store.snapshots.funnel import funnel
 from curate.store.snapshots.judging import Moment, judge
@@ -21,12 +22,12 @@ _CANDIDATES = """
     SELECT item_id, label, score, split, stays, anchor, cells, size FROM judged WHERE barrier IS NULL
     ORDER BY score DESC NULLS LAST, item_id"""
 # An item's own digits in a reason would give it a line of its own.
-_BARRED = """
-    SELECT {'bar': barrier.bar, 'by': barrier.by,
-        'detail': regexp_replace(barrier.detail, '\\b[0-9a-f]{16,64}\\b', 'another', 'g')} AS barrier, count(*) AS items
+_BARRED = f"""
+    SELECT {{'bar': barrier.bar, 'by': barrier.by, 'detail': regexp_replace(
+        {short_reason("barrier.detail")}, '\\b[0-9a-f]{{16,64}}\\b', 'another', 'g')}} AS barrier, count(*) AS items
     FROM judged WHERE barrier IS NOT NULL AND barrier.bar IN ('dropped', 'undecided') GROUP BY 1
     UNION ALL
-    SELECT {'bar': barrier.bar, 'by': barrier.by, 'detail': ''}, count(*)
+    SELECT {{'bar': barrier.bar, 'by': barrier.by, 'detail': ''}}, count(*)
     FROM judged WHERE barrier IS NOT NULL AND barrier.bar NOT IN ('dropped', 'undecided') GROUP BY 1"""
 
 

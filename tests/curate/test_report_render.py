@@ -22,6 +22,7 @@ from curate.report.data import (
     Increment,
     LabelCount,
     LearnerSummary,
+    Objection,
     Reject,
     RequestTotal,
     Sample,
@@ -45,6 +46,7 @@ def _data(text: str = "a text") -> ReportData:
         committed_at="2026-11-23 10:00:00 UTC",
         version="0.1.0",
         funnels=(Funnel(text, (Stage("arrived", 5), Stage("kept", 3, (Drop(text, 2, (sample,)),)))),),
+        objections=(Objection(text, text, "drop", 4),),
         arrivals=(Arrival(text, "text", 6, 5, 1),),
         rejects=(Reject(text, 1, ((text, text),)),),
         alignments=(
@@ -126,14 +128,14 @@ def test_counted_shares_carry_their_interval() -> None:
 @pytest.mark.parametrize("part", [field.name for field in fields(ReportData) if field.default == ()])
 def test_an_empty_part_becomes_a_sentence(part: str) -> None:
     page = render(replace(_data(), **{part: ()}))
-    assert len(_Outline(page).all("section")) == 9
+    assert len(_Outline(page).all("section")) == 10
     assert re.search(r"<p>(No|Nothing|It has not)[^<]+\.</p>|<p>No item has an alignment score", page)
 
 
 def test_an_empty_store_has_a_report_without_tables() -> None:
     outline = _Outline(render(ReportData("empty", 0, "")))
     assert outline.all("table") == []
-    assert len(outline.all("h2")) == 9
+    assert len(outline.all("h2")) == 10
 
 
 def test_a_learner_without_increments_is_no_error() -> None:
@@ -172,7 +174,7 @@ def test_any_text_leaves_the_structure_alone(text: str) -> None:
     page = render(_data(text))
     page.encode("utf-8")
     tags = [tag for tag, _ in _Outline(page).tags]
-    assert tags.count("section") == 9
+    assert tags.count("section") == 10
     assert "script" not in tags
 
 

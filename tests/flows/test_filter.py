@@ -12,6 +12,8 @@ from curate.errors import BadDataError, UnknownNameError
 from curate.flows.project import Project
 from curate.flows.steps.filter import FilterStep
 from curate.settings import Settings
+from curate.store import summaries
+from curate.store.snapshots import SnapshotSpec, draft_snapshot
 from curate.store.write import Write, rows
 from curate.types import SilentProgress, StepReport
 
@@ -273,3 +275,24 @@ def test_images_and_events_are_judged_and_taken_back(tmp_path: Path) -> None:
     assert bench.decisions()["late"] == ("keep", "nothing is found in it any more")
     assert bench.decisions()["none"][0] == "drop"
     assert bench.run().idle
+
+
+def test_the_report_counts_rules_and_the_funnel_stays_short(tmp_path: Path) -> None:
+    item = "How many sheep does the farmer still own when the week ends and the market has closed its gates?"
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "sheep.txt").write_text(item)
+    rules = {
+        "quality": {"enabled": True, "sets": ["gopher-quality"]},
+        "contamination": {"enabled": True, "evaluations": ["sheep.txt"]},
+    }
+    bench = Bench(tmp_path / "project", **rules)
+    bench.add({"short": "too short", "copied": item, "also copied": f"{item} Yes.", "bank": f"pay {IBAN}"})
+    bench.run()
+    with bench.project.reader() as reader:
+        counted = {(row["rule"], row["kind"]): row["items"] for row in summaries.objections(reader, 40)}
+        draft = draft_snapshot(reader, SnapshotSpec("all", "text"))
+        dropped = {row["reason"]: row["items"] for row in summaries.dropped(reader, "text")}
+    assert counted["quality", "gopher_short_doc"] == 4
+    assert counted["contamination", "shared runs"] == counted["contamination", "alignment"] == 2
+    assert dropped == {"quality; contamination": 2, "quality": 2}
+    assert draft.funnel == {"arrived": 4, "dropped: quality": 2, "dropped: quality; contamination": 2, "selected": 0}
