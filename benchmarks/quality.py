@@ -5,7 +5,7 @@ which made FineWeb, and by ours: the share of texts about which both say the sam
 both have our words, and by keep or drop when datatrove has its own (spaCy's). Faults: 100 news articles that end with a
 full stop, pieces of two photographs, and made event sequences, of which none should be objected to, and each with every
 fault planted; recall counts those that the fault's own rule objects to. Languages: news in English and faker's words in
-nine others. Seconds are of one core.
+nine others. Seconds are of one core; an order for several targets (`curate.select.budgets`) is timed too.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from benchmarks.harness.planted_quality import (
     sequence,
 )
 from benchmarks.harness.quality_peers import datatrove
+from curate.select.budgets import in_turns
 from curate.select.quality.events import EventQuality
 from curate.select.quality.images import ImageQuality
 from curate.select.quality.languages import Language
@@ -81,6 +82,7 @@ def run(options: Options) -> Result:
         ratio,
         Bar("MB/s of languages on one core", speeds["language"], 2),
         Bar("images/s on one core", _image_speed(count // 2, options.seed), 20),
+        Bar("candidates/s ordered for three targets by turns", _turns_speed(options.seed), 200_000),
     ]
     return Result(bars, rows, {"speeds": speeds}, PACKAGES)
 
@@ -189,6 +191,13 @@ def _image_speed(count: int, seed: int) -> float:
     images = [encoded(picture) for picture in _pictures(count, seed)]
     timings = take_turns({"images": lambda: ImageQuality().reasons(images)}, clock=time.process_time)
     return count / timings.median("images")
+
+
+def _turns_speed(seed: int) -> float:
+    generator = np.random.default_rng(seed)
+    scores, sizes = generator.random((3, 200_000)), generator.integers(1, 1_000, 200_000)
+    timings = take_turns({"turns": lambda: in_turns(scores, sizes, [3, 2, 1])}, clock=time.process_time)
+    return len(sizes) / timings.median("turns")
 
 
 if __name__ == "__main__":
