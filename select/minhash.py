@@ -83,12 +83,15 @@ class Signed:
 class MinHash:
     """The parameters of one way of finding near-duplicates; `threshold` is the least Jaccard similarity of a pair.
 
+    `seed` says which permutations sign.
+
     Raises:
         ConfigurationError: the threshold is not above 0 and at most 1, or the shingles are none.
     """
 
     threshold: float = 0.8
     shingling: Shingling = DEFAULT
+    seed: int = SEED
 
     def __post_init__(self) -> None:
         """Refuse a threshold that says nothing."""
@@ -108,7 +111,7 @@ class MinHash:
         'minhash:1 words:3 threshold=0.8 permutations=128 seed=1 bands=21x6'
         """
         bands, rows = self.banding
-        parameters = f"threshold={self.threshold:g} permutations={PERMUTATIONS} seed={SEED} bands={bands}x{rows}"
+        parameters = f"threshold={self.threshold:g} permutations={PERMUTATIONS} seed={self.seed} bands={bands}x{rows}"
         return f"minhash:1 {self.shingling} {parameters}"
 
     def sign(self, texts: Sequence[str]) -> Signed:
@@ -116,7 +119,7 @@ class MinHash:
 
         Cost: about 15 µs a kilobyte on one core in machine code, 100 µs with NumPy alone; the numbers are the same.
         """
-        return _signed([prepared(text, self.shingling.unit) for text in texts], self.shingling)
+        return _signed([prepared(text, self.shingling.unit) for text in texts], self.shingling, self.seed)
 
     def keys(self, minima: NDArray[np.uint32]) -> NDArray[np.int64]:
         """Return a 64-bit key for each band, int64 of (texts, bands): two texts share a band if they share its key.
@@ -156,21 +159,21 @@ def estimate(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.
 
 
 @cache
-def permutations() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def permutations(seed: int = SEED) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Return the factors (odd) and terms of the permutations: numbers from a counter, the same for ever."""
     import numpy as np
 
     numbers = mixed(
-        np.arange(1, 2 * PERMUTATIONS + 1, dtype=np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15) + np.uint64(SEED)
+        np.arange(1, 2 * PERMUTATIONS + 1, dtype=np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15) + np.uint64(seed)
     )
     return numbers[:PERMUTATIONS] | np.uint64(1), numbers[PERMUTATIONS:]
 
 
-def minima_of(found: Shingles) -> NDArray[np.uint32]:
+def minima_of(found: Shingles, seed: int = SEED) -> NDArray[np.uint32]:
     """Return the minima of shingles, with NumPy alone; those of a text without shingles are 2^32 - 1."""
     import numpy as np
 
-    factors, terms = permutations()
+    factors, terms = permutations(seed)
     minima = np.full((len(found.starts) - 1, PERMUTATIONS), 0xFFFF_FFFF, np.uint32)
     for position in np.flatnonzero(np.diff(found.starts)):
         values = found.values[found.starts[position] : found.starts[position + 1], None] >> np.uint64(32)
@@ -178,11 +181,11 @@ def minima_of(found: Shingles) -> NDArray[np.uint32]:
     return minima
 
 
-def _signed(texts: Sequence[bytes], shingling: Shingling) -> Signed:
+def _signed(texts: Sequence[bytes], shingling: Shingling, seed: int) -> Signed:
     kernel = _kernel(sum(map(len, texts)))
     if kernel is None:
         found = shingles(texts, shingling)
-        return Signed(found, minima_of(found))
+        return Signed(found, minima_of(found, seed))
     import numpy as np
 
     parts: dict[int, tuple[Shingles, NDArray[np.uint32]]] = {}
@@ -190,7 +193,7 @@ def _signed(texts: Sequence[bytes], shingling: Shingling) -> Signed:
     def work(rows: slice) -> None:
         for start in range(rows.start, rows.stop, _SLICE):
             part = texts[start : min(start + _SLICE, rows.stop)]
-            parts[start] = kernel.signatures(part, shingling, *permutations())
+            parts[start] = kernel.signatures(part, shingling, *permutations(seed))
 
     over_threads(work, len(texts))
     ordered = [parts[start] for start in sorted(parts)]

@@ -1,6 +1,10 @@
 """Rows of published segments by the values of a column: found through lookups, read by row groups."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -15,6 +19,9 @@ from curate.store.manifest import PUBLISHED_FOLDER, Manifest, Segment
 from curate.store.schema import Table, table
 from curate.store.segments import conform
 
+_AT_ONCE_BYTES = 2 * 2**20
+"""Of row groups that are read at once, as they lie unpacked; a larger one is read alone."""
+
 
 class SegmentRows:
     """Finds rows in the segments that a manifest names, and keeps them and their lookups open for the next question.
@@ -27,13 +34,16 @@ class SegmentRows:
         self._manifest = manifest
         self._connection = connection
         self._lookups: dict[tuple[str, str], Lookup] = {}
-        self._files: dict[str, tuple[pq.ParquetFile, NDArray[np.int64]]] = {}
+        self._files: dict[str, _Rows] = {}
+        self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """Close the files."""
+        """Let go of what was kept."""
         self._lookups.clear()
-        while self._files:
-            self._files.popitem()[1][0].close()
+        self._files.clear()
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
 
     def find(
         self, name: str, column: str, values: pa.Array, columns: Sequence[str], rows: int
@@ -74,23 +84,68 @@ class SegmentRows:
             yield pa.record_batch(found).select(question.schema.names)
 
     def _read(self, segment: Segment, rows: NDArray[np.int64], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        if not len(rows):
-            return
-        file, starts = self._file(segment)
-        groups = np.searchsorted(starts, rows, side="right") - 1
-        present = [name for name in schema.names if name in file.schema_arrow.names]
-        for group in np.unique(groups).tolist():
-            read = file.read_row_group(group, columns=present, use_threads=False)
-            found = read.take(pa.array(rows[groups == group] - starts[group])).combine_chunks()
-            yield from (conform(batch, schema) for batch in found.to_batches())
+        """Yield these rows; row groups are read some at a time, by as many threads as there are cores."""
+        file = self._file(segment) if len(rows) else None
+        calls = [] if file is None else [partial(file.read, groups, part, schema) for groups, part in file.cut(rows)]
+        if len(calls) > 1:
+            for table in self._side_by_side(calls):
+                yield from (conform(batch, schema) for batch in table.to_batches())
+        elif calls:
+            yield from (conform(batch, schema) for batch in calls[0]().to_batches())
 
-    def _file(self, segment: Segment) -> tuple[pq.ParquetFile, NDArray[np.int64]]:
-        """An open segment, and the first row of each of its row groups."""
+    def _side_by_side(self, calls: Sequence[Callable[[], pa.Table]]) -> Iterator[pa.Table]:
+        """Yield in order what calls return, of which no more are begun ahead than there are cores."""
+        cores = os.cpu_count() or 1
+        self._threads = self._threads or ThreadPoolExecutor(cores, thread_name_prefix="rows")
+        begun: deque[Future[pa.Table]] = deque()
+        try:
+            for call in calls:
+                begun.append(self._threads.submit(call))
+                if len(begun) > cores:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            wait(begun)
+
+    def _file(self, segment: Segment) -> "_Rows":
         if segment.file not in self._files:
-            file = pq.ParquetFile(self._folder / segment.file, memory_map=True, page_checksum_verification=True)
-            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-            self._files[segment.file] = file, np.cumsum([0, *sizes[:-1]])
+            self._files[segment.file] = _Rows(self._folder / segment.file)
         return self._files[segment.file]
+
+
+class _Rows:
+    """A segment of which single rows are read, by any thread; its footer is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._metadata = pq.read_metadata(path)
+        groups = [self._metadata.row_group(number) for number in range(self._metadata.num_row_groups)]
+        self._bytes = np.cumsum([0, *(group.total_byte_size for group in groups)])
+        self._starts = np.cumsum([0, *(group.num_rows for group in groups)])
+
+    def cut(self, rows: NDArray[np.int64]) -> Iterator[tuple[list[int], NDArray[np.int64]]]:
+        """Cut rows (rising) into runs whose row groups have few bytes together, each with the numbers of its groups."""
+        group_of = np.searchsorted(self._starts, rows, side="right") - 1
+        groups = np.unique(group_of)
+        sizes = np.cumsum(self._bytes[groups + 1] - self._bytes[groups])
+        for run in np.unique(sizes // _AT_ONCE_BYTES).tolist():
+            chosen = groups[sizes // _AT_ONCE_BYTES == run]
+            yield chosen.tolist(), rows[(group_of >= chosen[0]) & (group_of <= chosen[-1])]
+
+    def read(self, groups: list[int], rows: NDArray[np.int64], schema: pa.Schema) -> pa.Table:
+        """Return rows that lie in these row groups, with those columns of the schema that there are."""
+        firsts = self._starts[groups]
+        before = np.cumsum(self._starts[np.add(groups, 1)] - firsts) - (self._starts[np.add(groups, 1)] - firsts)
+        group_of = np.searchsorted(firsts, rows, side="right") - 1
+        with self._opened() as file:
+            present = [name for name in schema.names if name in file.schema_arrow.names]
+            read = file.read_row_groups(groups, columns=present, use_threads=False)
+        return read.take(pa.array(rows - firsts[group_of] + before[group_of])).combine_chunks()
+
+    def _opened(self) -> pq.ParquetFile:
+        options = {"memory_map": True, "pre_buffer": False, "page_checksum_verification": True}
+        return pq.ParquetFile(self._path, metadata=self._metadata, **options)
 
 
 class _Question:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import StoreError
-from curate.store import lookups, publish, segments
+from curate.store import lookups, publish, segment_rows, segments
 from curate.store.care.erasure import ErasurePlan, erase
 from curate.store.care.garbage import collect_garbage, find_garbage
 from curate.store.care.traces import Traces
@@ -134,18 +134,28 @@ def test_names_of_several_lengths_are_found_without_a_file(store: Store, add: Ad
 
 
 def test_only_the_row_groups_of_what_is_found_are_read(filled: Store, make: Any, monkeypatch: Any) -> None:
-    read: list[int] = []
-    read_row_group = pq.ParquetFile.read_row_group
+    read: list[list[int]] = []
+    read_row_groups = pq.ParquetFile.read_row_groups
 
-    def counted(file: pq.ParquetFile, group: int, **options: Any) -> pa.Table:
-        read.append(group)
-        return read_row_group(file, group, **options)
+    def counted(file: pq.ParquetFile, groups: list[int], **options: Any) -> pa.Table:
+        read.append(groups)
+        return read_row_groups(file, groups, **options)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
     texts(filled, make.ids(3, 41, 42, 119))
-    assert read == [0, 0, 9]
+    assert read == [[0], [0], [9]]
     owners(filled, WANTED)
-    assert read == [0, 0, 9]
+    assert read == [[0], [0], [9]]
+
+
+@pytest.mark.parametrize("at_once", [1, 1_500, 2**20])
+def test_rows_that_threads_read_are_those_that_were_asked_for(
+    filled: Store, make: Any, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(segment_rows, "_AT_ONCE_BYTES", at_once)
+    for numbers in (range(120), range(1, 120, 7), [39, 40, 79, 80], [5, 4, 4]):
+        wanted = make.ids(*numbers)
+        assert texts(filled, wanted) == {item: f"text of {item}" for item in wanted}
 
 
 def test_they_go_when_their_segments_go(filled: Store, add: Add, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
