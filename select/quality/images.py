@@ -5,8 +5,8 @@ shorter side over 200 pixels, aspect ratio below 3). The variance of the Laplaci
 Pech-Pacheco et al. 2000 (ICPR, "Diatom autofocusing in brightfield microscopy"), with the bound of 100 that many use.
 The others have no published standard: their bounds keep ordinary photographs and are there to be changed.
 
-Size and shape are those of the picture as a viewer turns it. All else is measured on it shrunk to at most 512 pixels on
-the longer side, what is transparent on white, so that a bound means about the same at every resolution.
+All but size and shape is measured on the picture as a viewer shows it, shrunk to at most 512 pixels on the longer side,
+what is transparent on white, so that a bound means about the same at every resolution.
 """
 
 from __future__ import annotations
@@ -96,12 +96,11 @@ def measures(image: bytes) -> dict[str, float]:
 
 
 def _decoded(image: bytes) -> tuple[Any, int, int]:
-    """Return the picture as a viewer shows it, shrunk, in RGB, and its width and height before that."""
+    """Return the picture as a viewer shows it, shrunk, in RGB, and its width and height as they are stored."""
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(image)) as opened:
         width, height = opened.size
-        turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         opened.draft("RGB", (_SIDE, _SIDE))
         shown: Any = ImageOps.exif_transpose(opened)
         if shown.has_transparency_data:
@@ -109,7 +108,7 @@ def _decoded(image: bytes) -> tuple[Any, int, int]:
             shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
         shown = shown.convert("RGB")
         shown.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-    return shown, *((height, width) if turned else (width, height))
+    return shown, width, height
 
 
 def _laplacian_variance(greys: NDArray[np.uint8]) -> float:

@@ -60,6 +60,20 @@ def test_the_item_that_a_text_holds_most_of_is_named() -> None:
     assert found == Match("places.jsonl:7", 1.0)
 
 
+def test_of_two_items_that_a_text_holds_whole_the_first_is_named() -> None:
+    assert SharedRuns(Evaluations(SET)).matches([f"{OTHER} {QUESTION}"]) == [Match("maths.jsonl:1", 1.0)]
+
+
+def test_the_passage_is_where_most_of_the_item_stands_however_its_words_drift() -> None:
+    words = [f"{one}{other}" for one in ("ba", "ke", "li", "mo", "nu") for other in ("cat", "dos", "fig", "gel", "hop")]
+    item = " ".join(word + end for end in ("s", "t") for word in words)
+    drifting = " also ".join(" ".join(item.split()[start : start + 5]) for start in range(0, 50, 5))
+    decoy = " ".join(item.split()[20:28])
+    [found] = AlignedPassages(Evaluations({"item": item})).matches([f"{decoy} {AROUND} {drifting}"])
+    assert found is not None
+    assert found.share > 0.75
+
+
 def test_half_of_an_item_is_half_of_it() -> None:
     words = QUESTION.split()
     [found] = SharedRuns(Evaluations(SET), 0.4).matches([" ".join(words[: len(words) // 2])])

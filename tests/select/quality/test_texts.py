@@ -112,6 +112,7 @@ KEPT = "This line is one sentence.\n"
         (KEPT * 5, set()),
         (KEPT * 4, {"too_few_sentences"}),
         (KEPT * 4 + "Two words.\n", {"too_few_sentences"}),
+        (KEPT * 4 + "Just three words.\n", set()),
         (KEPT * 4 + "No mark at its end\n", {"too_few_sentences"}),
         (KEPT * 4 + "An ellipsis ends it...\n", {"too_few_sentences"}),
         (KEPT * 4 + "Please switch JavaScript on now.\n", {"too_few_sentences"}),
