@@ -1,0 +1,1 @@
+"""Values drawn from the claims of several annotators, each with a posterior."""

@@ -1,0 +1,160 @@
+"""Consensus against crowd-kit and cleanlab, on simulated annotators that the default was not chosen on.
+
+Five regimes, each with 20 draws (quick: 3): items of different difficulty; experts among novices; errors into
+neighbouring values; annotators who often give the commonest value; and annotators who share a wrong answer, which
+breaks every method's assumption. Numbers of values, items, annotators and votes are drawn too, as is a model that is
+too sure or not sure enough. The default's priors were chosen on other regimes (skills by beta distributions and
+mixtures, spam, Dirichlet confusions) and other seeds, before this benchmark was written.
+
+Accuracy of the most probable value; surprise (nats per item of the true value) and expected calibration error (ten
+equal bins) of the posterior, both lower is better. Bars: the default minus the peers' best method for that figure,
+over all draws, with a bootstrap interval over the draws' differences. crowd-kit's methods see votes only and are
+compared with the default on votes only; cleanlab's CROWDLAB sees the model and is compared with the default that sees
+it. cleanlab gives one probability per item: the rest is spread evenly over the other values. Where a method of
+crowd-kit ends with an error (its numbers overflow on some draws), the majority vote stands in for it.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.harness.annotators import REGIMES, Draw, draw
+from benchmarks.harness.bars import Bar
+from benchmarks.harness.command import Options, Result, main
+from curate.annotate.consensus.bayesian import bayesian
+from curate.annotate.consensus.crowdlab import crowdlab
+from curate.annotate.consensus.dawid_skene import dawid_skene
+from curate.annotate.consensus.majority import majority
+from curate.annotate.consensus.votes import normalised
+from curate.errors import MissingExtraError
+from curate.statistics import bootstrap_interval
+
+PACKAGES = ("curate", "crowd-kit", "cleanlab", "numpy")
+FIGURES = ("accuracy", "surprise", "calibration error")
+Posterior = NDArray[np.float64]
+Methods = Mapping[str, Callable[[Draw], Posterior]]
+OURS: Methods = {
+    "curate": lambda one: bayesian(one.votes).posterior,
+    "curate with a model": lambda one: bayesian(one.votes, one.model).posterior,
+    "curate's majority": lambda one: majority(one.votes).posterior,
+    "curate's Dawid-Skene": lambda one: dawid_skene(one.votes).posterior,
+    "curate's CROWDLAB": lambda one: crowdlab(one.votes, one.model).posterior,
+}
+WITH_MODEL = "cleanlab CROWDLAB"
+
+
+def run(options: Options) -> Result:
+    """Let every method draw values from every simulation."""
+    draws = range(options.seed, options.seed + (3 if options.quick else 20))
+    methods = {**OURS, **_peers()}
+    figures: dict[str, list[list[float]]] = defaultdict(list)
+    by_regime: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
+    for regime in REGIMES:
+        options.note(regime)
+        for seed in draws:
+            one = draw(regime, seed)
+            for name, method in methods.items():
+                measured = measure(method(one), one.truth)
+                figures[name].append(measured)
+                by_regime[regime, name].append(measured)
+    table: list[dict[str, object]] = [
+        {"regime": where, "method": name, **dict(zip(FIGURES, np.mean(rows, axis=0).tolist(), strict=True))}
+        for (where, name), rows in by_regime.items()
+    ]
+    table += [
+        {"regime": "all", "method": name, **dict(zip(FIGURES, np.mean(rows, axis=0).tolist(), strict=True))}
+        for name, rows in figures.items()
+    ]
+    return Result(_bars(figures), table, {"seeds": list(draws), "regimes": list(REGIMES)}, PACKAGES)
+
+
+def measure(posterior: Posterior, truth: NDArray[np.int64]) -> list[float]:
+    """Return accuracy, mean surprise in nats, and expected calibration error."""
+    right = posterior.argmax(axis=1) == truth
+    sure = posterior.max(axis=1)
+    at_truth = np.clip(posterior[np.arange(len(truth)), truth], 1e-6, 1)
+    bins = np.minimum((sure * 10).astype(int), 9)
+    gaps = [abs(float((sure[bins == b] - right[bins == b]).sum())) for b in range(10)]
+    return [float(right.mean()), float(-np.log(at_truth).mean()), sum(gaps) / len(truth)]
+
+
+def _bars(figures: Mapping[str, list[list[float]]]) -> list[Bar]:
+    bars = []
+    on_votes = [name for name in figures if name.startswith("crowd-kit")]
+    for ours, peers in (("curate", on_votes), ("curate with a model", [WITH_MODEL])):
+        own = np.array(figures[ours])
+        for column, figure in enumerate(FIGURES):
+            sign = 1.0 if figure == "accuracy" else -1.0
+            best = max(peers, key=lambda name: sign * np.mean(np.array(figures[name])[:, column]))
+            gain = bootstrap_interval(sign * (own[:, column] - np.array(figures[best])[:, column]))
+            bars.append(Bar(f"{figure}: {ours} better than {best} by", gain.value, 0, interval=gain))
+    return bars
+
+
+def _peers() -> Methods:
+    try:
+        from cleanlab.multiannotator import get_label_quality_multiannotator
+        from crowdkit.aggregation import GLAD, MMSR, DawidSkene, MajorityVote, OneCoinDawidSkene
+    except ImportError as error:
+        raise MissingExtraError(f"the benchmark of consensus (it lacks {error.name})", "benchmarks") from error
+    import pandas as pd
+
+    def crowd_kit(make: Callable[[], object]) -> Callable[[Draw], Posterior]:
+        def posterior(one: Draw) -> Posterior:
+            votes = one.votes
+            frame = pd.DataFrame({"task": votes.item, "worker": votes.annotator, "label": votes.value})
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    found = make().fit_predict_proba(frame)  # type: ignore[attr-defined]
+                except ValueError:
+                    return majority(votes).posterior
+            result = np.zeros((votes.items, votes.values))
+            result[np.ix_(found.index.to_numpy(), found.columns.to_numpy().astype(int))] = np.nan_to_num(found)
+            return normalised(result)
+
+        return posterior
+
+    def values_of_mmsr(one: Draw) -> Posterior:
+        votes = one.votes
+        frame = pd.DataFrame({"task": votes.item, "worker": votes.annotator, "label": votes.value})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = MMSR(random_state=0).fit_predict(frame)
+            except ValueError:
+                return majority(votes).posterior
+        values: Posterior = np.eye(votes.values)[found.reindex(range(votes.items), fill_value=0).to_numpy().astype(int)]
+        return values
+
+    def cleanlab(one: Draw) -> Posterior:
+        votes = one.votes
+        table = np.full((votes.items, votes.annotators), np.nan)
+        table[votes.item, votes.annotator] = votes.value
+        voted = ~np.isnan(table).all(axis=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = get_label_quality_multiannotator(pd.DataFrame(table[:, voted]), one.model, verbose=False)
+        value = found["label_quality"]["consensus_label"].to_numpy()
+        sure = found["label_quality"]["consensus_quality_score"].to_numpy()[:, None]
+        rest: Posterior = (1 - sure) / (votes.values - 1)
+        return np.where(np.eye(votes.values)[value] > 0, sure, rest)
+
+    return {
+        "crowd-kit MajorityVote": crowd_kit(MajorityVote),
+        "crowd-kit DawidSkene": crowd_kit(lambda: DawidSkene(n_iter=100)),
+        "crowd-kit OneCoinDawidSkene": crowd_kit(lambda: OneCoinDawidSkene(n_iter=100)),
+        "crowd-kit GLAD": crowd_kit(lambda: GLAD(n_iter=50)),
+        "crowd-kit MMSR": values_of_mmsr,
+        WITH_MODEL: cleanlab,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main("consensus", run))
