@@ -102,5 +102,11 @@ def abstentions(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_frozen("abstentions"))
 
 
+@migration
+def consensus(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table of the values drawn from several annotators' claims."""
+    connection.execute(_frozen("consensus"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

@@ -109,6 +109,13 @@ ABSTENTIONS = Table(
     ),
     key=("item_id", "protocol", "protocol_version", "attribute", "reason", "annotator", "annotator_version"),
 )
+CONSENSUS = Table(
+    "consensus",
+    (
+        ("item_id", _S), ("protocol", _S), ("protocol_version", _S), ("attribute", _S), ("value", _S),
+        ("posterior", _F), ("method", _S), ("votes", _I),
+    ),
+)
 FAILURES = Table(
     "failures", (("item_id", _S), ("step", _S), ("actor", _S), ("reason", _S)),
     key=("item_id", "step", "actor", "reason"),
@@ -174,8 +181,8 @@ COMMITS = Table(
 
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
-    ABSTENTIONS, FAILURES, REQUESTS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, METRICS,
-    TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
+    ABSTENTIONS, CONSENSUS, FAILURES, REQUESTS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS,
+    METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

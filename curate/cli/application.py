@@ -23,6 +23,7 @@ VERBS = {
     "align": ("steps", "Score every new text by its alignment to the target."),
     "annotate": ("steps", "Let the annotators answer the protocol's questions about new items."),
     "mix": ("steps", "Order items for several targets at once, by turns."),
+    "consensus": ("steps", "Draw one value with a posterior from what several annotators claim."),
     "label": ("labelling", "Take in people's answers, from the inbox or from a Label Studio export."),
     "snapshot": ("snapshots", "Freeze the training sets whose content has changed, or look at frozen ones."),
     "compare": ("steps", "Put selections by alignment beside what the baselines would have chosen."),

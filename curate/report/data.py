@@ -162,6 +162,20 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsensusSummary:
+    """What annotators are worth on one attribute: agreement beyond chance, and of each (name, accuracy, claims).
+
+    `alpha` is Krippendorff's; None where chance cannot be told from agreement. Accuracies are expected ones, under the
+    consensus drawn by `method`.
+    """
+
+    attribute: str
+    method: str
+    alpha: float | None
+    annotators: tuple[tuple[str, float, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RequestTotal:
     """What one model was asked and what it cost; `seconds` is the sum over the calls."""
 
@@ -261,6 +275,7 @@ class ReportData:
     alignments: tuple[Alignment, ...] = ()
     labels: tuple[LabelCount, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+    consensus: tuple[ConsensusSummary, ...] = ()
     requests: tuple[RequestTotal, ...] = ()
     snapshots: tuple[SnapshotSummary, ...] = ()
     exports: tuple[Export, ...] = ()

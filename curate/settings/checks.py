@@ -19,6 +19,8 @@ from curate.settings.models import (
 )
 from curate.types import TOKENIZERS
 
+CONSENSUS = "consensus"
+"""Whom a snapshot trusts when it takes the values that were drawn from all claims."""
 _SIGNED = re.compile(r"(?i)signature|credential|token|secret|password|^sig$|^key$|api.?key")
 
 
@@ -29,6 +31,7 @@ def check_settings(settings: Settings, place: str) -> None:
         ConfigurationError: what contradicts what.
     """
     _check_names(settings, place)
+    _check_reserved(settings, place)
     for index, source in enumerate(settings.source):
         _check_source(source, place, f"source[{index}]")
     if settings.lineage.address:
@@ -58,6 +61,15 @@ def check_settings(settings: Settings, place: str) -> None:
 def source_attributes(settings: Settings) -> set[str]:
     """Return the attributes that labels of the sources bring."""
     return {source.attribute for source in settings.source if source.label}
+
+
+def _check_reserved(settings: Settings, place: str) -> None:
+    named = [*settings.annotator, *settings.source]
+    if any(one.name == CONSENSUS for one in named):
+        raise ConfigurationError(
+            f"{place}: the name {CONSENSUS!r} stands for what all annotators' claims come to",
+            hint="give the annotator or source another name",
+        )
 
 
 def _check_names(settings: Settings, place: str) -> None:
@@ -150,6 +162,8 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
     labels = {attribute.name for attribute in settings.protocol.attribute} | source_attributes(settings)
     _known("label", [snapshot.label] if snapshot.label else [], labels, where)
     claimants = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
+    if settings.consensus.method != "none":
+        claimants.append(CONSENSUS)
     _known("annotator", snapshot.annotators, claimants, where)
     _check_asked_values(settings, snapshot, labels, where)
     _check_ranges(snapshot.scores, where)

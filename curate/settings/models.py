@@ -217,10 +217,20 @@ class BudgetSettings(Section):
     tokenizer: str = ""
 
 
+class ConsensusSettings(Section):
+    """How the claims of several annotators about one attribute become one value with a posterior ("none" = not at all).
+
+    `bayesian` weighs annotators by how right they are, value by value, with priors for those who said little.
+    """
+
+    method: Literal["bayesian", "dawid-skene", "majority", "none"] = "bayesian"
+
+
 class SnapshotSettings(Section):
     """A training set: which items, in which order, how many at most (0 = all), with which label, split how.
 
-    `annotators` is the order of trust: the first that has claimed a value decides. No `sources` means all. `values` are
+    `annotators` is the order of trust: the first that has claimed a value decides; `consensus` stands for the value
+    drawn from all claims. No `sources` means all. `values` are
     the allowed values by attribute, `decisions` the allowed latest decisions by step ("none": it has not decided); what
     any other step drops is out. `order_by` names a selector, whose best come first.
     """
@@ -330,6 +340,7 @@ class Settings(Section):
     mix: MixSettings = MixSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     annotator: tuple[AnnotatorSettings, ...] = ()
+    consensus: ConsensusSettings = ConsensusSettings()
     snapshot: tuple[SnapshotSettings, ...] = ()
     export: ExportSettings = ExportSettings()
     learner: tuple[LearnerSettings, ...] = ()

@@ -5,6 +5,7 @@ from curate.flows.steps.align import AlignStep
 from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.base import Plan, Step
 from curate.flows.steps.compare import CompareStep
+from curate.flows.steps.consensus import ConsensusStep
 from curate.flows.steps.dedup import DedupStep
 from curate.flows.steps.export import ExportStep
 from curate.flows.steps.filter import FilterStep
@@ -23,6 +24,7 @@ STEPS: tuple[Step, ...] = (
     AlignStep(),
     AnnotateStep(),
     LabelStep(),
+    ConsensusStep(),
     FilterScoresStep(),
     MixStep(),
     SnapshotStep(),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from curate.flows.project import Project, installed_version
 from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.report_consensus import consensus_summaries
 from curate.flows.steps.report_learners import learner_summaries
 from curate.flows.steps.report_selection import alignments, funnels, snapshot_summaries
 from curate.report.data import (
@@ -79,6 +80,7 @@ def collect(project: Project, reader: Reader) -> ReportData:
             for row in summaries.labels(reader)
         ),
         agreements=tuple(Agreement(**row) for row in summaries.agreements(reader)),
+        consensus=consensus_summaries(reader),
         requests=tuple(RequestTotal(**row) for row in summaries.requests(reader)),
         snapshots=listed,
         exports=_exports(project, listed),

@@ -62,11 +62,17 @@ _CLAIMED = """
     SELECT place, {claims}::VARCHAR[] AS claims FROM (
         SELECT place, attribute, value, (coalesce(list_position($annotators, annotator), 1000000),
             CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END,
-            -confidence, -a.commit_number, annotator, value) AS trust
-        FROM annotations a JOIN scoped USING (item_id) ANTI JOIN withdrawn w ON (
-            w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator
-            AND w.protocol = a.protocol AND w.protocol_version = a.protocol_version
-            AND a.annotator_kind = 'human' AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
+            if(annotator_kind = 'consensus', 0, -confidence), -a.commit_number, annotator, value) AS trust
+        FROM (
+            SELECT a.item_id, a.attribute, value, confidence, a.annotator, annotator_kind, a.commit_number
+            FROM annotations a ANTI JOIN withdrawn w ON (
+                w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator
+                AND w.protocol = a.protocol AND w.protocol_version = a.protocol_version
+                AND a.annotator_kind = 'human' AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
+            UNION ALL
+            SELECT item_id, attribute, value, posterior, 'consensus', 'consensus', commit_number FROM consensus
+            WHERE list_contains($annotators, 'consensus')
+        ) a JOIN scoped USING (item_id)
         WHERE list_contains($attributes::VARCHAR[], attribute) AND a.commit_number <= $as_of)
     GROUP BY place"""
 _SCORED = """

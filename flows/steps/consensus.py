@@ -1,0 +1,158 @@
+"""The step `consensus`: draw one value with a posterior from what several annotators claim."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curate.annotate.consensus.agreement import krippendorff_alpha
+from curate.annotate.consensus.bayesian import bayesian
+from curate.annotate.consensus.dawid_skene import dawid_skene
+from curate.annotate.consensus.majority import majority
+from curate.annotate.consensus.votes import Consensus, Votes
+from curate.flows.project import Project
+from curate.flows.steps.base import Plan, step_report
+from curate.store.claims import Question, contested_questions, drawn_values, newest_claims
+from curate.store.reader import Reader
+from curate.store.work import cursors
+from curate.store.write import CursorMove, Write, rows
+from curate.types import Progress, StepReport
+
+CONSUMER = "consensus"
+SUBJECT = "consensus on "
+_METHODS: Mapping[str, Callable[[Votes], Consensus]] = {
+    "bayesian": bayesian,
+    "dawid-skene": dawid_skene,
+    "majority": majority,
+}
+_OFF = 'method = "none" in [consensus]'
+_SAME = 1e-6
+"""A posterior that moved by no more is not written again."""
+_FORMULAS = {
+    "Krippendorff's alpha": "nominal, over all claims",
+    "accuracy": "expected under the consensus",
+    "claims": "",
+}
+
+
+class ConsensusStep:
+    """Every question that at least two annotators have answered, whenever one of them has said something new.
+
+    A new claim may change what all annotators are worth, and with it every posterior of its attribute: these are drawn
+    anew, and written where they have changed. Memory: some 100 bytes for each claim about one attribute, and the
+    posteriors of its items.
+    """
+
+    name = "consensus"
+
+    def plan(self, project: Project, progress: Progress) -> Plan:
+        """Count the questions with new claims."""
+        if project.settings.consensus.method == "none":
+            return Plan(self.name, 0, 0, notes=(_OFF,))
+        with project.reader() as reader:
+            questions = contested_questions(reader)
+            waiting = _waiting(reader, project, questions)
+        return Plan(self.name, len(waiting), len(questions) - len(waiting), notes=("counted in questions",))
+
+    def run(self, project: Project, progress: Progress) -> StepReport:
+        """Draw the values of each such question; they and the cursor commit together."""
+        began = time.perf_counter()
+        method = project.settings.consensus.method
+        if method == "none":
+            return step_report(self.name, began, notes=(_OFF,))
+        with project.reader() as reader:
+            waiting = _waiting(reader, project, contested_questions(reader))
+        details: dict[str, int] = {}
+        for question, move in waiting:
+            with project.reader() as reader:
+                tables = _drawn(reader, question, method)
+            if not project.store.commit(Write(self.name, tables, [move])).stale:
+                details[question.key] = len(tables["consensus"])
+        return step_report(self.name, began, done=len(details), details=details)
+
+
+def _waiting(reader: Reader, project: Project, questions: list[Question]) -> list[tuple[Question, CursorMove]]:
+    method = project.settings.consensus.method
+    known = cursors(reader, CONSUMER)
+    found = []
+    for question in questions:
+        before, now = known.get(question.key, ""), f"{question.newest} {method}"
+        if before != now:
+            found.append((question, CursorMove(CONSUMER, question.key, before, now)))
+    return found
+
+
+def _drawn(reader: Reader, question: Question, method: str) -> dict[str, pa.Table]:
+    claims = newest_claims(reader, question)
+    items, values, annotators = (
+        claims[name].combine_chunks().dictionary_encode() for name in ("item_id", "value", "annotator")
+    )
+    names = [sorted(column.dictionary.to_pylist()) for column in (items, annotators, values)]
+    item, annotator, value = (
+        _positions(column, ordered) for column, ordered in zip((items, annotators, values), names, strict=True)
+    )
+    votes = Votes(item, annotator, value, len(names[0]), len(names[1]), len(names[2]))
+    found = _METHODS[method](votes)
+    return {
+        "consensus": _changed(reader, question, names[0], names[2], votes, found),
+        "metrics": _metrics(question, names[1], votes, found),
+    }
+
+
+def _positions(column: pa.DictionaryArray, ordered: list[str]) -> NDArray[np.int64]:
+    place = {name: number for number, name in enumerate(ordered)}
+    of_code = np.array([place[name] for name in column.dictionary.to_pylist()], np.int64)
+    positions: NDArray[np.int64] = of_code[column.indices.to_numpy(zero_copy_only=False)]
+    return positions
+
+
+def _changed(
+    reader: Reader, question: Question, items: list[str], values: list[str], votes: Votes, found: Consensus
+) -> pa.Table:
+    """Return the rows of the items whose value, posterior or method is not what was drawn last."""
+    before = drawn_values(reader, question)
+    last = dict(zip(before["item_id"].to_pylist(), before.drop(["item_id"]).to_pylist(), strict=True))
+    per_item, posteriors = votes.per_item(), found.posterior.max(axis=1)
+    kept = [
+        place
+        for place, item in enumerate(items)
+        if not _same(last.get(item), values[found.value[place]], float(posteriors[place]), found.method)
+    ]
+    columns = {
+        "item_id": [items[place] for place in kept],
+        "protocol": question.protocol,
+        "protocol_version": question.version,
+        "attribute": question.attribute,
+        "value": [values[found.value[place]] for place in kept],
+        "posterior": posteriors[kept].tolist(),
+        "method": found.method,
+        "votes": per_item[kept].tolist(),
+    }
+    return rows("consensus", columns, len(kept))
+
+
+def _same(last: Mapping[str, object] | None, value: str, posterior: float, method: str) -> bool:
+    if last is None or last["value"] != value or last["method"] != method:
+        return False
+    return abs(float(str(last["posterior"])) - posterior) <= _SAME
+
+
+def _metrics(question: Question, annotators: list[str], votes: Votes, found: Consensus) -> pa.Table:
+    counts = np.bincount(votes.annotator, minlength=votes.annotators)
+    measured = [("Krippendorff's alpha", "all", krippendorff_alpha(votes))]
+    for name, skill, count in zip(annotators, found.skill.tolist(), counts.tolist(), strict=True):
+        measured += [("accuracy", name, skill), ("claims", name, float(count))]
+    names, slices, figures = zip(*measured, strict=True)
+    columns = {
+        "subject": SUBJECT + question.key,
+        "checkpoint": found.method,
+        "snapshot": "",
+        "number": question.newest,
+        "name": list(names),
+        "slice": list(slices),
+        "value": list(figures),
+        "formula": [_FORMULAS[name] for name in names],
+    }
+    return rows("metrics", columns, len(measured))
