@@ -15,6 +15,7 @@ from curate.report.data import (
     Alignment,
     Arrival,
     CommitRow,
+    ConsensusSummary,
     Drop,
     Export,
     Funnel,
@@ -56,6 +57,10 @@ def _data(text: str = "a text") -> ReportData:
         ),
         labels=(LabelCount(text, text, text, 5, 0.75),),
         agreements=(Agreement(text, text, text, 3, 4), Agreement("kind", "a", "b", 0, 0)),
+        consensus=(
+            ConsensusSummary(text, text, 0.5, ((text, 0.9, 3),)),
+            ConsensusSummary("kind", "majority", None, ()),
+        ),
         requests=(RequestTotal(text, 40, 1000, 50, 33.0),),
         snapshots=(SnapshotSummary(text, 1, 3, "cd" * 32, (("train", 2), ("test", 1)), ((text, 3),), 3, 0),),
         exports=(Export(text, 1, text),),
