@@ -17,28 +17,24 @@ crowd-kit ends with an error (its numbers overflow on some draws), the majority 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness.annotators import REGIMES, Draw, draw
+from benchmarks.harness.annotators import REGIMES, draw
 from benchmarks.harness.bars import Bar
 from benchmarks.harness.command import Options, Result, main
+from benchmarks.harness.consensus_peers import WITH_MODEL, Methods, Posterior, peers
 from curate.annotate.consensus.bayesian import bayesian
 from curate.annotate.consensus.crowdlab import crowdlab
 from curate.annotate.consensus.dawid_skene import dawid_skene
 from curate.annotate.consensus.majority import majority
-from curate.annotate.consensus.votes import normalised
-from curate.errors import MissingExtraError
 from curate.statistics import bootstrap_interval
 
 PACKAGES = ("curate", "crowd-kit", "cleanlab", "numpy")
 FIGURES = ("accuracy", "surprise", "calibration error")
-Posterior = NDArray[np.float64]
-Methods = Mapping[str, Callable[[Draw], Posterior]]
 OURS: Methods = {
     "curate": lambda one: bayesian(one.votes).posterior,
     "curate with a model": lambda one: bayesian(one.votes, one.model).posterior,
@@ -46,13 +42,12 @@ OURS: Methods = {
     "curate's Dawid-Skene": lambda one: dawid_skene(one.votes).posterior,
     "curate's CROWDLAB": lambda one: crowdlab(one.votes, one.model).posterior,
 }
-WITH_MODEL = "cleanlab CROWDLAB"
 
 
 def run(options: Options) -> Result:
     """Let every method draw values from every simulation."""
     draws = range(options.seed, options.seed + (3 if options.quick else 20))
-    methods = {**OURS, **_peers()}
+    methods = {**OURS, **peers()}
     figures: dict[str, list[list[float]]] = defaultdict(list)
     by_regime: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for regime in REGIMES:
@@ -95,65 +90,6 @@ def _bars(figures: Mapping[str, list[list[float]]]) -> list[Bar]:
             gain = bootstrap_interval(sign * (own[:, column] - np.array(figures[best])[:, column]))
             bars.append(Bar(f"{figure}: {ours} better than {best} by", gain.value, 0, interval=gain))
     return bars
-
-
-def _peers() -> Methods:
-    try:
-        from cleanlab.multiannotator import get_label_quality_multiannotator
-        from crowdkit.aggregation import GLAD, MMSR, DawidSkene, MajorityVote, OneCoinDawidSkene
-    except ImportError as error:
-        raise MissingExtraError(f"the benchmark of consensus (it lacks {error.name})", "benchmarks") from error
-    import pandas as pd
-
-    def crowd_kit(make: Callable[[], object]) -> Callable[[Draw], Posterior]:
-        def posterior(one: Draw) -> Posterior:
-            votes = one.votes
-            frame = pd.DataFrame({"task": votes.item, "worker": votes.annotator, "label": votes.value})
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                try:
-                    found = make().fit_predict_proba(frame)  # type: ignore[attr-defined]
-                except ValueError:
-                    return majority(votes).posterior
-            result = np.zeros((votes.items, votes.values))
-            result[np.ix_(found.index.to_numpy(), found.columns.to_numpy().astype(int))] = np.nan_to_num(found)
-            return normalised(result)
-
-        return posterior
-
-    def values_of_mmsr(one: Draw) -> Posterior:
-        votes = one.votes
-        frame = pd.DataFrame({"task": votes.item, "worker": votes.annotator, "label": votes.value})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                found = MMSR(random_state=0).fit_predict(frame)
-            except ValueError:
-                return majority(votes).posterior
-        values: Posterior = np.eye(votes.values)[found.reindex(range(votes.items), fill_value=0).to_numpy().astype(int)]
-        return values
-
-    def cleanlab(one: Draw) -> Posterior:
-        votes = one.votes
-        table = np.full((votes.items, votes.annotators), np.nan)
-        table[votes.item, votes.annotator] = votes.value
-        voted = ~np.isnan(table).all(axis=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = get_label_quality_multiannotator(pd.DataFrame(table[:, voted]), one.model, verbose=False)
-        value = found["label_quality"]["consensus_label"].to_numpy()
-        sure = found["label_quality"]["consensus_quality_score"].to_numpy()[:, None]
-        rest: Posterior = (1 - sure) / (votes.values - 1)
-        return np.where(np.eye(votes.values)[value] > 0, sure, rest)
-
-    return {
-        "crowd-kit MajorityVote": crowd_kit(MajorityVote),
-        "crowd-kit DawidSkene": crowd_kit(lambda: DawidSkene(n_iter=100)),
-        "crowd-kit OneCoinDawidSkene": crowd_kit(lambda: OneCoinDawidSkene(n_iter=100)),
-        "crowd-kit GLAD": crowd_kit(lambda: GLAD(n_iter=50)),
-        "crowd-kit MMSR": values_of_mmsr,
-        WITH_MODEL: cleanlab,
-    }
 
 
 if __name__ == "__main__":
