@@ -82,11 +82,11 @@ def measure(posterior: Posterior, truth: NDArray[np.int64]) -> list[float]:
 def _bars(figures: Mapping[str, list[list[float]]]) -> list[Bar]:
     bars = []
     on_votes = [name for name in figures if name.startswith("crowd-kit")]
-    for ours, peers in (("curate", on_votes), ("curate with a model", [WITH_MODEL])):
+    for ours, others in (("curate", on_votes), ("curate with a model", [WITH_MODEL])):
         own = np.array(figures[ours])
         for column, figure in enumerate(FIGURES):
             sign = 1.0 if figure == "accuracy" else -1.0
-            best = max(peers, key=lambda name: sign * np.mean(np.array(figures[name])[:, column]))
+            best = max(others, key=lambda name: sign * np.mean(np.array(figures[name])[:, column]))
             gain = bootstrap_interval(sign * (own[:, column] - np.array(figures[best])[:, column]))
             bars.append(Bar(f"{figure}: {ours} better than {best} by", gain.value, 0, interval=gain))
     return bars
