@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
@@ -26,6 +26,7 @@ QualitySet = Literal["gopher-quality", "gopher-repetition", "c4", "c4-paragraphs
 ContaminationMethod = Literal["shared-runs", "alignment"]
 TokenizerName = Literal["characters", "words", "bytes"]
 TOKENIZERS: tuple[TokenizerName, ...] = get_args(TokenizerName)
+QuestionKind = Literal["label", "audit", "repeat"]
 AbstentionReason = Literal["cannot tell", "skip", "undone"]
 ABSTENTION_REASONS: tuple[AbstentionReason, ...] = get_args(AbstentionReason)
 Element = TypeVar("Element")
@@ -151,6 +152,68 @@ class PersonAnswer:
     reason: str = ""
     turn: int = 1
     saw_proposal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One attribute of one item that people are asked about; the proposals of an audit are never shown."""
+
+    item_id: str
+    attribute: str
+    kind: QuestionKind = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemContent:
+    """What a person is shown of an item; of `text`, `image` (encoded bytes) and `events` (time, type) one is there."""
+
+    item_id: str
+    modality: str
+    text: str = ""
+    image: bytes = b""
+    events: Sequence[tuple[float, int]] = ()
+    time_unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an annotator that is no person claimed."""
+
+    value: str
+    confidence: float
+    annotator: str
+
+
+class LabellingDesk(Protocol):
+    """What the labelling page needs from outside. Its caller sees to it that one thread at a time asks."""
+
+    def questions(self, without: Collection[tuple[str, str]], count: int) -> Sequence[Question]:
+        """Return the next questions, the most urgent first, without those about these items and attributes."""
+        ...
+
+    def count_questions(self, without: Collection[tuple[str, str]]) -> int:
+        """Return how many there are."""
+        ...
+
+    def kind(self, item_id: str, attribute: str) -> QuestionKind:
+        """Return the kind of the question about an item and an attribute."""
+        ...
+
+    def content(self, item_id: str) -> ItemContent | None:
+        """Return an item's content; None where there is no such item."""
+        ...
+
+    def proposals(self, question: Question) -> Sequence[Proposal]:
+        """Return what annotators claimed about a question, each its newest claim."""
+        ...
+
+    def answers(self) -> Iterable[PersonAnswer]:
+        """Return all answers to the protocol's questions that were kept, in their order."""
+        ...
+
+    def keep(self, answer: PersonAnswer) -> None:
+        """Keep an answer; it is on disk when this returns."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

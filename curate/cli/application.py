@@ -24,7 +24,7 @@ VERBS = {
     "annotate": ("steps", "Let the annotators answer the protocol's questions about new items."),
     "mix": ("steps", "Order items for several targets at once, by turns."),
     "consensus": ("steps", "Draw one value with a posterior from what several annotators claim."),
-    "label": ("labelling", "Take in people's answers, from the inbox or from a Label Studio export."),
+    "label": ("labelling", "Serve the labelling page, or take in people's answers."),
     "snapshot": ("snapshots", "Freeze the training sets whose content has changed, or look at frozen ones."),
     "compare": ("steps", "Put selections by alignment beside what the baselines would have chosen."),
     "export": ("steps", "Write the newest training sets as Parquet with a card."),

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 from curate.settings.filtering import FilterSettings
 from curate.settings.section import Section as Section
 from curate.settings.section import distinct as _distinct
-from curate.types import Format, Modality
+from curate.types import MODALITIES, Format, Modality
 
 ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
 Verification = Literal["pyarrow", "datasets"]
@@ -278,6 +278,22 @@ class LearnerSettings(Section):
     parameters: dict[str, StrictBool | StrictInt | StrictFloat | str] = {}
 
 
+class LabelSettings(Section):
+    """The labelling page: where it listens (`port` 0 = any free one), and what it asks.
+
+    `people` answer each question; whoever is shown one holds it for `hold` seconds. No `attributes` means all. With a
+    `budget` no more answers than that are taken (0 = any number).
+    """
+
+    host: Filled = "127.0.0.1"
+    port: Annotated[StrictInt, Field(ge=0, le=65_535)] = 8765
+    attributes: Names = ()
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1), AfterValidator(_distinct)] = MODALITIES
+    people: Annotated[StrictInt, Field(ge=1)] = 1
+    budget: Count = 0
+    hold: Seconds = 120.0
+
+
 class ReportSettings(Section):
     """Where the report is written."""
 
@@ -341,6 +357,7 @@ class Settings(Section):
     protocol: ProtocolSettings = ProtocolSettings()
     annotator: tuple[AnnotatorSettings, ...] = ()
     consensus: ConsensusSettings = ConsensusSettings()
+    label: LabelSettings = LabelSettings()
     snapshot: tuple[SnapshotSettings, ...] = ()
     export: ExportSettings = ExportSettings()
     learner: tuple[LearnerSettings, ...] = ()
