@@ -9,12 +9,13 @@ schema, row groups, dictionaries and compression, and flushed to disk as well; i
 and uses one core. For the second bar DuckDB reads the same rows out of the same segments in the same order and pyarrow
 writes them so.
 
-Why 1.3 is not reached on two cores. Processor seconds of a million, as profiled: pyarrow 0.8, curate 3.4, so that two
-cores without a gap would need 1.7 s, twice pyarrow's. Besides writing (1.0 with putting rows in order) and hashing
-(0.1), it reads ids, texts and members (0.9; they lie in row groups of 500, for `curate why`, which cost half of that),
-finds each item's place (0.2), counts the claims about each for the card (0.3), finds origins (0.2) and puts columns
-together (0.5). Only keeping the rows in the export's order, or counts of claims, with the snapshot would spare more:
-the same work, then done by `curate snapshot`.
+Why 1.3 is not reached on two cores. Processor seconds of a million, as profiled: pyarrow 0.8, curate 2.9, so that two
+cores without a gap would need 1.45 s, 1.7 times pyarrow's. Besides writing (1.0 with putting rows in order) and hashing
+(0.1), it reads members (0.4), texts (0.3) and ids (0.3), which lie in row groups of 500 for `curate why`, finds each
+item's place (0.2), counts the claims about each for the card (0.3) and opens, orders and describes (0.3). Only keeping
+the rows in the export's order, or counts of claims, with the snapshot would spare more: the same work, then done by
+`curate snapshot`. On a busy machine the kernel adds up to a second, for it takes long to hand out the 300 MB that are
+held. The figures in `benchmarks/results` are older than the last changes, which took the 2.9 down from 3.4.
 """
 
 from __future__ import annotations
