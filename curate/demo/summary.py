@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -199,7 +200,8 @@ def _walked(walks: Sequence[Walk]) -> Iterator[str]:
         idle = [report.step for report in walk.reports if report.idle]
         waiting = f"; nothing to do for {', '.join(idle)}" if idle else ""
         items = total([report for report in walk.reports if report.step == "ingest"], "done")
-        yield f"{walk.what}: {text.count(items)} new items, {text.seconds(walk.seconds)}{waiting}"
+        told = f"{walk.what}: {text.count(items)} new items, {text.seconds(walk.seconds)}{waiting}"
+        yield from textwrap.wrap(told, 110, subsequent_indent="  ")
 
 
 def _places(summary: Summary) -> Iterator[str]:

@@ -72,7 +72,7 @@ def test_the_summary_tells_a_person_what_happened(first: Summary, folder: Path) 
         r"80 of 80 texts, by their alignment to target.jsonl",
         r"patterns: \d+ labels, right in \d",
         r"1 +0 +\d+ +0.0%",
-        r"digits 1: 137 new items.*nothing to do for .*align",
+        r"(?s)digits 1: 137 new items.*?nothing to do for .*?align",
         r"exports/python-like\b",
         r"why [0-9a-f]{12} ",
         r"Note: no language model, for xllamacpp",

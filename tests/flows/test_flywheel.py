@@ -63,7 +63,8 @@ def test_the_flow_walks_the_same_steps(
     flywheel(str(folder / "curate.toml"))
     with Reader(folder / "curate-store") as reader:
         steps = reader.query("SELECT DISTINCT step FROM commits ORDER BY step")["step"].to_pylist()
-    assert steps == ["align", "annotate", "dedup", "ingest", "learn", "snapshot"]
+    written = ["align", "annotate", "compare", "consensus", "dedup", "ingest", "learn", "snapshot"]
+    assert steps == written
     assert (folder / "report.html").exists()
     artifact = Artifact.get("flywheel")
     assert artifact is not None
