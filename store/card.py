@@ -93,7 +93,7 @@ def _protocol(asked: _Asked, label: str, claims: Rows) -> Iterator[str]:
             f"Question: {_cell(found[0]['question'])}\n\nValues: {values}\n"
         )
     else:
-        yield f"Attribute `{label}`, as its sources label it: no protocol asks for it.\n"
+        yield f"Attribute `{label}`, as its sources label it: no annotator had been asked for it by then.\n"
     yield _table(claims)
 
 

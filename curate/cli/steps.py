@@ -152,11 +152,17 @@ def _source(path: str, folder: Path, given: dict[str, str]) -> "SourceSettings":
 
 
 def _name(path: str) -> str:
-    """The default name of a path's source: its last part without ending, that of a glob's folder, or stdin."""
+    """The default name of a path's source: its last part without ending, that of a glob's folder, or stdin.
+
+    >>> [_name(path) for path in ("news/x.jsonl.gz", "news/v1.2.csv", "photos/*.png", "-")]
+    ['x', 'v1.2', 'photos', 'stdin']
+    """
     if path == "-":
         return "stdin"
     parts = [part for part in Path(path.rpartition("://")[2]).resolve().parts if not set(part) & set("*?[")]
-    return Path(parts[-1]).stem.replace(" ", "-").strip("/") or "root"
+    last = Path(parts[-1])
+    stem = Path(last.stem).stem if last.suffix in (".gz", ".zst") else last.stem
+    return stem.replace(" ", "-").strip("/") or "root"
 
 
 @verb("dedup", examples=["curate dedup", "curate dedup --dry-run"], exits=WRITES)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 
 from curate.errors import BadDataError
@@ -201,11 +202,10 @@ def _staging(final: Path) -> Iterator[Path]:
     """Make a hidden folder beside the export's, and take it away whatever happens; killed processes' go as well."""
     prefix = f".{final.name}."
     for left in final.parent.glob(f"{prefix}*.partial"):
-        owner = left.name.removeprefix(prefix).removesuffix(".partial")
+        owner = left.name.removeprefix(prefix).removesuffix(".partial").partition("-")[0]
         if owner.isdecimal() and not is_alive(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
-    staging = final.parent / f"{prefix}{os.getpid()}.partial"
-    shutil.rmtree(staging, ignore_errors=True)
+    staging = final.parent / f"{prefix}{os.getpid()}-{token_hex(4)}.partial"
     staging.mkdir(parents=True)
     try:
         yield staging
