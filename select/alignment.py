@@ -156,7 +156,7 @@ class AlignmentSelector:
     """Scores the items of a table by their alignment to a target: a `curate.types.Selector`.
 
     `version` changes with the method, the compressor (its level and library version too), the reduction, the
-    length control and the content of the target.
+    length control, the draw of targets and the content of the target.
     """
 
     name = "align"
@@ -167,10 +167,14 @@ class AlignmentSelector:
         compressor: str | Compressor = compressors.DEFAULT,
         reduce: Reduction = "mean",
         *,
+        top_m: int = 8,
         length_control: LengthControl = "none",
+        sampled: int | None = None,
         target: str = "target",
     ) -> None:
-        self._aligner = Aligner(targets, compressor, reduce, length_control=length_control)
+        self._aligner = Aligner(
+            targets, compressor, reduce, top_m=top_m, length_control=length_control, sampled=sampled
+        )
         self.target = target
         self.version = self._aligner.version
 

@@ -52,6 +52,8 @@ def judge_selectors(
     count: int,
     *,
     compressor: str = compressors.DEFAULT,
+    reduce: alignment.Reduction = "mean",
+    top_m: int = 8,
     length_control: LengthControl = "none",
     seed: int = 0,
 ) -> tuple[Judged, ...]:
@@ -66,7 +68,7 @@ def judge_selectors(
         raise BadDataError("there is nothing to choose from")
     seen, unseen = halves(targets)
     rankings = {
-        OWN: alignment.score(texts, seen, compressor, length_control=length_control),
+        OWN: alignment.score(texts, seen, compressor, reduce, top_m=top_m, length_control=length_control),
         "fused": fused(texts, seen).scores,
         "importance": importance.log_weights(texts, seen),
         "tfidf": tfidf_scores(texts, seen),
@@ -109,11 +111,11 @@ def _judged(
     )
 
 
-def beaten_by(judged: Sequence[Judged]) -> tuple[str, ...]:
-    """Return the baselines that are as good as alignment in bits per character, or in KL reduction without them."""
+def beaten_by(judged: Sequence[Judged], selector: str = OWN) -> tuple[str, ...]:
+    """Return the baselines that are as good as the selector in bits per character, or in KL reduction without them."""
 
     def worth(one: Judged) -> float:
         return -one.bits.value if one.bits else one.kl_reduction.value
 
-    own = next(one for one in judged if one.selector == OWN)
+    own = next(one for one in judged if one.selector == selector)
     return tuple(one.selector for one in judged if one.selector in BASELINES and worth(one) >= worth(own))

@@ -16,7 +16,7 @@ RESTORE_HINT = "curate backup --restore FOLDER, or without a backup: curate back
 _RETRY_PAUSE = 0.02
 _NAME = "ledger"
 _FEWEST_ROWS, _ROW_GROUP = 2_048, 16_384
-_GROUP_BYTES = 16 * 2**20
+_GROUP_BYTES = 8 * 2**20
 """DuckDB holds several row groups at once, and writes the newest ones anew with each commit: with its own 122,880 rows,
 texts of 4 kB took 3.4 GB of memory, with 16,384 up to 1.4, with 4,096 up to 0.8 and half the time."""
 _STORAGE = "STORAGE_VERSION 'v1.2.0'"

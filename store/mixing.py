@@ -20,6 +20,15 @@ _GRADES = f"""
     SELECT n.item_id, list_position($selectors::VARCHAR[], n.selector) - 1 AS selector, n.score,
         CASE $unit WHEN 'items' THEN 1 WHEN 'characters' THEN length(i.text) ELSE c.tokens END AS size
     FROM newest n JOIN items i USING (item_id) LEFT JOIN counted c USING (item_id) ORDER BY n.item_id, selector"""
+_BEST = f"""
+    WITH {_NEWEST}, ranked AS (
+        SELECT item_id, score, row_number() OVER (ORDER BY score DESC, item_id) AS place FROM newest
+        QUALIFY place <= $most
+    ), held AS (
+        SELECT r.item_id, r.score, r.place, i.text, sum(length(i.text)) OVER (ORDER BY r.place) AS characters
+        FROM ranked r JOIN items i USING (item_id)
+    )
+    SELECT item_id, score, text FROM held WHERE characters <= $characters OR place = 1 ORDER BY place"""
 _UNCOUNTED = f"""
     WITH {_NEWEST}
     SELECT i.item_id, i.text FROM items i
@@ -46,6 +55,15 @@ def grades(reader: Reader, selectors: Sequence[str], unit: str, tokenizer: str) 
     Cost: one pass over the selectors' scores, and over the texts for characters. Memory: the rows.
     """
     return reader.query(_GRADES, {"selectors": list(selectors), "unit": unit, "tokenizer": tokenizer})
+
+
+def best_texts(reader: Reader, selector: str, most: int, characters: int) -> pa.Table:
+    """Return item_id, score and text of the best `most` items by a selector, or of as many as hold so many characters.
+
+    Items that a step dropped are left out. Equal scores stand in the order of their ids.
+    Cost: one pass over the selector's scores. Memory: the texts returned, and those of `most`.
+    """
+    return reader.query(_BEST, {"selectors": [selector], "most": most, "characters": characters})
 
 
 def uncounted(reader: Reader, selectors: Sequence[str], tokenizer: str, rows: int) -> Iterator[pa.RecordBatch]:

@@ -22,6 +22,7 @@ VERBS = {
     "filter-scores": ("steps", "Decide about items whose scores lie out of bounds."),
     "align": ("steps", "Score every new text by its alignment to the target."),
     "annotate": ("steps", "Let the annotators answer the protocol's questions about new items."),
+    "fuse": ("steps", "Order the best texts by alignment anew, by relevance and coverage."),
     "mix": ("steps", "Order items for several targets at once, by turns."),
     "consensus": ("steps", "Draw one value with a posterior from what several annotators claim."),
     "label": ("labelling", "Serve the labelling page, or take in people's answers."),

@@ -37,7 +37,17 @@ def align_shards_verb(
         raise ConfigurationError("there is no target to score against", hint="add --target PATH, or set it in [align]")
     to = to.absolute()
     target = str(project.path(align.target))
-    scoring = ShardScoring(target, f"{to}.shards", top, column, align.compressor, align.length_control)
+    scoring = ShardScoring(
+        target,
+        f"{to}.shards",
+        top,
+        column,
+        align.compressor,
+        align.length_control,
+        align.reduce,
+        align.top_m,
+        align.sampled or None,
+    )
     if dry_run:
         files = list_shards(shards, scoring)
         figures = {"shards": len(files), "bytes": sum(file.size for file in files), "top": top}

@@ -206,6 +206,17 @@ def filter_scores_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "filter-scores", dry_run)
 
 
+@verb("fuse", examples=["curate fuse --dry-run", "curate fuse"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def fuse_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Order the best texts by alignment anew, so that they are of the target's kind and do not repeat each other.
+
+    [fuse] says how many are ordered; a snapshot takes the order with order_by = "fused".
+    """
+    return _run(invocation, "fuse", dry_run)
+
+
 @verb("mix", examples=["curate mix --dry-run", "curate mix"], exits=WRITES)
 @dry_run_option()
 @pass_invocation

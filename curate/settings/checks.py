@@ -170,6 +170,11 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
     selectors = {snapshot.order_by, *(entry.selector for entry in snapshot.scores)}
     if "align" in selectors and not settings.align.target:
         raise ConfigurationError(f'{where}: the selector "align" needs a target', hint="set target in [align]")
+    if "fused" in selectors and not (settings.fuse.candidates and settings.align.target):
+        raise ConfigurationError(
+            f'{where}: the selector "fused" needs candidates and a target',
+            hint="candidates = 5_000 in [fuse], and target in [align]",
+        )
     if "mix" in selectors and not settings.mix.parts:
         raise ConfigurationError(f'{where}: the selector "mix" needs parts', hint="parts = { align = 1 } in [mix]")
     _check_budget(snapshot, where)

@@ -88,16 +88,30 @@ class FurtherTargetSettings(Section):
 class AlignSettings(Section):
     """Alignment to the texts of `target` (a file or a folder; "" switches the step off), and of `more` targets.
 
-    `length_control` takes the texts' length out of the scores; the scores without it are kept beside them. `baselines`
+    `length_control` takes the texts' length out of the scores; the scores without it are kept beside them. `reduce`
+    says what an item's score is made of: its mean over the target's texts, the nearest of them, or the mean of the
+    `top_m` nearest. `sampled` scores against so many of the target's texts, drawn at random; 0 is all. `baselines`
     puts what random choice, the shortest texts, TF-IDF, importance and the fused selector would have chosen beside
-    every snapshot that is ordered by `align`.
+    every snapshot that is ordered by `align` or `fused`.
     """
 
     target: ProjectPath = ""
     compressor: Filled = "lz4-block"
+    reduce: Literal["mean", "max", "top-m"] = "mean"
+    top_m: Annotated[StrictInt, Field(ge=1)] = 8
+    sampled: Annotated[StrictInt, Field(ge=0)] = 0
     length_control: Literal["none", "geometric", "windows"] = "none"
     baselines: StrictBool = True
     more: tuple[FurtherTargetSettings, ...] = ()
+
+
+class FuseSettings(Section):
+    """The selector `fused`: the best `candidates` by alignment, ordered anew by relevance and coverage together.
+
+    The others follow in alignment's order. 0 switches the step off.
+    """
+
+    candidates: Annotated[StrictInt, Field(ge=0)] = 0
 
 
 class MixSettings(Section):
@@ -353,6 +367,7 @@ class Settings(Section):
     dedup: DedupSettings = DedupSettings()
     filter: FilterSettings = FilterSettings()
     align: AlignSettings = AlignSettings()
+    fuse: FuseSettings = FuseSettings()
     mix: MixSettings = MixSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     annotator: tuple[AnnotatorSettings, ...] = ()

@@ -10,6 +10,7 @@ from curate.flows.steps.dedup import DedupStep
 from curate.flows.steps.export import ExportStep
 from curate.flows.steps.filter import FilterStep
 from curate.flows.steps.filter_scores import FilterScoresStep
+from curate.flows.steps.fuse import FuseStep
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.label import LabelStep
 from curate.flows.steps.learn import LearnStep
@@ -26,6 +27,7 @@ STEPS: tuple[Step, ...] = (
     LabelStep(),
     ConsensusStep(),
     FilterScoresStep(),
+    FuseStep(),
     MixStep(),
     SnapshotStep(),
     CompareStep(),

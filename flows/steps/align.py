@@ -97,36 +97,36 @@ def _no_target(message: str) -> BadDataError:
     return BadDataError(message, unchanged="no score was written", hint=hint)
 
 
-def _selector(project: Project, target: Target) -> AlignmentSelector:
+def _selector(project: Project, target: Target, called: str = "", *, controlled: bool = True) -> AlignmentSelector:
+    """Return what scores against a target as `[align]` has it; `called` is the target's address."""
     settings = project.settings.align
     return AlignmentSelector(
         target.texts,
-        target=settings.target,
-        compressor=settings.compressor,
-        length_control=settings.length_control,
+        settings.compressor,
+        settings.reduce,
+        top_m=settings.top_m,
+        length_control=settings.length_control if controlled else "none",
+        sampled=settings.sampled or None,
+        target=called or settings.target,
     )
 
 
 def _without_control(project: Project, target: Target) -> list[AlignmentSelector]:
     """Return what scores without length control beside a selector that has it, so that the report can show both."""
-    settings = project.settings.align
-    if settings.length_control == "none":
+    if project.settings.align.length_control == "none":
         return []
-    selector = AlignmentSelector(target.texts, target=settings.target, compressor=settings.compressor)
+    selector = _selector(project, target, controlled=False)
     selector.name = UNCONTROLLED
     return [selector]
 
 
 def _others(project: Project) -> tuple[list[AlignmentSelector], tuple[str, ...]]:
     """Return what scores against each further target, named `align:NAME`, and notes of what in them is unusable."""
-    settings = project.settings.align
     selectors: list[AlignmentSelector] = []
     notes: list[str] = []
-    for more in settings.more:
+    for more in project.settings.align.more:
         target = read_target_at(str(project.path(more.target)), more.target)
-        selector = AlignmentSelector(
-            target.texts, target=more.target, compressor=settings.compressor, length_control=settings.length_control
-        )
+        selector = _selector(project, target, more.target)
         selector.name = f"{AlignStep.name}:{more.name}"
         selectors.append(selector)
         notes += target.notes

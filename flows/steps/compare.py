@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from curate.errors import BadDataError
 from curate.flows.project import Project
-from curate.flows.steps.align import read_target
+from curate.flows.steps.align import AlignStep, read_target
 from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.fuse import SELECTOR
 from curate.select.rivals import Judged, beaten_by, judge_selectors
 from curate.settings import SnapshotSettings
 from curate.statistics import Interval
@@ -26,11 +27,11 @@ _FORMULAS = {
     "length bias": "Spearman's correlation of score and length",
     "overlap": "share of the chosen that alignment chooses too",
 }
-_OFF = "no snapshot is ordered by align, or baselines = false in [align]"
+_OFF = "no snapshot is ordered by align or fused, or baselines = false in [align]"
 
 
 class CompareStep:
-    """The newest number of each snapshot that is ordered by `align`, once; the figures go to `metrics`.
+    """The newest number of each snapshot that is ordered by `align` or `fused`, once; the figures go to `metrics`.
 
     Figures are of a sample of 2,000 candidates, the same in every run. Memory: the sample's texts.
     """
@@ -48,6 +49,7 @@ class CompareStep:
         began = time.perf_counter()
         notes: list[str] = []
         done = 0
+        orders = {settings.name: settings.order_by for settings in _ranked(project)}
         for snapshot, move in list(_waiting(project)):
             with project.reader() as reader:
                 found = sampled_candidates(reader, snapshot, "align", SAMPLE)
@@ -55,7 +57,7 @@ class CompareStep:
             if project.store.commit(Write(self.name, {"metrics": _metrics(snapshot, judged)}, [move])).stale:
                 continue
             done += 1
-            notes += _remarks(snapshot, judged)
+            notes += _remarks(snapshot, judged, orders[snapshot.snapshot])
         return step_report(self.name, began, done=done, notes=tuple(notes))
 
 
@@ -63,7 +65,7 @@ def _ranked(project: Project) -> list[SnapshotSettings]:
     align = project.settings.align
     if not (align.baselines and align.target):
         return []
-    return [settings for settings in project.settings.snapshot if settings.order_by == "align"]
+    return [settings for settings in project.settings.snapshot if settings.order_by in (AlignStep.name, SELECTOR)]
 
 
 def _waiting(project: Project) -> Iterator[tuple[Numbered, CursorMove]]:
@@ -88,6 +90,8 @@ def _judged(project: Project, found: Candidates) -> tuple[Judged, ...]:
             targets,
             count,
             compressor=align.compressor,
+            reduce=align.reduce,
+            top_m=align.top_m,
             length_control=align.length_control,
         )
     except BadDataError:
@@ -124,8 +128,9 @@ def _with_bounds(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
     yield f"{name}, high", interval.high
 
 
-def _remarks(snapshot: Numbered, judged: tuple[Judged, ...]) -> list[str]:
+def _remarks(snapshot: Numbered, judged: tuple[Judged, ...], order_by: str) -> list[str]:
     name = f"{snapshot.snapshot} {snapshot.number}"
     if not judged:
         return [f"{name}: too little text to compare selectors"]
-    return [f"{name}: choosing by {one} is as good as alignment" for one in beaten_by(judged)]
+    own = "alignment" if order_by == AlignStep.name else "the fused selector"
+    return [f"{name}: choosing by {one} is as good as {own}" for one in beaten_by(judged, order_by)]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import BadDataError
 from curate.flows.steps.align import read_target_at
-from curate.select.alignment import AlignmentSelector
+from curate.select.alignment import AlignmentSelector, Reduction
 from curate.select.similarity import LengthControl
 from curate.select.top import TopK
 from curate.store.ingestion.files import list_files
@@ -43,6 +43,9 @@ class ShardScoring:
     text: str = "text"
     compressor: str = "lz4-block"
     length_control: LengthControl = "none"
+    reduce: Reduction = "mean"
+    top_m: int = 8
+    sampled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,12 @@ def score_shard(shard: SourceFile, scoring: ShardScoring) -> str:
         BadDataError: the target is not there, or holds no text.
     """
     selector = AlignmentSelector(
-        read_target_at(scoring.target).texts, scoring.compressor, length_control=scoring.length_control
+        read_target_at(scoring.target).texts,
+        scoring.compressor,
+        scoring.reduce,
+        top_m=scoring.top_m,
+        length_control=scoring.length_control,
+        sampled=scoring.sampled,
     )
     to = Path(scoring.folder) / f"{_name(shard, scoring, selector.version)}.parquet"
     if not to.exists():

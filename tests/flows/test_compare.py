@@ -86,7 +86,9 @@ def test_each_selection_is_compared_once_and_the_report_shows_it(project: Projec
 def test_it_can_be_switched_off(project: Project) -> None:
     frozen(project)
     off = opened(project.folder, "\nbaselines = false")
-    assert CompareStep().plan(off, QUIET).notes == ("no snapshot is ordered by align, or baselines = false in [align]",)
+    assert CompareStep().plan(off, QUIET).notes == (
+        "no snapshot is ordered by align or fused, or baselines = false in [align]",
+    )
     assert CompareStep().run(off, QUIET).idle
     assert figures(off) == {}
 

@@ -121,10 +121,10 @@ def test_a_target_without_text_or_file_is_an_error_and_a_broken_row_a_note(
 
 def test_the_report_shows_the_length_bias_with_and_without_length_control(walked: Path, open_project: Open) -> None:
     settings = walked / "curate.toml"
-    controlled = '[align]\nlength_control = "windows"'
+    controlled = '[align]\nlength_control = "windows"\nreduce = "top-m"\ntop_m = 2'
     settings.write_text(settings.read_text(encoding="utf-8").replace("[align]", controlled), encoding="utf-8")
     aligned = run_steps(open_project(walked), "align")
-    assert "length-windows" in aligned.details["selector"]
+    assert "top-2 length-windows" in aligned.details["selector"]
     run_steps(open_project(walked), "snapshot", "report")
     with open_project(walked).reader() as reader:
         query = "SELECT selector, count(*) AS scores FROM scores GROUP BY selector ORDER BY selector"

@@ -238,6 +238,7 @@ def test_selector_version_changes_with_what_the_scores_depend_on() -> None:
         AlignmentSelector(FUNCTIONS, "gzip:9").version,
         AlignmentSelector(FUNCTIONS, reduce="max").version,
         AlignmentSelector(FUNCTIONS, length_control="windows").version,
+        AlignmentSelector(FUNCTIONS, reduce="top-m", length_control="windows", sampled=3).version,
         Aligner(FUNCTIONS, reduce="top-m").version,
         Aligner(FUNCTIONS, reduce="top-m", top_m=2).version,
         Aligner(FUNCTIONS, sampled=2).version,
