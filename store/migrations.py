@@ -108,5 +108,11 @@ def consensus(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_frozen("consensus"))
 
 
+@migration
+def embeddings(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table of the features that encoders gave items."""
+    connection.execute(_frozen("embeddings"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

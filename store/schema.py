@@ -18,6 +18,7 @@ _SQL_TYPES = {
     pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
     EVENTS: "STRUCT(time DOUBLE, type INTEGER)[]",
     pa.list_(pa.string()): "VARCHAR[]",
+    pa.list_(pa.float32()): "FLOAT[]",
 }
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -129,6 +130,11 @@ REQUESTS = Table(
     key=("request_key",),
     volatile=("address", "cached_tokens", "seconds", "attempts", "received_at"),
 )
+EMBEDDINGS = Table(
+    "embeddings",
+    (("item_id", _S), ("encoder_version", _S), ("dimension", _I), ("vector", pa.list_(pa.float32()))),
+    key=("item_id", "encoder_version"),
+)
 SCORES = Table(
     "scores", (("item_id", _S), ("selector", _S), ("selector_version", _S), ("target", _S), ("score", _F)),
     key=("item_id", "selector", "selector_version", "target"),
@@ -181,8 +187,8 @@ COMMITS = Table(
 
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
-    ABSTENTIONS, CONSENSUS, FAILURES, REQUESTS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS,
-    METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
+    ABSTENTIONS, CONSENSUS, FAILURES, REQUESTS, EMBEDDINGS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS,
+    CHECKPOINTS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +22,7 @@ from curate.store.care.tombstones import refuse_erased
 from curate.store.care.traces import Traces, find_traces, shows
 from curate.store.comparison import differences
 from curate.store.database import LEDGER_FILE, open_ledger
+from curate.store.embeddings import embedding_rows
 from curate.store.ingestion.canonical import text_id
 from curate.store.journal import Journal
 from curate.store.manifest import read_manifest
@@ -97,6 +99,7 @@ def filled_once(tmp_path_factory: pytest.TempPathFactory, make: Any) -> Path:
         "annotate",
         annotations=make.claims(ids, "prose", value=["Johanna Planted", "prose"]),
         requests=journal.drained(["drained"]),
+        embeddings=embedding_rows("pixels:1/1", ids, np.array([[0.5], [0.25]], np.float32)),
         failures=rows(
             "failures", {"item_id": VICTIM, "step": "annotate", "actor": "m", "reason": f"unusable: {MARKER}"}
         ),
@@ -185,6 +188,7 @@ def test_the_others_stay(filled: Store, ask: Ask) -> None:
     assert details == {"broken.jsonl#3": "", "fine.jsonl#1": "no JSON near 'something else'"}
     assert read_manifest(filled.folder).figures == {"items:text": 1, "items:image": 1}
     assert [row["item_id"] for row in ask("FROM annotations")] == [OTHER]
+    assert [row["vector"] for row in ask("FROM embeddings")] == [[0.25]]
 
 
 def test_what_is_published_is_the_ledger(filled: Store) -> None:
