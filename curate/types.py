@@ -238,7 +238,12 @@ class Response:
 
 
 class RequestCache(Protocol):
-    """Keeps every received answer for good; `put` returns only once the answer is on disk."""
+    """Keeps every received answer for good; `put` returns only once the answer is on disk. Threads may call it at once.
+
+    `look_up` names keys that will be asked for, so that a store is asked about them together.
+    """
+
+    def look_up(self, keys: Sequence[str]) -> None: ...
 
     def get(self, key: str) -> Response | None: ...
 

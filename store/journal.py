@@ -7,11 +7,12 @@ used them, and replayed before any call: an answer that was received is never pa
 import fcntl
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock, RLock
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from curate.store.write import rows
 from curate.types import Request, Response
 
 JOURNAL_FOLDER = "journals"
+_FIGURES = ("prompt_tokens", "completion_tokens", "cached_tokens", "seconds", "attempts")
 _JOURNAL, _LOCK = "requests.jsonl", "requests.lock"
 
 
@@ -36,8 +38,20 @@ class Entry:
     received_at: str
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """An answer on its way to the disk."""
+
+    entry: Entry
+    line: bytes
+    kept: bool = False
+    error: BaseException | None = None
+
+
 class Journal:
     """The journal of one store; several processes may append at once, and each sees what the others received.
+
+    So may several threads of a process: those that wait for the disk are written and synced together.
 
     Its first line changes whenever it is written anew, so that a process knows whether what it read is still there.
     """
@@ -47,67 +61,112 @@ class Journal:
         self._entries: dict[str, Entry] = {}
         self._first_line = b""
         self._read_bytes = 0
+        self._generation = 0
+        self._path = self._folder / _JOURNAL
+        self._seen = 0, 0, 0
+        self._waiting: list[_Waiting] = []
+        self._known = RLock()
+        self._disk = Lock()
         self._catch_up()
 
     def get(self, key: str) -> Response | None:
         """Return the answer under this key if the journal holds it. Cost of a miss: reading what was appended since."""
-        if key not in self._entries:
-            self._catch_up()
-        entry = self._entries.get(key)
+        with self._known:
+            if key not in self._entries:
+                self._catch_up()
+            entry = self._entries.get(key)
         return entry.response if entry else None
 
     def put(self, key: str, request: Request, response: Response) -> None:
-        """Append an answer and return once it is on disk. Cost: one fsync."""
+        """Append an answer and return once it is on disk. Cost: one fsync, shared by the threads that wait for it."""
         entry = Entry(key, request, response, datetime.now(UTC).isoformat())
-        line = json.dumps(_to_mapping(entry), ensure_ascii=True).encode()
-        with self._locked():
-            with (self._folder / _JOURNAL).open("ab") as stream:
-                is_new = not stream.tell()
-                # The leading newline ends a line that a killed process may have left torn.
-                stream.write(b"\n" + line + b"\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            if is_new:
-                sync_folder(self._folder)
-            self._entries[key] = entry
+        own = _Waiting(entry, json.dumps(_to_mapping(entry), ensure_ascii=True).encode())
+        with self._known:
+            self._waiting.append(own)
+        with self._disk:
+            if not own.kept and own.error is None:
+                self._write_waiting()
+        if own.error is not None:
+            raise own.error
 
     def keys(self) -> frozenset[str]:
         """Return the keys of all entries."""
-        return frozenset(self._entries)
+        with self._known:
+            return frozenset(self._entries)
 
     def entries(self) -> list[Entry]:
         """Return all entries in the order of their arrival."""
-        return list(self._entries.values())
+        with self._known:
+            return list(self._entries.values())
 
     def drained(self, keys: Collection[str]) -> pa.Table:
         """Return the entries under `keys` as rows of the table `requests`, ready for a commit."""
-        return _to_rows([self._entries[key] for key in sorted(set(keys) & self._entries.keys())])
+        with self._known:
+            chosen = [self._entries[key] for key in sorted(set(keys) & self._entries.keys())]
+        return _to_rows(chosen)
 
     def forget(self, keys: Collection[str]) -> None:
         """Take entries that a commit holds now out of the journal, atomically."""
-        gone = set(keys) & self._entries.keys()
+        gone = set(keys) & self.keys()
         if gone:
             self.rewrite_without(gone)
 
     def rewrite_without(self, keys: Collection[str]) -> None:
         """Write the journal anew without these entries and without torn lines, so that none of their bytes is left."""
-        if not (self._folder / _JOURNAL).exists():
+        if not self._path.exists():
             return
-        with self._locked():
+        with self._known, self._locked():
             self._catch_up()
             _replace(self._folder / _JOURNAL, [entry for entry in self._entries.values() if entry.key not in keys])
             self._catch_up()
 
+    def _write_waiting(self) -> None:
+        """Append what threads wait for, with one fsync; where that fails, none of it is remembered."""
+        with self._known:
+            together, self._waiting = self._waiting, []
+            generation = self._generation
+        try:
+            with self._locked():
+                before, state = self._append([one.line for one in together])
+        except BaseException as error:
+            for one in together:
+                one.error = error
+            return
+        with self._known:
+            for one in together:
+                self._entries[one.entry.key], one.kept = one.entry, True
+            # Where nobody else wrote in between, own lines need not be read again.
+            if (self._read_bytes, self._generation) == (before, generation):
+                self._read_bytes, self._seen = state[1], state
+
+    def _append(self, lines: list[bytes]) -> tuple[int, tuple[int, int, int]]:
+        """Append lines and return how long the journal was before, and its state after."""
+        with self._path.open("ab") as stream:
+            before = stream.tell()
+            # The leading newline ends a line that a killed process may have left torn.
+            stream.write(b"".join(b"\n" + line + b"\n" for line in lines))
+            stream.flush()
+            os.fsync(stream.fileno())
+            state = _state(os.fstat(stream.fileno()))
+        if not before:
+            sync_folder(self._folder)
+        return before, state
+
     def _catch_up(self) -> None:
         """Read what was appended since the last look; all of it where another process has written the journal anew."""
         try:
-            stream = (self._folder / _JOURNAL).open("rb")
+            seen = _state(self._path.stat())
+            if seen == self._seen:
+                return
+            stream = self._path.open("rb")
         except FileNotFoundError:
             return
+        self._seen = seen
         with stream:
             first_line, size = stream.readline(), stream.seek(0, os.SEEK_END)
             if first_line != self._first_line or size < self._read_bytes:
                 self._first_line, self._read_bytes, self._entries = first_line, 0, {}
+                self._generation += 1
             stream.seek(self._read_bytes)
             added = stream.read()
         self._entries |= {entry.key: entry for entry in _entries(added)}
@@ -124,39 +183,64 @@ class Journal:
 class StoredRequests:
     """A request cache over a store: the journal first, then what earlier commits drained from it.
 
-    Not for two threads at once: `find` asks the store.
+    `find` asks the store for many keys at once; one thread at a time does so. What `look_up` found is kept until it is
+    used once.
     """
 
-    def __init__(self, journal: Journal, find: Callable[[str], Response | None]) -> None:
+    def __init__(self, journal: Journal, find: Callable[[Sequence[str]], Mapping[str, Response]]) -> None:
         self._journal = journal
         self._find = find
+        self._lock = Lock()
+        self._looked_up: dict[str, Response | None] = {}
         self.used: set[str] = set()
         self.calls = 0
+
+    def look_up(self, keys: Sequence[str]) -> None:
+        """Ask the store for what the journal does not hold of these keys."""
+        missing = [key for key in dict.fromkeys(keys) if self._journal.get(key) is None]
+        with self._lock:
+            found = self._find(missing) if missing else {}
+            self._looked_up |= {key: found.get(key) for key in missing}
 
     def get(self, key: str) -> Response | None:
         """Return the received answer under this key, or None; remembers that the batch used it."""
         response = self._journal.get(key)
-        if response is not None:
-            self.used.add(key)
-            return response
-        return self._find(key)
+        with self._lock:
+            if response is not None:
+                self.used.add(key)
+                self._looked_up.pop(key, None)
+                return response
+            if key in self._looked_up:
+                return self._looked_up.pop(key)
+            return self._find([key]).get(key)
 
     def put(self, key: str, request: Request, response: Response) -> None:
         """Keep an answer that has just been received."""
         self._journal.put(key, request, response)
-        self.used.add(key)
-        self.calls += 1
+        with self._lock:
+            self.used.add(key)
+            self.calls += 1
+
+    def take_used(self) -> frozenset[str]:
+        """Return the keys of the journal that were used since the last time."""
+        with self._lock:
+            taken, self.used = frozenset(self.used), set()
+        return taken
 
 
-def stored_response(reader: Reader, key: str) -> Response | None:
-    """Return the answer that a commit holds under this key."""
-    found = reader.query("SELECT * FROM requests WHERE request_key = ? LIMIT 1", [key]).to_pylist()
-    return _from_row(found[0]) if found else None
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    """What tells a file that has changed: its number, its bytes, its time."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def stored_responses(reader: Reader, keys: Sequence[str]) -> dict[str, Response]:
+    """Return the answers that commits hold under these keys. Cost: grows with the keys, not with the store."""
+    found = reader.find("requests", "request_key", keys, ["request_key", "body", *_FIGURES])
+    return {row["request_key"]: _from_row(row) for row in found.to_pylist()}
 
 
 def _from_row(row: Mapping[str, Any]) -> Response:
-    figures = ("prompt_tokens", "completion_tokens", "cached_tokens", "seconds", "attempts")
-    return Response(json.loads(row["body"]), **{name: row[name] for name in figures})
+    return Response(json.loads(row["body"]), **{name: row[name] for name in _FIGURES})
 
 
 def _to_mapping(entry: Entry) -> dict[str, Any]:

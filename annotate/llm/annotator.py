@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.annotate.batches import texts
 from curate.annotate.canonical import canonical_json, short_hash
+from curate.annotate.llm.asking import Asking
 from curate.annotate.llm.chat import ChatWay
 from curate.annotate.llm.client import Client, request_key
 from curate.annotate.llm.completion import CompletionWay
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
-from curate.annotate.llm.ways import Opinion, UnusableAnswerError, Way
+from curate.annotate.llm.ways import Way
 from curate.annotate.protocol import Protocol
 from curate.errors import UnknownNameError
-from curate.types import Annotated, Claim, Failure, Progress, RequestCache, SilentProgress
+from curate.types import Annotated, Progress, RequestCache, SilentProgress
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,38 +121,12 @@ class LanguageModelAnnotator:
             ServiceError: the service cannot be reached; what was received is kept.
             RefusedRequestError: the service said a final no.
         """
-        written = [(item_id, text) for item_id, text in texts(items) if text is not None]
-        self._progress.start(self.name, len(written))
-        with Client(self.service, self._cache) as client:
-            results = self._ask_all(client, written)
-        self._progress.finish(self.name)
-        claims = [claim for result in results if not isinstance(result, Failure) for claim in result]
-        return Annotated(claims, [result for result in results if isinstance(result, Failure)])
+        with self.asking() as asking:
+            return asking.finish(items)
 
-    def _ask_all(self, client: Client, written: Sequence[tuple[str, str]]) -> list[list[Claim] | Failure]:
-        """Ask in threads; the first error stops the others once their requests under way have ended."""
-        pool = ThreadPoolExecutor(self.service.concurrency, thread_name_prefix=self.name)
-        try:
-            pending = [pool.submit(self._ask_one, client, item_id, text) for item_id, text in written]
-            for future in as_completed(pending):
-                future.result()
-                self._progress.advance()
-            return [future.result() for future in pending]
-        finally:
-            client.stop()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _ask_one(self, client: Client, item_id: str, text: str) -> list[Claim] | Failure:
-        from curate.annotate.llm.transport import UnanswerableError
-
-        try:
-            return [_claim(item_id, opinion) for opinion in self._way.opinions(text, client.ask)]
-        except (UnusableAnswerError, UnanswerableError) as error:
-            return Failure(item_id, str(error))
-
-
-def _claim(item_id: str, opinion: Opinion) -> Claim:
-    return Claim(item_id, opinion.attribute, opinion.value, opinion.confidence)
+    def asking(self) -> Asking:
+        """Return threads for several batches, the next of which may be begun while one is waited for."""
+        return Asking(self.name, self._way, Client(self.service, self._cache), self._progress)
 
 
 def _longest_answer(request: Mapping[str, Any]) -> int:

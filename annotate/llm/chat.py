@@ -28,6 +28,7 @@ class ChatWay:
     """
 
     path = "/chat/completions"
+    parts = ("",)
 
     def __init__(
         self,
@@ -58,12 +59,12 @@ class ChatWay:
         """Nothing is asked that serves all items."""
         return ()
 
-    def requests(self, text: str) -> Sequence[Mapping[str, Any]]:
+    def requests(self, text: str, part: str = "") -> Sequence[Mapping[str, Any]]:
         """Return the one request of a text."""
         shown = {"role": "user", "content": excerpt(text, self.excerpt_characters)}
         return ({**self._parameters, "messages": [*self._shared, shown]},)
 
-    def opinions(self, text: str, ask: Ask) -> list[Opinion]:
+    def opinions(self, text: str, ask: Ask, part: str = "") -> list[Opinion]:
         """Ask about a text and read the answer.
 
         Raises:

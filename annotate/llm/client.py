@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from threading import Event, Lock
+from threading import BoundedSemaphore, Event, Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from curate.annotate.canonical import full_hash
@@ -14,7 +15,7 @@ from curate.errors import InterruptedRunError, RefusedRequestError, ServiceError
 from curate.types import Request, RequestCache, Response
 
 if TYPE_CHECKING:
-    from curate.annotate.llm.transport import PassingError, Transport
+    from curate.annotate.llm.transport import Answer, PassingError, Transport
 
 
 def request_key(payload: Mapping[str, Any]) -> str:
@@ -29,15 +30,16 @@ def request_key(payload: Mapping[str, Any]) -> str:
 class Client:
     """Asks one service; the threads of one batch share a client, and close it at the batch's end.
 
-    The cache is asked before every request, and an answer is in the cache before it is used; the cache is never called
-    by two threads at once. Threads that ask the same thing at the same time share one request.
+    The cache is asked before every request, and an answer is in the cache before it is used. Threads that ask the same
+    thing at the same time share one request. At most `service.concurrency` requests are under way, however many threads
+    ask: what they do before and after a request keeps none of the server's slots waiting.
     """
 
     def __init__(self, service: Service, cache: RequestCache) -> None:
         self.service = service
         self.received = 0
         self._cache = cache
-        self._cache_lock = Lock()
+        self._slots = BoundedSemaphore(service.concurrency)
         self._lock = Lock()
         self._under_way: dict[str, Future[Response]] = {}
         self._transport: Transport | None = None
@@ -51,6 +53,10 @@ class Client:
     def __exit__(self, *_: object) -> None:
         """End every wait between retries and close the connections."""
         self.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         if self._transport is not None:
             self._transport.close()
 
@@ -60,8 +66,11 @@ class Client:
 
     def is_cached(self, payload: Mapping[str, Any]) -> bool:
         """Whether asking would cost nothing."""
-        with self._cache_lock:
-            return self._cache.get(request_key(payload)) is not None
+        return self._cache.get(request_key(payload)) is not None
+
+    def look_up(self, payloads: Sequence[Mapping[str, Any]]) -> None:
+        """Let the cache look for many answers at once, before they are asked for one by one."""
+        self._cache.look_up([request_key(payload) for payload in payloads])
 
     def ask(self, path: str, payload: Mapping[str, Any]) -> Response:
         """Return the answer to a request, from the cache or from the service.
@@ -90,23 +99,22 @@ class Client:
                 del self._under_way[key]
 
     def _answer(self, key: str, path: str, payload: Mapping[str, Any]) -> Response:
-        with self._cache_lock:
-            if (kept := self._cache.get(key)) is not None:
-                return kept
+        if (kept := self._cache.get(key)) is not None:
+            return kept
         response = self._paid(path, payload)
-        with self._cache_lock:
-            self._cache.put(key, Request(self.service.shown_address, self.service.model, payload), response)
+        self._cache.put(key, Request(self.service.shown_address, self.service.model, payload), response)
+        with self._lock:
             self.received += 1
         return response
 
     def _paid(self, path: str, payload: Mapping[str, Any]) -> Response:
         from curate.annotate.llm.transport import FinalError, PassingError
 
+        content = json.dumps(payload).encode()
         for attempt in range(1, self.service.attempts + 1):
-            if self._stopped.is_set():
-                raise InterruptedRunError("the batch was stopped", unchanged=self._kept())
             try:
-                answer = self._connection().post(path, payload)
+                answer = self._sent(path, content)
+                body = self._connection().body(answer.content)
             except PassingError as error:
                 if attempt == self.service.attempts:
                     raise self._unreachable(error, attempt) from error
@@ -114,8 +122,14 @@ class Client:
             except FinalError as error:
                 raise self._refused(error) from error
             else:
-                return _response(answer.body, answer.seconds, attempt)
+                return _response(body, answer.seconds, attempt)
         raise AssertionError("a service is asked at least once")
+
+    def _sent(self, path: str, content: bytes) -> Answer:
+        with self._slots:
+            if self._stopped.is_set():
+                raise InterruptedRunError("the batch was stopped", unchanged=self._kept())
+            return self._connection().post(path, content)
 
     def _connection(self) -> Transport:
         from curate.annotate.llm.transport import Transport
@@ -156,7 +170,7 @@ class Client:
         )
 
     def _kept(self) -> str:
-        return f"{self.received} answers of this batch were received and are kept; none is asked for again"
+        return f"{self.received} answers were received and are kept; none is asked for again"
 
 
 def _response(body: Mapping[str, Any], seconds: float, attempts: int) -> Response:

@@ -60,6 +60,11 @@ class CompletionWay:
         basic = {"model": model, "temperature": 0, "max_tokens": 1, "logprobs": top_log_probabilities}
         self._parameters = {**basic, **(parameters or {})}
 
+    @property
+    def parts(self) -> Sequence[str]:
+        """The attributes' names: each has a prompt of its own."""
+        return [attribute.name for attribute in self.attributes]
+
     def preparation(self) -> Sequence[Mapping[str, Any]]:
         """Return the requests that measure what the model says about the calibration texts."""
         return [
@@ -68,22 +73,25 @@ class CompletionWay:
             for text in self._neutral[attribute.name]
         ]
 
-    def requests(self, text: str) -> Sequence[Mapping[str, Any]]:
+    def requests(self, text: str, part: str = "") -> Sequence[Mapping[str, Any]]:
         """Return one request per attribute; values that begin alike may need more."""
-        return [self._request(self._prompt(attribute, text)) for attribute in self.attributes]
+        return [self._request(self._prompt(attribute, text)) for attribute in self._asked(part)]
 
-    def opinions(self, text: str, ask: Ask) -> list[Opinion]:
-        """Score the values of each attribute for a text.
+    def opinions(self, text: str, ask: Ask, part: str = "") -> list[Opinion]:
+        """Score the values of each attribute, or of one, for a text.
 
         Raises:
             UnusableAnswerError: the server lists no log-probabilities.
         """
-        return [self._opinion(attribute, text, ask) for attribute in self.attributes]
+        return [self._opinion(attribute, text, ask) for attribute in self._asked(part)]
 
     def definition(self) -> Mapping[str, Any]:
         """Return what the version is made of: every request but for its text."""
         template = {"way": "completion", "template": _TEMPLATE, "excerpt": self.excerpt_characters}
         return {**template, "shared": self._shared, "neutral": self._neutral, "parameters": self._parameters}
+
+    def _asked(self, part: str) -> Sequence[Attribute]:
+        return [attribute for attribute in self.attributes if part in ("", attribute.name)]
 
     def _opinion(self, attribute: Attribute, text: str, ask: Ask) -> Opinion:
         scores, usual = self._scores(attribute, text, ask), self._usual_scores(attribute, ask)

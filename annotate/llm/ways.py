@@ -32,16 +32,20 @@ class Way(Protocol):
     """A way of asking a model about one text: the requests it takes, and what their answers mean.
 
     `path` is appended to the service's address. `preparation` are requests that serve all items; `requests` are those
-    of one text, as far as they are known before any answer. `opinions` asks (through a cache) and understands.
+    of one text, as far as they are known before any answer. `opinions` asks (through a cache) and understands. What
+    begins with the same prompt is a part; `part` "" means all of `parts`.
     """
 
     path: str
 
+    @property
+    def parts(self) -> Sequence[str]: ...
+
     def preparation(self) -> Sequence[Mapping[str, Any]]: ...
 
-    def requests(self, text: str) -> Sequence[Mapping[str, Any]]: ...
+    def requests(self, text: str, part: str = "") -> Sequence[Mapping[str, Any]]: ...
 
-    def opinions(self, text: str, ask: Ask) -> list[Opinion]: ...
+    def opinions(self, text: str, ask: Ask, part: str = "") -> list[Opinion]: ...
 
     def definition(self) -> Mapping[str, Any]: ...
 

@@ -64,7 +64,9 @@ def _annotate(project: Project, progress: Progress, annotating: Annotating) -> t
     compute = _computation(project, annotating)
     if annotating.sample:
         return _annotate_sample(project, progress, annotating, ledger, compute)
-    work = ItemWork(ledger, MODALITIES, compute, rows=annotating.rows, finish=annotating.forget_committed)
+    work = ItemWork(
+        ledger, MODALITIES, compute, annotating.rows, finish=annotating.forget_committed, begin=annotating.begin
+    )
     return run_over_items(project, progress, work)
 
 
@@ -82,8 +84,12 @@ def _annotate_sample(
         return 0, 0
     done = failed = 0
     progress.start(f"annotate {annotating.name}", len(sample))
-    for items in batches(sample, SAMPLE_ROWS):
+    parts = list(batches(sample, max(SAMPLE_ROWS, annotating.under_way)))
+    for items, following in zip(parts, [*parts[1:], None], strict=True):
         began = time.perf_counter()
+        annotating.begin(items)
+        if following is not None:
+            annotating.begin(following)
         outcome = compute(items)
         ids = items["item_id"].to_pylist()
         project.store.commit(Write("annotate", outcome.tables, (), ledger, ids, time.perf_counter() - began))
@@ -110,7 +116,7 @@ def _ledger(project: Project, annotating: Annotating) -> LedgerKey:
 
 def _computation(project: Project, annotating: Annotating) -> Callable[[pa.Table], Outcome]:
     def compute(items: pa.Table) -> Outcome:
-        answer = annotating.annotator.annotate(items)
+        answer = annotating.annotate(items)
         tables = {
             "annotations": _claim_rows(project, annotating, answer),
             "failures": _failure_rows(annotating, answer),

@@ -1,7 +1,7 @@
 """Annotators as the settings describe them, joined to the store's request journal."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +12,22 @@ import pyarrow as pa
 
 from curate.annotate.embedded import EmbeddedServer
 from curate.annotate.llm.annotator import LanguageModelAnnotator
+from curate.annotate.llm.asking import Asking
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
 from curate.annotate.protocol import Protocol
 from curate.annotate.rule import RuleAnnotator, rule_from_mapping
 from curate.flows.project import Project
 from curate.settings import LLMAnnotatorSettings
-from curate.store.journal import Journal, StoredRequests, stored_response
+from curate.store.journal import Journal, StoredRequests, stored_responses
 from curate.store.schema import table
 from curate.store.write import rows
-from curate.types import Annotator, RequestCache, Response
+from curate.types import Annotated, Annotator, RequestCache, Response
 
 RULE_ROWS = 5_000
 REQUEST_ROWS = 64
+ITEMS_PER_SLOT = 4
+"""So many items of a batch for each request under way keep a server busy until the next batch is begun."""
 CACHE_VARIABLE = "XDG_CACHE_HOME"
 
 
@@ -48,6 +51,7 @@ class Annotating:
         self.name = annotator.name
         self.sample = sample
         self.rows = rows
+        self.under_way = 0
         self.description = ""
         self._project = project
         self._stack = ExitStack()
@@ -66,8 +70,15 @@ class Annotating:
         """Say what annotating this many items would cost; rules cost nothing."""
         return Estimate()
 
+    def begin(self, items: pa.Table) -> None:
+        """Begin with a batch that comes after the one that `annotate` is asked for; at most one is begun ahead."""
+
+    def annotate(self, items: pa.Table) -> Annotated:
+        """Return what the annotator says about a batch."""
+        return self.annotator.annotate(items)
+
     def drained(self) -> pa.Table:
-        """Return the requests that the last batch used and no commit holds yet."""
+        """Return the requests that were used and no commit holds yet."""
         return table("requests").schema.empty_table()
 
     def forget_committed(self) -> None:
@@ -88,8 +99,12 @@ class ModelAnnotating(Annotating):
         server = None if settings.address else EmbeddedServer(model_folder())
         service = server.service() if server else _service(settings)
         annotator = _language_model(project, settings, service, self._requests, embedded=server is not None)
-        super().__init__(project, annotator, sample=settings.sample, rows=REQUEST_ROWS)
+        under_way = ITEMS_PER_SLOT * service.concurrency
+        super().__init__(project, annotator, sample=settings.sample, rows=max(REQUEST_ROWS, under_way))
+        self.under_way = under_way
         self._model = annotator
+        self._asking: Asking | None = None
+        self._draining: frozenset[str] = frozenset()
         if server is not None:
             self.description = server.description
             self._stack.enter_context(server)
@@ -101,18 +116,32 @@ class ModelAnnotating(Annotating):
         cost = plan.prompt_tokens * prices[0] + plan.completion_tokens * prices[1]
         return Estimate(plan.requests, plan.prompt_tokens + plan.completion_tokens, cost / 1e6)
 
+    def begin(self, items: pa.Table) -> None:
+        """Let requests of a later batch follow the others, so that no slot waits while one is committed."""
+        self._at_work().begin(items)
+
+    def annotate(self, items: pa.Table) -> Annotated:
+        """Return what the model says about a batch."""
+        return self._at_work().finish(items)
+
     def drained(self) -> pa.Table:
-        """Return the requests that the last batch used and no commit holds yet."""
-        return self._journal.drained(self._requests.used)
+        """Return the requests that were used and no commit holds yet, some perhaps of a batch begun ahead."""
+        self._draining |= self._requests.take_used()
+        return self._journal.drained(self._draining)
 
     def forget_committed(self) -> None:
         """Take what was drained out of the journal, once its commit is there."""
-        self._journal.forget(self._requests.used)
-        self._requests.used.clear()
+        self._journal.forget(self._draining)
+        self._draining = frozenset()
 
-    def _stored(self, key: str) -> Response | None:
+    def _at_work(self) -> Asking:
+        if self._asking is None:
+            self._asking = self._stack.enter_context(self._model.asking())
+        return self._asking
+
+    def _stored(self, keys: Sequence[str]) -> Mapping[str, Response]:
         with self._project.reader() as reader:
-            return stored_response(reader, key)
+            return stored_responses(reader, keys)
 
 
 def annotatings(project: Project) -> Iterator[Annotating]:

@@ -55,13 +55,28 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ItemWork:
-    """A computation over pending items: its ledger key, the modalities it takes, the function from batch to rows."""
+    """A computation over pending items: its ledger key, the modalities it takes, the function from batch to rows.
+
+    `begin` hears of a batch before it is computed, and of the one that will follow it: what waits for a service can
+    send requests for both.
+    """
 
     ledger: LedgerKey
     modalities: Sequence[str]
     compute: Callable[[pa.Table], Outcome]
     rows: int = BATCH_ROWS
     finish: Callable[[], None] | None = None
+    begin: Callable[[pa.Table], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The items to do now, the cursor's move behind them, how many are left with them, and those that come next."""
+
+    items: pa.Table
+    move: CursorMove
+    left: int
+    following: pa.Table | None
 
 
 def count_pending(project: Project, ledger: LedgerKey, modalities: Sequence[str]) -> int:
@@ -75,20 +90,25 @@ def run_over_items(project: Project, progress: Progress, work: ItemWork) -> tupl
     """Compute and commit batch after batch until nothing is pending; return how many items were done and failed.
 
     Each batch's rows, ledger entries and cursor commit together. When another process moved the cursor meanwhile, the
-    batch is void and the loop goes on from where that process stands. Memory: one batch, of at most 20,000 items.
+    batch is void and the loop goes on from where that process stands. Memory: one batch, of at most 20,000 items; two
+    where one is begun ahead.
     """
     done = failed = 0
     started = False
     while (batch := _next_batch(project, work)) is not None:
-        items, move, left = batch
+        items = batch.items
         if not started:
-            progress.start(work.ledger.step, left)
+            progress.start(work.ledger.step, batch.left)
             started = True
         began = time.perf_counter()
+        if work.begin:
+            work.begin(items)
+        if work.begin and batch.following is not None:
+            work.begin(batch.following)
         outcome = work.compute(items)
         ids = items["item_id"].to_pylist()
         seconds = time.perf_counter() - began
-        write = Write(work.ledger.step, outcome.tables, [move, *outcome.guards], work.ledger, ids, seconds)
+        write = Write(work.ledger.step, outcome.tables, [batch.move, *outcome.guards], work.ledger, ids, seconds)
         commit = project.store.commit(write)
         if not commit.stale:
             done += len(items) - outcome.failed
@@ -101,7 +121,7 @@ def run_over_items(project: Project, progress: Progress, work: ItemWork) -> tupl
     return done, failed
 
 
-def _next_batch(project: Project, work: ItemWork) -> tuple[pa.Table, CursorMove, int] | None:
+def _next_batch(project: Project, work: ItemWork) -> _Batch | None:
     with project.reader() as reader:
         position = cursor(reader, work.ledger.consumer)
         after = passed_commit(position)
@@ -111,7 +131,10 @@ def _next_batch(project: Project, work: ItemWork) -> tuple[pa.Table, CursorMove,
         items = pending_items(reader, work.ledger, work.modalities, after, spans[0], LARGEST_BATCH)
         whole = len(items) == spans[0].items
         move = CursorMove(work.ledger.consumer, "", position, str(spans[0].last) if whole else within_next(position))
-        return items, move, sum(span.items for span in spans)
+        following = None
+        if work.begin and whole and len(spans) > 1:
+            following = pending_items(reader, work.ledger, work.modalities, after, spans[1], LARGEST_BATCH)
+        return _Batch(items, move, sum(span.items for span in spans), following)
 
 
 def step_report(step: str, began: float, **figures: Any) -> StepReport:

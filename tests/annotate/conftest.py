@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +30,10 @@ class MemoryCache:
         self.kept: dict[str, Response] = {}
         self.requests: list[Request] = []
         self.asked = 0
+        self.looked_up: list[list[str]] = []
+
+    def look_up(self, keys: Sequence[str]) -> None:
+        self.looked_up.append(list(keys))
 
     def get(self, key: str) -> Response | None:
         self.asked += 1

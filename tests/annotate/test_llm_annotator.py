@@ -100,7 +100,7 @@ def test_a_chat_request_asks_for_all_attributes_and_puts_the_text_last(
         )
     first, second, *_ = server.payloads
     assert first["messages"][:-1] == second["messages"][:-1]
-    assert first["messages"][-1] == {"role": "user", "content": "def area(r…"}
+    assert first["messages"][-1] == {"role": "user", "content": "#include <…"}
     assert first["temperature"] == 0
     schema = first["response_format"]["json_schema"]["schema"]
     assert schema["required"] == ["kind", "tone"]
@@ -145,7 +145,7 @@ def test_a_request_that_is_too_long_is_a_failure_of_its_item(
 ) -> None:
     with fake_module.FakeLanguageModelServer(["400"], told="context_length_exceeded") as server:
         said = annotator(protocol, server.address, cache, concurrency=1).annotate(items)
-    assert [failure.item_id for failure in said.failures] == ["item-0"]
+    assert [failure.item_id for failure in said.failures] == ["item-1"], "the first text in alphabetical order"
     assert len(said.claims) == 2 * (WITH_TEXT - 1)
 
 

@@ -75,7 +75,7 @@ def test_a_server_that_is_not_there_is_named_with_what_was_kept(fake_module: Mod
         server.close()
         with pytest.raises(ServiceError, match=f"at {server.address} gave no usable answer in 3 attempts") as caught:
             one.ask(PATH, ANOTHER)
-    assert caught.value.unchanged.startswith("1 answers of this batch were received and are kept")
+    assert caught.value.unchanged.startswith("1 answers were received and are kept")
     assert "run the same command again" in caught.value.hint
     assert len(cache.kept) == 1
 

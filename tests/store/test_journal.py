@@ -3,15 +3,17 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.store.journal import JOURNAL_FOLDER, Journal, StoredRequests, _parse, stored_response
+from curate.store.journal import JOURNAL_FOLDER, Journal, StoredRequests, _parse, stored_responses
 from curate.store.store import Store
 from curate.store.write import Write
 from curate.types import Request, Response
@@ -190,24 +192,86 @@ def test_an_answer_moves_into_the_store_and_is_found_there(store: Store, ask: As
     assert journal.get("key") is None
     assert len(ask("FROM requests")) == 1
     with store.reader() as reader:
-        assert stored_response(reader, "key") == RESPONSE
-        assert stored_response(reader, "other") is None
+        assert stored_responses(reader, ["key", "other"]) == {"key": RESPONSE}
 
 
 def test_the_cache_asks_the_journal_before_the_store(folder: Path) -> None:
     asked: list[str] = []
 
-    def find(key: str) -> None:
-        asked.append(key)
+    def find(keys: Sequence[str]) -> dict[str, Response]:
+        asked.extend(keys)
+        return {}
 
     cache = StoredRequests(Journal(folder), find)
     assert cache.get("key") is None
     cache.put("key", REQUEST, RESPONSE)
     assert cache.get("key") == RESPONSE
     assert (asked, cache.used, cache.calls) == (["key"], {"key"}, 1)
-    again = StoredRequests(Journal(folder), lambda key: None)
+    again = StoredRequests(Journal(folder), lambda keys: {})
     assert again.get("key") == RESPONSE
     assert (again.used, again.calls) == ({"key"}, 0)
+
+
+def test_the_store_is_asked_once_about_what_is_looked_up_together(folder: Path) -> None:
+    asked: list[list[str]] = []
+
+    def find(keys: Sequence[str]) -> Mapping[str, Response]:
+        asked.append(list(keys))
+        return {"stored": RESPONSE} if "stored" in keys else {}
+
+    cache = StoredRequests(Journal(folder), find)
+    cache.put("journalled", REQUEST, RESPONSE)
+    cache.look_up(["stored", "journalled", "unknown", "unknown"])
+    assert [cache.get(key) for key in ("stored", "journalled", "unknown")] == [RESPONSE, RESPONSE, None]
+    assert asked == [["stored", "unknown"]]
+    assert cache.take_used() == {"journalled"}
+    assert cache.take_used() == frozenset()
+
+
+def test_threads_share_a_sync_and_every_answer_is_on_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, sync = Journal(folder), os.fsync
+    syncs: list[int] = []
+    first, others_wait = Event(), Event()
+
+    def slow(descriptor: int) -> None:
+        syncs.append(descriptor)
+        first.set()
+        others_wait.wait(20)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    with ThreadPoolExecutor(9) as pool:
+        pool.submit(journal.put, "key-0", REQUEST, RESPONSE)
+        first.wait(20)
+        puts = [pool.submit(journal.put, f"key-{number}", REQUEST, RESPONSE) for number in range(1, 9)]
+        while len(journal._waiting) < 8:
+            Event().wait(0.001)
+        others_wait.set()
+        for put in puts:
+            put.result()
+    files = [descriptor for descriptor in syncs if descriptor == syncs[0]]
+    assert len(files) <= 3, "one for the first, one for the other eight, at most one for the folder"
+    assert keys(folder) == {f"key-{number}" for number in range(9)}
+
+
+def test_a_sync_that_fails_fails_for_every_thread_that_waited_for_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(folder)
+
+    def full(descriptor: int) -> None:
+        while len(journal._waiting) < 3 and not failed:
+            Event().wait(0.001)
+        failed.append(descriptor)
+        raise OSError("No space left on device")
+
+    failed: list[int] = []
+    monkeypatch.setattr(os, "fsync", full)
+    with ThreadPoolExecutor(4) as pool:
+        puts = [pool.submit(journal.put, str(number), REQUEST, RESPONSE) for number in range(4)]
+        assert all(isinstance(put.exception(), OSError) for put in puts)
+    assert len(failed) == 2
+    assert journal.entries() == []
 
 
 def test_a_put_that_fails_is_not_remembered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

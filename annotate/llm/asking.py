@@ -1,0 +1,107 @@
+"""Threads that keep a language model busy: over several batches, and ahead of the one that is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING, Any, Self
+
+from curate.annotate.batches import texts
+from curate.annotate.llm.client import Client
+from curate.annotate.llm.ways import Opinion, UnusableAnswerError, Way
+from curate.types import Annotated, Claim, Failure, Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOOKED_UP = 256
+SPARE_THREADS = 16
+"""Threads beyond the requests under way: they write requests down and keep answers while the slots are taken."""
+
+_Result = list[Opinion] | Failure
+
+
+class Asking:
+    """One client and its threads. Use it in a `with` block.
+
+    Requests go out in the order of what they share: all items for one prompt, then for the next, and among those the
+    texts in alphabetical order, so that those which begin alike follow each other and meet a server's prefix cache.
+    Memory: the texts and answers of the batches that were begun and not finished.
+    """
+
+    def __init__(self, name: str, way: Way, client: Client, progress: Progress) -> None:
+        self._name = name
+        self._way = way
+        self._client = client
+        self._progress = progress
+        threads = client.service.concurrency + min(client.service.concurrency, SPARE_THREADS)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._begun: dict[str, list[Future[_Result]]] = {}
+        self._failed: set[str] = set()
+
+    def __enter__(self) -> Self:
+        """Return the asking itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let requests that are under way end, begin no other, and close the connections."""
+        self._client.stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def begin(self, items: pa.Table) -> None:
+        """Begin to ask about a batch behind what was begun before; returns at once."""
+        fresh = [(item_id, text) for item_id, text in _written(items) if item_id not in self._begun]
+        self._begun |= {item_id: [] for item_id, _ in fresh}
+        fresh.sort(key=lambda entry: entry[1])
+        for part in self._way.parts:
+            for start in range(0, len(fresh), LOOKED_UP):
+                some = fresh[start : start + LOOKED_UP]
+                self._client.look_up([request for _, text in some for request in self._way.requests(text, part)])
+                for item_id, text in some:
+                    self._begun[item_id].append(self._pool.submit(self._ask, item_id, text, part))
+
+    def finish(self, items: pa.Table) -> Annotated:
+        """Wait for a batch's answers and return its claims in item order; begins what was not begun.
+
+        The first error stops everything, once the requests under way have ended: see `Client.ask` for what it may be.
+        """
+        self.begin(items)
+        ids = [item_id for item_id, _ in _written(items)]
+        self._progress.start(self._name, len(ids))
+        parts = len(self._way.parts)
+        for count, future in enumerate(as_completed([one for item_id in ids for one in self._begun[item_id]]), 1):
+            future.result()
+            if count % parts == 0:
+                self._progress.advance()
+        self._progress.finish(self._name)
+        results = [(item_id, [one.result() for one in self._begun.pop(item_id)]) for item_id in ids]
+        failures = [_failure(found) for _, found in results]
+        claims = [
+            Claim(item_id, opinion.attribute, opinion.value, opinion.confidence)
+            for (item_id, found), failure in zip(results, failures, strict=True)
+            if failure is None
+            for opinions in found
+            if not isinstance(opinions, Failure)
+            for opinion in opinions
+        ]
+        return Annotated(claims, [failure for failure in failures if failure is not None])
+
+    def _ask(self, item_id: str, text: str, part: str) -> _Result:
+        from curate.annotate.llm.transport import UnanswerableError
+
+        if item_id in self._failed:
+            return []
+        try:
+            return self._way.opinions(text, self._client.ask, part)
+        except (UnusableAnswerError, UnanswerableError) as error:
+            self._failed.add(item_id)
+            return Failure(item_id, str(error))
+
+
+def _written(items: pa.Table) -> Iterator[tuple[str, str]]:
+    return ((item_id, text) for item_id, text in texts(items) if text is not None)
+
+
+def _failure(results: Sequence[Any]) -> Failure | None:
+    return next((one for one in results if isinstance(one, Failure)), None)
