@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.annotate.audits import MOST_ANSWERS, chance_right, is_unsettled, posterior
 from curate.annotate.gate import Accuracy, accuracy
 from curate.annotate.priorities import answer_gain, symmetric_noise
 
@@ -18,10 +19,6 @@ Positions = NDArray[np.int64]
 Predict = Callable[[Features], Numbers]
 Fit = Callable[[Features, Positions, int], Predict]
 """Learns values (int64) of features, and returns what gives probabilities of shape (items, values)."""
-SETTLED = 0.95
-MOST_ANSWERS = 3
-MODEL_SHARE = 0.5
-"""How much of the annotator's own evidence counts beside a person's answer that it was trained on."""
 
 
 class People(Protocol):
@@ -96,12 +93,7 @@ class Turning:
 
     def posterior(self) -> Numbers:
         """Return p(value) of each item: the annotator's proposal where nobody answered, else with people's answers."""
-        logarithms = np.log(self.proposal + 1e-9)
-        logarithms[self.answers > 0] *= MODEL_SHARE
-        logarithms += self.evidence
-        weights = np.exp(logarithms - logarithms.max(axis=1, keepdims=True))
-        result: Numbers = weights / weights.sum(axis=1, keepdims=True)
-        return result
+        return posterior(self.proposal, self.evidence, self.answers)
 
     def ask(self, items: Positions) -> int:
         """Ask people about items and keep their answers as evidence."""
@@ -140,14 +132,12 @@ class Turning:
     def settle(self) -> int:
         """Ask again about audits of which the answers so far leave open whether the annotator is right.
 
-        One person who agrees settles an audit; one who errs in 20 does not settle a disagreement, so a second answers,
-        and a third where these two differ. Repeats are thus few, and the audits nearly free of people's errors.
+        Repeats are few (see `is_unsettled`), and the audits nearly free of people's errors.
         """
         asked = 0
         while True:
             items = self.reserve[: self.audited]
-            chance = self._chance_right(items)
-            unsure = (chance > 1 - SETTLED) & (chance < SETTLED) & (self.answers[items] < MOST_ANSWERS)
+            unsure = is_unsettled(self._chance_right(items), self.answers[items])
             if not unsure.any():
                 return asked
             asked += self.ask(items[unsure])
@@ -159,10 +149,4 @@ class Turning:
         return accuracy(self._chance_right(items) > 0.5, confidence[items], confidence[self.reserve], pool=self.pool)
 
     def _chance_right(self, items: Positions) -> Numbers:
-        """Return p(the proposal is right | people's answers), with a prior of 0.85 on the proposal."""
-        proposed = self.proposal[items].argmax(axis=1)
-        prior = np.full((len(items), self.values), 0.15 / (self.values - 1))
-        prior[np.arange(len(items)), proposed] = 0.85
-        weights = prior * np.exp(self.evidence[items])
-        chance: Numbers = weights[np.arange(len(items)), proposed] / weights.sum(axis=1)
-        return chance
+        return chance_right(self.proposal[items].argmax(axis=1), self.evidence[items])

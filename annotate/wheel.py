@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.annotate.audits import BELIEF
 from curate.annotate.gate import Accuracy, Correction, Verdict, judge, level_of_look
 from curate.annotate.priorities import audit_gain, training_gain, typical_items
 from curate.annotate.turning import Features, Fit, People, Positions, Turning
-
-BELIEF = 80
-"""How many audits the mean of all attributes is worth when the budget is shared out; the gate never looks at it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,10 @@ class LabellingDesk(Protocol):
         """Return how many there are."""
         ...
 
+    def wanted_answers(self) -> Mapping[tuple[str, str], int]:
+        """Return how many people's words settle a question, by item and attribute, where one does not."""
+        ...
+
     def kind(self, item_id: str, attribute: str) -> QuestionKind:
         """Return the kind of the question about an item and an attribute."""
         ...

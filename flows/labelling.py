@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -42,6 +42,10 @@ class StoreDesk:
     def count_questions(self, without: Collection[tuple[str, str]]) -> int:
         """Return how many there are."""
         return labelling.count_open_questions(self._reader(), self._asked, without)
+
+    def wanted_answers(self) -> Mapping[tuple[str, str], int]:
+        """Return how many people's words settle a question of the queue's newest round, where one does not."""
+        return labelling.wanted_answers(self._reader(), self._asked)
 
     def kind(self, item_id: str, attribute: str) -> QuestionKind:
         """Return the kind that the queue gives a question."""

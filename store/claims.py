@@ -23,7 +23,8 @@ _CLAIMS = f"""
     SELECT a.item_id, a.annotator, a.value FROM annotations a ANTI JOIN withdrawn w ON (
         w.item_id = a.item_id AND w.annotator = a.annotator AND a.annotator_kind = 'human'
         AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
-    WHERE {_MATCHES}
+    WHERE {_MATCHES} AND NOT (list_contains(['human', 'simulated'], a.annotator_kind) AND a.item_id IN (
+        SELECT item_id FROM audits WHERE {_MATCHES}))
     QUALIFY row_number() OVER (
         PARTITION BY item_id, annotator ORDER BY commit_number DESC, confidence DESC, value) = 1
     ORDER BY item_id, annotator"""
@@ -56,7 +57,10 @@ def contested_questions(reader: Reader) -> list[Question]:
 
 
 def newest_claims(reader: Reader, question: Question) -> pa.Table:
-    """Return item, annotator and value of each annotator's newest claim on an item, the surest of equally new ones."""
+    """Return item, annotator and value of each annotator's newest claim on an item, the surest of equally new ones.
+
+    What people said of audits is left out: audits judge, and teach nothing, not even what annotators are worth.
+    """
     return reader.query(_CLAIMS, _parameters(question))
 
 

@@ -22,6 +22,10 @@ _ORDER = " ORDER BY priority DESC, item_id, place LIMIT $count"
 _KIND = """
     SELECT kind FROM queue WHERE item_id = ? AND attribute = ? AND protocol = ? AND protocol_version = ?
     ORDER BY kind = 'audit' DESC, round DESC LIMIT 1"""
+_WANTED = """
+    SELECT item_id, attribute, answers FROM queue WHERE protocol = $protocol AND protocol_version = $version
+      AND answers > 1
+      AND round = (SELECT max(round) FROM queue WHERE protocol = $protocol AND protocol_version = $version)"""
 _PEOPLE = """
     SELECT item_id, attribute, annotator AS person, value, '' AS reason,
         coalesce(TRY_CAST(annotator_version AS BIGINT), 1) AS turn, commit_number
@@ -68,6 +72,14 @@ def question_kind(reader: Reader, asked: Asked, item_id: str, attribute: str) ->
         return "label"
     found = reader.query(_KIND, [item_id, attribute, asked.protocol, asked.version])
     return str(found["kind"][0]) if len(found) else "label"
+
+
+def wanted_answers(reader: Reader, asked: Asked) -> dict[tuple[str, str], int]:
+    """Return how many people's words settle a question of the queue's newest round, where one does not."""
+    if not _has_queue(reader):
+        return {}
+    found = reader.query(_WANTED, {"protocol": asked.protocol, "version": asked.version}).to_pylist()
+    return {(row["item_id"], row["attribute"]): row["answers"] for row in found}
 
 
 def item_content(reader: Reader, item_id: str) -> ItemContent | None:

@@ -114,5 +114,11 @@ def embeddings(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_frozen("embeddings"))
 
 
+@migration
+def gate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables of audits, of the gate's verdicts and of the questions that people are asked."""
+    connection.execute(_frozen("gate"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

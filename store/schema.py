@@ -117,6 +117,27 @@ CONSENSUS = Table(
         ("posterior", _F), ("method", _S), ("votes", _I),
     ),
 )
+AUDITS = Table(
+    "audits", (("item_id", _S), ("protocol", _S), ("protocol_version", _S), ("attribute", _S), ("round", _I)),
+    key=("item_id", "protocol", "protocol_version", "attribute"),
+)
+GATES = Table(
+    "gates",
+    (
+        ("protocol", _S), ("protocol_version", _S), ("attribute", _S), ("annotator", _S), ("annotator_version", _S),
+        ("look", _I), ("audited", _I), ("right", _I), ("accuracy", _F), ("low", _F), ("high", _F), ("method", _S),
+        ("bar", _F), ("level", _F), ("bound", _F), ("verdict", _S), ("reason", _S), ("since", _I), ("passed_at", _I),
+    ),
+    key=("protocol", "protocol_version", "attribute", "annotator", "look"),
+)
+QUEUE = Table(
+    "queue",
+    (
+        ("item_id", _S), ("protocol", _S), ("protocol_version", _S), ("attribute", _S), ("kind", _S), ("priority", _F),
+        ("answers", _I), ("round", _I),
+    ),
+    key=("item_id", "protocol", "protocol_version", "attribute", "round"),
+)
 FAILURES = Table(
     "failures", (("item_id", _S), ("step", _S), ("actor", _S), ("reason", _S)),
     key=("item_id", "step", "actor", "reason"),
@@ -187,8 +208,8 @@ COMMITS = Table(
 
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
-    ABSTENTIONS, CONSENSUS, FAILURES, REQUESTS, EMBEDDINGS, SCORES, DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS,
-    CHECKPOINTS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
+    ABSTENTIONS, CONSENSUS, AUDITS, GATES, QUEUE, FAILURES, REQUESTS, EMBEDDINGS, SCORES, DECISIONS, SNAPSHOTS,
+    SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

@@ -32,7 +32,8 @@ class Progress:
 class Office:
     """Hands out questions to people by name and keeps what they say. Not for two threads at once.
 
-    A question is settled when so many `people` have answered it, "cannot tell" included. Whoever is shown one holds it
+    A question is settled when so many `people` have answered it, "cannot tell" included, or more where the desk wants
+    more answers. Whoever is shown one holds it
     for `hold` seconds, so that two people do not answer the same without need. With a `budget`, no more answers than
     that are taken. What the office knows it learns from the desk's answers, so a new one goes on where the last ended.
     Memory: about a kilobyte an answer.
@@ -69,6 +70,7 @@ class Office:
         self._said: dict[Place, int] = {}
         self._count = 0
         self._settled: set[Place] = set()
+        self._wanted: dict[Place, int] = dict(desk.wanted_answers())
         self.taken_back: Counter[str] = Counter()
         for answer in desk.answers():
             self._learn(answer)
@@ -211,7 +213,7 @@ class Office:
         self._count -= self._said.get(place, 0)
         self._said[place] = said = sum(one.reason != "skip" for one in self._standing.get(place, {}).values())
         self._count += said
-        (self._settled.add if said >= self.people else self._settled.discard)(place)
+        (self._settled.add if said >= self._needed(place) else self._settled.discard)(place)
 
     def _take_back(self, place: Place, answer: PersonAnswer) -> None:
         key = (*place, answer.person)
@@ -223,7 +225,12 @@ class Office:
         self._returned[answer.person] = place
         self.taken_back[answer.person] += 1
 
+    def _needed(self, place: Place) -> int:
+        return max(self.people, self._wanted.get(place, 1))
+
     def _fill(self, person: str) -> None:
+        self._wanted = dict(self.desk.wanted_answers())
+        self._settled -= {place for place in self._wanted if self._said.get(place, 0) < self._needed(place)}
         own = {place for place, answers in self._standing.items() if person in answers}
         self._windows[person] = list(self.desk.questions(self._settled | own | self._passed.get(person, set()), WINDOW))
         self._open, self._settled_before = self.desk.count_questions(self._settled), len(self._settled)
@@ -235,7 +242,7 @@ class Office:
             return False
         now = self._clock()
         others = sum(until > now for holder, until in self._held.get(place, {}).items() if holder != person)
-        return sum(one.reason != "skip" for one in answered.values()) + others < self.people
+        return sum(one.reason != "skip" for one in answered.values()) + others < self._needed(place)
 
     def _take(self, person: str, question: Question) -> None:
         for holders in self._held.values():

@@ -210,9 +210,10 @@ def filter_scores_verb(invocation: Invocation, dry_run: bool) -> int:
 @dry_run_option()
 @pass_invocation
 def fuse_verb(invocation: Invocation, dry_run: bool) -> int:
-    """Order the best texts by alignment anew, so that they are of the target's kind and do not repeat each other.
+    """Order the best texts by alignment anew, by relevance and coverage.
 
-    [fuse] says how many are ordered; a snapshot takes the order with order_by = "fused".
+    So they are of the target's kind and do not repeat each other. [fuse] says how many are ordered; a snapshot takes
+    the order with order_by = "fused".
     """
     return _run(invocation, "fuse", dry_run)
 

@@ -176,6 +176,40 @@ class ConsensusSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """The gate's newest word on an annotator and attribute; `accuracy` is None without audits, `bar` what it must show.
+
+    `low` and `high` bound the accuracy at 95 %; `bound` is the lower one at the corrected level that the verdict is by.
+    """
+
+    attribute: str
+    annotator: str
+    verdict: str
+    audited: int
+    right: int
+    accuracy: float | None
+    low: float
+    high: float
+    method: str
+    bar: float
+    bound: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateSummary:
+    """The gate of one version of a protocol: verdicts, rounds and questions so far, and answers by who gave them."""
+
+    protocol: str
+    verdicts: tuple[GateVerdict, ...]
+    rounds: int
+    questions: int
+    audits: int
+    by_people: int
+    simulated: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestTotal:
     """What one model was asked and what it cost; `seconds` is the sum over the calls."""
 
@@ -276,6 +310,7 @@ class ReportData:
     labels: tuple[LabelCount, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     consensus: tuple[ConsensusSummary, ...] = ()
+    gates: tuple[GateSummary, ...] = ()
     requests: tuple[RequestTotal, ...] = ()
     snapshots: tuple[SnapshotSummary, ...] = ()
     exports: tuple[Export, ...] = ()

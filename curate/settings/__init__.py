@@ -1,6 +1,7 @@
 """The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
 
 from curate.settings.filtering import ContaminationSettings, EventQualitySettings, FilterSettings, ScoreRuleSettings
+from curate.settings.gate import GateSettings
 from curate.settings.load import (
     PROJECT_FILE,
     LoadedSettings,
@@ -45,6 +46,7 @@ __all__ = [
     "ExportSettings",
     "FilterSettings",
     "FuseSettings",
+    "GateSettings",
     "LLMAnnotatorSettings",
     "LearnerSettings",
     "LineageSettings",

@@ -164,6 +164,8 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
     claimants = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
     if settings.consensus.method != "none":
         claimants.append(CONSENSUS)
+    if settings.gate.people:
+        claimants.append(settings.gate.people)
     _known("annotator", snapshot.annotators, claimants, where)
     _check_asked_values(settings, snapshot, labels, where)
     _check_ranges(snapshot.scores, where)

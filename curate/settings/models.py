@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
 from curate.settings.filtering import FilterSettings
+from curate.settings.gate import GateSettings
 from curate.settings.section import Section as Section
 from curate.settings.section import distinct as _distinct
 from curate.types import MODALITIES, Format, Modality
@@ -372,6 +373,7 @@ class Settings(Section):
     protocol: ProtocolSettings = ProtocolSettings()
     annotator: tuple[AnnotatorSettings, ...] = ()
     consensus: ConsensusSettings = ConsensusSettings()
+    gate: GateSettings = GateSettings()
     label: LabelSettings = LabelSettings()
     snapshot: tuple[SnapshotSettings, ...] = ()
     export: ExportSettings = ExportSettings()

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.settings.fields import Location, environment_name, key_path, scalar_fields, section_at
+from curate.settings.gate import PEOPLE_PATTERN
 from curate.settings.models import NAME_PATTERN, SHINGLES_PATTERN
 
 _SECRET = re.compile(r"(key|token|secret|password|passwd|credential)$", re.IGNORECASE)
@@ -25,6 +26,7 @@ _EXPECTED = {
 _SHAPES = {
     NAME_PATTERN: "letters, digits and . _ - only, beginning with a letter or digit",
     SHINGLES_PATTERN: "words:N or characters:N, with N from 1 to 50",
+    PEOPLE_PATTERN: "nothing for people of flesh and blood, or oracle:COLUMN",
 }
 _MEANT = 0.85
 _UNCHANGED = "nothing was read or written"

@@ -11,6 +11,7 @@ from curate.flows.steps.export import ExportStep
 from curate.flows.steps.filter import FilterStep
 from curate.flows.steps.filter_scores import FilterScoresStep
 from curate.flows.steps.fuse import FuseStep
+from curate.flows.steps.gate import GateStep
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.label import LabelStep
 from curate.flows.steps.learn import LearnStep
@@ -25,6 +26,7 @@ STEPS: tuple[Step, ...] = (
     AlignStep(),
     AnnotateStep(),
     LabelStep(),
+    GateStep(),
     ConsensusStep(),
     FilterScoresStep(),
     FuseStep(),

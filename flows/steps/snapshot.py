@@ -105,7 +105,9 @@ class SnapshotStep:
         counting = _Counting(project, tokenizer, progress) if tokenizer and progress else None
         with project.reader() as reader:
             as_of = commit_as_of(reader, self._as_of) if self._as_of else None
-            draft = draft_snapshot(reader, snapshot_spec(settings, tokenizer), as_of, counting)
+            draft = draft_snapshot(
+                reader, snapshot_spec(settings, tokenizer, _reserve(project, settings)), as_of, counting
+            )
             latest = latest_snapshot(reader, settings.name)
         if latest is None:
             return draft, 0
@@ -138,7 +140,14 @@ def _tokenizer(project: Project, settings: SnapshotSettings) -> Tokenizer | None
     return find_tokenizer(settings.budget.tokenizer, project.path) if settings.budget.tokens else None
 
 
-def snapshot_spec(settings: SnapshotSettings, tokenizer: Tokenizer | None = None) -> SnapshotSpec:
+def _reserve(project: Project, settings: SnapshotSettings) -> float:
+    """The share of items that audits of the snapshot's label come from: nothing learns from them."""
+    asked = {attribute.name for attribute in project.settings.protocol.attribute}
+    gate = project.settings.gate
+    return gate.reserve if gate.enabled and settings.label in asked else 0.0
+
+
+def snapshot_spec(settings: SnapshotSettings, tokenizer: Tokenizer | None = None, reserve: float = 0.0) -> SnapshotSpec:
     """Turn a `[[snapshot]]` section into the store's spec; a budget of tokens needs its tokenizer."""
     return SnapshotSpec(
         name=settings.name,
@@ -156,6 +165,7 @@ def snapshot_spec(settings: SnapshotSettings, tokenizer: Tokenizer | None = None
         characters=settings.budget.characters,
         tokens=settings.budget.tokens,
         tokenizer=tokenizer.version if tokenizer else "",
+        reserve=reserve,
     )
 
 

@@ -122,6 +122,7 @@ _BARRIERS: dict[str, Callable[..., str]] = {
     "no score": lambda spec, *, by, **_: f"{by!r} had not scored it",
     "out of range": _out_of_range,
     "too long": _too_long,
+    "reserved": lambda spec, *, by, detail, **_: "it is of the share of items that audits come from",
     "held out": _held_out,
     "moved": _moved,
 }

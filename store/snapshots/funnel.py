@@ -18,10 +18,11 @@ _LINES = {
     "no score": "no score by {by}",
     "out of range": "score by {by} out of range",
     "too long": "longer than the budget",
+    "reserved": "reserved for audits",
     "held out": "held out to evaluate",
     "moved": "would change its split",
 }
-_PLACED = (_LINES["held out"], _LINES["moved"])
+_PLACED = (_LINES["reserved"], _LINES["held out"], _LINES["moved"])
 _CUT = (BELOW_THE_CUT, OVER_BUDGET, _LINES["too long"])
 
 

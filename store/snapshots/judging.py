@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from curate.store.gating import lots
 from curate.store.reader import Reader
 from curate.store.snapshots.groups import register_groups
 from curate.store.snapshots.spec import SnapshotSpec
@@ -118,6 +119,8 @@ _JUDGED = """
                 ELSE {'bar': 'out of range', 'by': ($ranged::VARCHAR[])[wrong_score],
                     'detail': grades[list_position($selectors, ($ranged::VARCHAR[])[wrong_score])]::VARCHAR} END
             WHEN $characters > 0 AND size > $characters THEN {'bar': 'too long', 'by': '', 'detail': size::VARCHAR}
+            WHEN $lots <> '' AND sha256('audit:' || item_id) < $lots
+                THEN {'bar': 'reserved', 'by': '', 'detail': ''}
             WHEN evaluated_by IS NOT NULL THEN {'bar': 'held out', 'by': split, 'detail': evaluated_by}
             WHEN held_in IS NOT NULL THEN {'bar': 'moved', 'by': split, 'detail': held_in}
         END AS barrier
@@ -198,5 +201,6 @@ def _parameters(spec: SnapshotSpec, moment: Moment) -> dict[str, object]:
         "actions": [list(allowed) for allowed in spec.decisions.values()],
         "forgiven": [step for step, allowed in spec.decisions.items() if "drop" in allowed],
         "characters": spec.characters,
+        "lots": lots(spec.reserve),
         **split_parameters(spec.splits),
     }

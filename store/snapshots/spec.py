@@ -44,7 +44,8 @@ class SnapshotSpec:
 
     Which of them are taken: in the order of the latest score of the selector `order_by`, highest first, then of their
     ids, as long as no quota is full, up to `limit` items and `characters` Unicode characters or `tokens` of the version
-    of a tokenizer that `tokenizer` names (0: any number). `splits` are fractions that sum to 1.
+    of a tokenizer that `tokenizer` names (0: any number). `splits` are fractions that sum to 1. Of the reserve, the
+    share of all items that audits come from (see `curate.store.gating`), nothing is taken.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SnapshotSpec:
     characters: int = 0
     tokens: int = 0
     tokenizer: str = ""
+    reserve: float = 0.0
 
     @property
     def budget(self) -> int:
@@ -92,7 +94,7 @@ class SnapshotSpec:
         return cls(**content)
 
 
-_ADDED = frozenset({"values", "scores", "decisions", "quotas", "characters", "tokens", "tokenizer"})
+_ADDED = frozenset({"values", "scores", "decisions", "quotas", "characters", "tokens", "tokenizer", "reserve"})
 
 
 def spec_hash(spec: SnapshotSpec) -> str:

@@ -18,6 +18,7 @@ class FakeDesk:
 
     def __init__(self) -> None:
         self.kept: list[PersonAnswer] = []
+        self.wanted: dict[tuple[str, str], int] = {}
 
     def questions(self, without: Collection[tuple[str, str]], count: int) -> Sequence[Question]:
         places = [(str(number), "topic") for number in range(10)]
@@ -25,6 +26,9 @@ class FakeDesk:
 
     def count_questions(self, without: Collection[tuple[str, str]]) -> int:
         return len(self.questions(without, 100))
+
+    def wanted_answers(self) -> dict[tuple[str, str], int]:
+        return self.wanted
 
     def kind(self, item_id: str, attribute: str) -> QuestionKind:
         return "audit" if item_id == "3" else "label"
@@ -158,3 +162,14 @@ def test_the_owner_sees_how_far_people_agree(desk: FakeDesk) -> None:
     assert (found.answers, found.items, round(found.alpha or 0, 4)) == (8, 4, 0.5333)
     assert found.share is not None
     assert found.share.value == 0.75
+
+
+def test_a_question_that_wants_two_answers_is_asked_of_a_second_person(desk: FakeDesk) -> None:
+    desk.wanted = {("0", "topic"): 2}
+    office = Office(desk, PROTOCOL)
+    say(office, "ada", "0")
+    assert ask(office, "ada") == "1"
+    assert ask(office, "ben") == "0"
+    say(office, "ben", "0", "prose")
+    assert {ask(office, "cam"), ask(office, "dan")} == {"1", "2"} - {"1"} | {"3"}
+    assert office.progress("ada").settled == 1

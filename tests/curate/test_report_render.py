@@ -19,6 +19,8 @@ from curate.report.data import (
     Drop,
     Export,
     Funnel,
+    GateSummary,
+    GateVerdict,
     Histogram,
     Increment,
     LabelCount,
@@ -57,6 +59,21 @@ def _data(text: str = "a text") -> ReportData:
         ),
         labels=(LabelCount(text, text, text, 5, 0.75),),
         agreements=(Agreement(text, text, text, 3, 4), Agreement("kind", "a", "b", 0, 0)),
+        gates=(
+            GateSummary(
+                text,
+                (
+                    GateVerdict(text, text, "passed", 90, 88, 0.98, 0.92, 0.99, "wilson", 0.85, 0.9, text),
+                    GateVerdict("mood", text, "open", 0, 0, None, 0.0, 1.0, "wilson", 0.85, 0.0, ""),
+                ),
+                2,
+                120,
+                90,
+                3,
+                4,
+            ),
+            GateSummary("other/1", (), 1, 10, 10, 0, 0),
+        ),
         consensus=(
             ConsensusSummary(text, text, 0.5, ((text, 0.9, 3),)),
             ConsensusSummary("kind", "majority", None, ()),

@@ -114,7 +114,7 @@ def test_a_proposal_is_seen_on_request_and_that_of_an_audit_never(
     query = "SELECT item_id FROM annotations WHERE annotator = 'patterns' AND value = 'python' ORDER BY 1 LIMIT 2"
     with project.reader() as reader:
         audit, usual = reader.query(query)["item_id"].to_pylist()
-    entry = {"protocol": "kinds", "protocol_version": "1", "attribute": "kind", "round": 2}
+    entry = {"protocol": "kinds", "protocol_version": "1", "attribute": "kind", "round": 2, "answers": 1}
     queue = [
         {"item_id": audit, "kind": "audit", "priority": 9.0, **entry},
         {"item_id": usual, "kind": "label", "priority": 1.0, **entry},

@@ -1,0 +1,77 @@
+"""The verb `gate`: judge annotators by audits, and ask people about the rest."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from curate.cli.invocation import Invocation
+from curate.cli.output import emit_json, emit_lines
+from curate.cli.reports import exit_code, narrate_next, show_plans
+from curate.cli.steps import carry_out_work, show_report
+from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
+from curate.console import table_lines
+from curate.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from curate.flows.steps.gate_plan import Need
+
+_COLUMNS = ("attribute", "annotator", "audits", "right", "accuracy", "at accuracy", "audits needed")
+
+
+@verb(
+    "gate", examples=["curate gate --plan", "curate gate --dry-run", "curate gate", "curate gate --now"], exits=WRITES
+)
+@setting_option("--bar", "gate.bar", metavar="SHARE", help="The accuracy that annotators must show.")
+@setting_option("--answers", "gate.answers", metavar="N", help="Ask so many questions in a round.")
+@click.option("--plan", is_flag=True, help="Say how many audits it takes to decide, and write nothing.")
+@click.option("--now", is_flag=True, help="Do not wait for the answers that are missing in this round.")
+@dry_run_option()
+@pass_invocation
+def gate_verb(invocation: Invocation, /, plan: bool, now: bool, dry_run: bool) -> int:
+    """Judge annotators by audits, and queue questions for people.
+
+    Audits are items drawn at random that people answer without seeing a proposal and that train nothing. An attribute
+    passes when the lower bound of an annotator's accuracy clears the bar. Each call is one turn: the audits of the last
+    round are looked at, and a new round goes to the labelling page. [gate] switches it on; the table gates has the
+    verdicts, queue the questions.
+    """
+    from curate.flows.steps.gate import GateStep, is_on
+
+    project = invocation.project()
+    if plan:
+        if not is_on(project):
+            raise ConfigurationError("the gate is off, or the protocol asks nothing", hint="enabled = true in [gate]")
+        from curate.flows.steps.gate_plan import audits_to_decide
+
+        _show(invocation, audits_to_decide(project))
+        return 0
+    if dry_run:
+        show_plans(invocation, [GateStep().plan(project, invocation.progress())])
+        return 0
+    report = carry_out_work(
+        invocation, project, "gate", lambda project, progress: GateStep().run(project, progress, now=now)
+    )
+    show_report(invocation, report)
+    narrate_next(invocation, [report])
+    return exit_code([report])
+
+
+def _show(invocation: Invocation, needs: "list[Need]") -> None:
+    if invocation.as_json:
+        for need in needs:
+            emit_json(need)
+        return
+    rows = [
+        (
+            need.attribute,
+            need.annotator or "any",
+            need.audited,
+            need.right,
+            f"{need.accuracy:.1%}" if need.audited else "",
+            f"{need.supposed:.0%}",
+            "no number" if need.needed is None else f"{need.needed:,}",
+        )
+        for need in needs
+    ]
+    emit_lines(table_lines(_COLUMNS, rows))
+    invocation.narrate("nothing was written; audits needed are for a chance of 80 % to pass at the next look")

@@ -1,0 +1,246 @@
+"""The gate's looks: what audits say of each annotator and attribute today, and the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curate.annotate.audits import chance_right
+from curate.annotate.gate import Accuracy, accuracy, audits_needed, has_drifted, judge, level_of_look
+from curate.annotate.priorities import symmetric_noise
+from curate.store.gating import GateScope, claimed_versions, gate_pool, newest_gates, people_answers
+from curate.store.reader import Reader
+
+if TYPE_CHECKING:
+    from curate.annotate.protocol import Attribute, Protocol
+    from curate.settings import GateSettings
+
+Numbers = NDArray[np.float64]
+Positions = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What people said about an attribute: by item the log-likelihood of each value, how many answers, and the newest.
+
+    `evidence` is float64 of shape (items, values); `answers` counts every word, "cannot tell" included, `valued` those
+    that name a value; `told` is the commit of the newest.
+    """
+
+    place: Mapping[str, int]
+    evidence: Numbers
+    answers: Positions
+    valued: Positions
+    told: Positions
+
+    def of(self, items: Sequence[str]) -> Positions:
+        """Return the place of each item, -1 where nobody has answered."""
+        return np.array([self.place.get(item, -1) for item in items], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One annotator on one attribute: what its audits say, and the gate's word."""
+
+    attribute: str
+    annotator: str
+    annotator_version: str
+    estimate: Accuracy
+    rechecks: tuple[bool, ...] = ()
+    since: int = 0
+    passed_at: int = 0
+    verdict: str = "open"
+    reason: str = ""
+    level: float = 0.0
+    bound: float = 0.0
+    before: tuple[int, str] = (0, "")
+
+    @property
+    def audited(self) -> int:
+        """How many audits count."""
+        return self.estimate.audited
+
+    @property
+    def right(self) -> int:
+        """In how many of them the annotator is right."""
+        return self.estimate.right
+
+    @property
+    def accuracy(self) -> float:
+        """The estimated accuracy."""
+        return self.estimate.value if self.audited else float("nan")
+
+    @property
+    def low(self) -> float:
+        """The lower end of the two-sided interval of 95 %."""
+        return self.estimate.interval().low
+
+    @property
+    def high(self) -> float:
+        """Its upper end."""
+        return self.estimate.interval().high
+
+    @property
+    def method(self) -> str:
+        """How the interval was made."""
+        return self.estimate.method
+
+    @property
+    def passed(self) -> bool:
+        """Whether the annotator's claims are good enough."""
+        return self.verdict == "passed"
+
+    def told(self) -> str:
+        """Say it in a line."""
+        if not self.audited:
+            return f"{self.verdict}, no audits"
+        found = f"{self.verdict}, right in {self.right} of {self.audited} audits, {self.accuracy:.1%}"
+        return f"{found} [{self.low:.1%}, {self.high:.1%}]{'; ' if self.reason else ''}{self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the gate knows: the pairs as their audits have them today, and the looks so far."""
+
+    reader: Reader
+    scope: GateScope
+    protocol: Protocol
+    annotators: Sequence[str]
+    pairs: tuple[Pair, ...]
+    looks: int
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look of the gate at every pair."""
+
+    number: int
+    bar: float
+    pairs: tuple[Pair, ...]
+
+
+def state_of(
+    reader: Reader, scope: GateScope, protocol: Protocol, annotators: Sequence[str], settings: GateSettings
+) -> State:
+    """Read what the audits say of each annotator that claims something about an attribute."""
+    versions = claimed_versions(reader, scope, annotators)
+    last = {(str(row["attribute"]), str(row["annotator"])): row for row in newest_gates(reader, scope)}
+    pairs = []
+    for attribute in protocol.attributes:
+        said = answered(reader, scope, attribute, settings.noise)
+        for annotator in annotators:
+            if version := versions.get((attribute.name, annotator)):
+                pool = gate_pool(reader, scope, attribute.name, annotator)
+                known = last.get((attribute.name, annotator), {})
+                pairs.append(_pair(attribute, annotator, version, pool, said, known))
+    looks = max((int(row["look"]) for row in last.values() if isinstance(row["look"], int)), default=0)
+    return State(reader, scope, protocol, annotators, tuple(pairs), looks, settings.noise)
+
+
+def answered(reader: Reader, scope: GateScope, attribute: Attribute, noise: float) -> Answered:
+    """Gather what people said about an attribute; values that its protocol no longer has are left out."""
+    found = people_answers(reader, scope, attribute.name)
+    items = found["item_id"].to_pylist()
+    place = {item: number for number, item in enumerate(dict.fromkeys(items))}
+    count, values = len(place), len(attribute.values)
+    logarithms = np.log(symmetric_noise(values, noise))
+    number_of = {value: number for number, value in enumerate(attribute.values)}
+    evidence, answers, valued, told = np.zeros((count, values)), *(np.zeros(count, np.int64) for _ in range(3))
+    for item, value, commit in zip(items, found["value"].to_pylist(), found["commit_number"].to_pylist(), strict=True):
+        where = place[item]
+        answers[where] += 1
+        told[where] = max(told[where], commit)
+        if value in number_of:
+            evidence[where] += logarithms[:, number_of[value]]
+            valued[where] += 1
+    return Answered(place, evidence, answers, valued, told)
+
+
+def proposed_values(pool: pa.Table, attribute: Attribute) -> Positions:
+    """Return the number of each item's proposed value, -1 where there is none."""
+    known = pa.array(attribute.values, pa.string())
+    found = pa.compute.index_in(pool["value"], known).fill_null(-1)
+    return np.asarray(found.to_numpy(), np.int64)
+
+
+def look(state: State, settings: GateSettings) -> Look | None:
+    """Judge every pair, if an audit or an annotator is new since the last look."""
+    audited = [pair for pair in state.pairs if pair.audited]
+    if not any((pair.audited, pair.annotator_version) != pair.before for pair in audited):
+        return None
+    number = state.looks + 1
+    level = level_of_look(number, settings.error_rate)
+    waiting = [pair for pair in state.pairs if not pair.passed]
+    verdicts = judge([pair.estimate for pair in waiting], settings.bar, level)
+    judged = {
+        (pair.attribute, pair.annotator): replace(
+            pair,
+            verdict="passed" if verdict.passed else pair.verdict,
+            level=verdict.level,
+            bound=verdict.low,
+            passed_at=state.reader.commit_number if verdict.passed else 0,
+            reason="" if verdict.passed else _wanting(pair, settings.bar, verdict.level),
+        )
+        for pair, verdict in zip(waiting, verdicts, strict=True)
+    }
+    kept = (judged.get((pair.attribute, pair.annotator)) or _rechecked(pair, settings.bar) for pair in state.pairs)
+    return Look(number, settings.bar, tuple(kept))
+
+
+def newest_version(found: Look | None, state: State) -> int:
+    """Return the number of the newest look."""
+    return found.number if found else state.looks
+
+
+def _wanting(pair: Pair, bar: float, level: float) -> str:
+    if not pair.audited:
+        return ""
+    needed = audits_needed(pair.accuracy, bar, max(level, 1e-6))
+    if needed is None:
+        return f"below the bar of {bar:.0%}"
+    return f"passes with {needed:,} audits if it is as good as it looks"
+
+
+def _rechecked(pair: Pair, bar: float) -> Pair:
+    """Let a passed pair fall back where its rechecks say that it is no longer good enough."""
+    if not has_drifted(np.array(pair.rechecks, bool), bar):
+        return replace(pair, reason=f"{len(pair.rechecks)} rechecks since" if pair.rechecks else "")
+    wrong = len(pair.rechecks) - sum(pair.rechecks)
+    reason = f"{wrong} of {len(pair.rechecks)} rechecks were wrong"
+    return replace(pair, verdict="fell back", reason=reason, since=pair.passed_at, passed_at=0)
+
+
+def _pair(
+    attribute: Attribute, annotator: str, version: str, pool: pa.Table, said: Answered, known: Mapping[str, Any]
+) -> Pair:
+    since, passed_at = int(known.get("since") or 0), int(known.get("passed_at") or 0)
+    proposed, where = proposed_values(pool, attribute), said.of(pool["item_id"].to_pylist())
+    confidence = np.asarray(pool["confidence"].fill_null(0.0).to_numpy())
+    reserved, drawn = (np.asarray(pool[name].to_numpy()) for name in ("reserved", "drawn"))
+    counted = np.flatnonzero(drawn & (where >= 0) & (proposed >= 0))
+    counted = counted[(said.valued[where[counted]] > 0) & (said.told[where[counted]] > since)]
+    right = chance_right(proposed[counted], said.evidence[where[counted]]) > 0.5
+    estimate = accuracy(right, confidence[counted], confidence[reserved & (proposed >= 0)])
+    order = np.argsort(said.told[where[counted]], kind="stable")
+    later = said.told[where[counted]][order] > passed_at
+    return Pair(
+        attribute.name,
+        annotator,
+        version,
+        estimate,
+        tuple(right[order][later].tolist()) if passed_at else (),
+        since,
+        passed_at,
+        str(known.get("verdict") or "open"),
+        str(known.get("reason") or ""),
+        float(known.get("level") or 0.0),
+        float(known.get("bound") or 0.0),
+        (int(known.get("audited") or 0), str(known.get("annotator_version") or "")),
+    )

@@ -1,0 +1,70 @@
+"""Simulated people: they know the truth from a column kept beside the items, and err at a given rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import pyarrow as pa
+
+from curate.annotate.protocol import Protocol
+from curate.flows.project import Project
+from curate.flows.steps.annotators import project_protocol, protocol_rows
+from curate.store.gating import metadata_values
+from curate.store.write import Write, rows
+
+PREFIX = "oracle:"
+KIND = "simulated"
+
+
+def simulate(project: Project, step: str, asked: Sequence[Mapping[str, object]]) -> int:
+    """Answer questions as `[gate] people` has it, and return how many; each further answer is another person's.
+
+    An item without the column, or with a value that the attribute does not have, is answered with "cannot tell". The
+    same question gets the same answer in every run.
+    """
+    people, noise = project.settings.gate.people, project.settings.gate.oracle_noise
+    protocol = project_protocol(project)
+    columns: dict[str, list[str]] = {name: [] for name in ("item_id", "attribute", "value", "annotator")}
+    for attribute in {str(row["attribute"]) for row in asked}:
+        rows_of = [row for row in asked if row["attribute"] == attribute]
+        column = people.removeprefix(PREFIX).replace("{attribute}", attribute)
+        with project.reader() as reader:
+            truth = metadata_values(reader, [str(row["item_id"]) for row in rows_of], column)
+        for row in rows_of:
+            item, number = str(row["item_id"]), int(str(row["answers"]))
+            columns["item_id"].append(item)
+            columns["attribute"].append(attribute)
+            columns["value"].append(_answer(protocol, attribute, truth.get(item, ""), f"{item}/{number}", noise))
+            columns["annotator"].append(people if number == 1 else f"{people}#{number}")
+    tables = _tables(protocol, columns)
+    project.store.commit(Write(step, {**tables, **protocol_rows(protocol)}))
+    return len(columns["item_id"])
+
+
+def _answer(protocol: Protocol, attribute: str, truth: str, seed: str, noise: float) -> str:
+    values = protocol.attribute(attribute).values
+    if truth not in values:
+        return ""
+    drawn = int.from_bytes(sha256(f"{attribute}/{seed}".encode()).digest()[:8], "big")
+    if drawn / 2**64 >= noise:
+        return truth
+    others = [value for value in values if value != truth]
+    return others[drawn % len(others)]
+
+
+def _tables(protocol: Protocol, columns: Mapping[str, list[str]]) -> dict[str, pa.Table]:
+    named = {"protocol": protocol.name, "protocol_version": protocol.version, "annotator_version": "1"}
+    valued = [place for place, value in enumerate(columns["value"]) if value]
+    silent = [place for place, value in enumerate(columns["value"]) if not value]
+
+    def taken(places: Sequence[int], *names: str) -> dict[str, list[str]]:
+        return {name: [columns[name][place] for place in places] for name in names}
+
+    claims = {**named, **taken(valued, "item_id", "attribute", "value", "annotator"), "annotator_kind": KIND}
+    silences = {**named, **taken(silent, "item_id", "attribute", "annotator"), "reason": "cannot tell"}
+    tables = {
+        "annotations": rows("annotations", {**claims, "confidence": 1.0}, len(valued)),
+        "abstentions": rows("abstentions", silences, len(silent)),
+    }
+    return {name: table for name, table in tables.items() if len(table)}

@@ -1,0 +1,203 @@
+"""The gate's rounds: which questions go out to people next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.annotate.audits import (
+    MOST_ANSWERS,
+    RoundSettings,
+    Share,
+    Standing,
+    chance_right,
+    is_unsettled,
+    posterior,
+    share_out,
+)
+from curate.annotate.gate import accuracy
+from curate.annotate.priorities import answer_gain, symmetric_noise
+from curate.flows.steps.gate_looks import Answered, Pair, State, answered, proposed_values
+from curate.store.gating import gate_pool
+
+if TYPE_CHECKING:
+    from curate.annotate.protocol import Attribute
+    from curate.settings import GateSettings
+
+Booleans = NDArray[np.bool_]
+Positions = NDArray[np.int64]
+_REPEAT, _AUDIT = 3.0, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question of a round; `answers` is how many people's words settle it, earlier ones included."""
+
+    item_id: str
+    attribute: str
+    kind: str
+    priority: float
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The questions that go out together."""
+
+    number: int
+    questions: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """One attribute before a round: its items in its own random order, the first annotator's proposals, the answers."""
+
+    attribute: Attribute
+    ids: list[str]
+    where: Positions
+    said: Answered
+    proposed: Positions
+    confidence: NDArray[np.float64]
+    reserved: Booleans
+    drawn: Booleans
+    used: Booleans
+    arrived: Positions
+    passed: bool
+    passed_at: int
+    pair: Pair | None
+
+    def answers(self) -> Positions:
+        """How many words people have said about each item."""
+        counts: Positions = (
+            np.where(self.where >= 0, self.said.answers[self.where], 0)
+            if len(self.said.place)
+            else (np.zeros(len(self.where), np.int64))
+        )
+        return counts
+
+    def evidence(self) -> NDArray[np.float64]:
+        """The log-likelihood of the answers under each value of each item."""
+        found = np.zeros((len(self.where), len(self.attribute.values)))
+        known = self.where >= 0
+        found[known] = self.said.evidence[self.where[known]]
+        return found
+
+    def fresh(self) -> Positions:
+        """What may be audited next: reserved items that nobody was asked about as an audit and that trained nothing."""
+        fits = self.reserved & ~self.drawn & ~self.used & (self.answers() == 0)
+        return np.flatnonzero(fits & (self.arrived > self.passed_at) if self.passed else fits)
+
+    def due(self, recheck: float) -> int:
+        """How many rechecks of a passed attribute are due: a share of the reserved items that came in since."""
+        new = self.reserved & (self.arrived > self.passed_at)
+        return max(0, ceil(recheck * int(new.sum())) - int((new & self.drawn).sum()))
+
+
+def draw_round(state: State, pairs: Sequence[Pair], settings: GateSettings, number: int, level: float) -> Round | None:
+    """Choose the questions of a round; None where there is nothing to ask, or the budget is spent.
+
+    Memory: the items' ids and some bytes for each value of each attribute.
+    """
+    grounds = [_ground(state, attribute, pairs) for attribute in state.protocol.attributes]
+    given = sum(int(ground.said.answers.sum()) for ground in grounds)
+    left = settings.answers if not settings.budget else min(settings.answers, max(0, settings.budget - given))
+    repeats = [list(_repeats(ground)) for ground in grounds]
+    left -= sum(map(len, repeats))
+    plan = RoundSettings(max(0, left), settings.audit_share, settings.pilot, settings.bar, level)
+    shares = share_out([_standing(ground, settings.recheck) for ground in grounds], plan) if left > 0 else []
+    questions = [entry for part in repeats for entry in part]
+    for ground, share in zip(grounds, shares, strict=False):
+        questions += [*_audits(ground, share), *_questions(ground, share, settings, state.noise)]
+    return Round(number, tuple(questions)) if questions else None
+
+
+def _ground(state: State, attribute: Attribute, pairs: Sequence[Pair]) -> _Ground:
+    own = [pair for pair in pairs if pair.attribute == attribute.name]
+    first = own[0] if own else None
+    annotator = first.annotator if first else next(iter(state.annotators), "")
+    pool = gate_pool(state.reader, state.scope, attribute.name, annotator)
+    said = answered(state.reader, state.scope, attribute, state.noise)
+    ids = pool["item_id"].to_pylist()
+    reserved, drawn, used, arrived = (
+        np.asarray(pool[name].to_numpy()) for name in ("reserved", "drawn", "used", "arrived")
+    )
+    return _Ground(
+        attribute,
+        ids,
+        said.of(ids),
+        said,
+        proposed_values(pool, attribute),
+        np.asarray(pool["confidence"].fill_null(0.0).to_numpy()),
+        reserved,
+        drawn,
+        used,
+        arrived,
+        bool(own) and all(pair.passed for pair in own),
+        min((pair.passed_at for pair in own), default=0) if all(pair.passed for pair in own) else 0,
+        first,
+    )
+
+
+def _standing(ground: _Ground, recheck: float) -> Standing:
+    teaching = int(ground.answers()[~ground.reserved].sum())
+    estimate = ground.pair.estimate if ground.pair else accuracy(np.zeros(int((ground.drawn).sum()), bool))
+    return Standing(
+        estimate,
+        teaching,
+        len(ground.fresh()),
+        int((~ground.reserved & (ground.answers() < MOST_ANSWERS)).sum()),
+        ground.passed,
+        ground.due(recheck) if ground.passed else 0,
+    )
+
+
+def _repeats(ground: _Ground) -> Iterator[Asked]:
+    """Audits whose answers leave open whether the annotator is right: somebody else is asked, too.
+
+    Of a passed attribute only its rechecks are.
+    """
+    places = np.flatnonzero(ground.drawn & (ground.where >= 0) & (ground.proposed >= 0))
+    if not len(places):
+        return
+    chance = chance_right(ground.proposed[places], ground.evidence()[places])
+    answers = ground.answers()[places]
+    counts = (ground.said.valued[ground.where[places]] > 0) & (
+        ground.said.told[ground.where[places]] > ground.passed_at
+    )
+    for place in places[is_unsettled(chance, answers) & counts]:
+        yield Asked(ground.ids[place], ground.attribute.name, "audit", _REPEAT, int(ground.answers()[place]) + 1)
+
+
+def _audits(ground: _Ground, share: Share) -> Iterator[Asked]:
+    for place in ground.fresh()[: share.audits]:
+        yield Asked(ground.ids[place], ground.attribute.name, "audit", _AUDIT, 1)
+
+
+def _questions(ground: _Ground, share: Share, settings: GateSettings, noise: float) -> Iterator[Asked]:
+    """Where an answer is worth most, and a share of what one person has answered once more."""
+    answers = ground.answers()
+    free = ~ground.reserved & (answers < MOST_ANSWERS)
+    twice = np.flatnonzero(free & (answers == 1))[: ceil(settings.double * share.questions)]
+    gain = np.where(free, _gain(ground, noise), -1.0)
+    gain[twice] = -1.0
+    best = np.argsort(-gain, kind="stable")[: share.questions - len(twice)]
+    for place in (*twice, *best[gain[best] >= 0]):
+        kind = "repeat" if answers[place] else "label"
+        priority = float(max(gain[place], 0.0))
+        yield Asked(ground.ids[place], ground.attribute.name, kind, priority, int(answers[place]) + 1)
+
+
+def _gain(ground: _Ground, noise: float) -> NDArray[np.float64]:
+    values = len(ground.attribute.values)
+    proposal = np.full((len(ground.ids), values), 1 / values)
+    known = np.flatnonzero(ground.proposed >= 0)
+    sure = np.clip(ground.confidence[known], 1 / values, 1.0)
+    proposal[known] = ((1 - sure) / (values - 1))[:, None]
+    proposal[known, ground.proposed[known]] = sure
+    weighed = posterior(proposal, ground.evidence(), ground.answers())
+    return answer_gain(weighed, symmetric_noise(values, noise))
