@@ -8,15 +8,18 @@ from hashlib import sha256
 from typing import Any
 
 from curate.annotate.canonical import canonical_json
+from curate.annotate.migration import Migration, paths
 from curate.errors import ConfigurationError, UnknownNameError
 
-_PROTOCOL_KEYS = ("name", "version", "attribute")
-_ATTRIBUTE_KEYS = ("name", "question", "values", "descriptions")
+_PROTOCOL_KEYS = ("name", "version", "attribute", "migration")
+_ATTRIBUTE_KEYS = ("name", "question", "values", "descriptions", "when")
 
 
 @dataclass(frozen=True)
 class Attribute:
     """One question about an item and the closed list of its answers; a description may say what a value means.
+
+    It is asked only `when` each attribute named there has one of the values listed for it; without any, of every item.
 
     Raises:
         ConfigurationError: fewer than two values, an empty or repeated one, or no name or question.
@@ -27,6 +30,7 @@ class Attribute:
     question: str
     values: tuple[str, ...]
     descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse what could never be answered."""
@@ -54,7 +58,8 @@ class Attribute:
     def definition(self) -> dict[str, Any]:
         """Return the attribute as plain data; the descriptions follow the order of the values."""
         told = {value: self.descriptions[value] for value in self.values if value in self.descriptions}
-        return {"name": self.name, "question": self.question, "values": list(self.values), "descriptions": told}
+        asked = {"name": self.name, "question": self.question, "values": list(self.values), "descriptions": told}
+        return asked | ({"when": {name: list(values) for name, values in self.when.items()}} if self.when else {})
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Attribute:
@@ -73,6 +78,7 @@ class Attribute:
             question=_text(mapping, "question", where),
             values=_texts(mapping, "values", where),
             descriptions={str(value): _text(descriptions, value, where) for value in descriptions},
+            when=_conditions(mapping.get("when", {}), where),
         )
 
 
@@ -80,8 +86,11 @@ class Attribute:
 class Protocol:
     """A named, versioned set of attributes; every annotation names the protocol and version that it answers.
 
+    `migrations` say how answers to older versions read in this one; they are no part of the definition.
+
     Raises:
-        ConfigurationError: no attributes, or two of one name.
+        ConfigurationError: no attributes, two of one name, or migrations that do not lead here.
+        UnknownNameError: a condition or a migration names an attribute or a value that is not there.
 
     >>> protocol = Protocol.from_mapping({
     ...     "name": "demo", "version": "1",
@@ -97,6 +106,7 @@ class Protocol:
     name: str
     version: str
     attributes: tuple[Attribute, ...]
+    migrations: tuple[Migration, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a protocol that asks nothing, or the same thing twice."""
@@ -105,6 +115,23 @@ class Protocol:
         if not self.attributes:
             raise ConfigurationError(f"protocol {self.name!r} has no attributes", hint="add a [[protocol.attribute]]")
         _unique((attribute.name for attribute in self.attributes), f"protocol {self.name!r} names the attribute")
+        for place, attribute in enumerate(self.attributes):
+            self._check_conditions(attribute, self.attributes[:place])
+        for migration in self.migrations:
+            if migration.to_version == self.version:
+                migration.check(self)
+        paths(self)
+
+    def _check_conditions(self, attribute: Attribute, earlier: tuple[Attribute, ...]) -> None:
+        for parent, values in attribute.when.items():
+            asked = self.attribute(parent)
+            for value in values:
+                asked.check(value)
+            if asked not in earlier:
+                raise ConfigurationError(
+                    f"attribute {attribute.name!r} depends on {parent!r}, which is asked later",
+                    hint=f"put {parent!r} before it",
+                )
 
     def attribute(self, name: str) -> Attribute:
         """Return the attribute of this name.
@@ -159,6 +186,10 @@ class Protocol:
             name=_text(mapping, "name", "the protocol"),
             version=_text(mapping, "version", "the protocol"),
             attributes=tuple(Attribute.from_mapping(entry) for entry in attributes),
+            migrations=tuple(
+                Migration.from_mapping(entry, _text(mapping, "version", "the protocol"))
+                for entry in mapping.get("migration", ())
+            ),
         )
 
 
@@ -190,3 +221,11 @@ def _texts(mapping: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
         problem = "is missing" if values is None else f"must be a list of texts, not {values!r}"
         raise ConfigurationError(f"{where}: {key!r} {problem}", hint="put each value in quotes")
     return tuple(values)
+
+
+def _conditions(mapping: Any, where: str) -> dict[str, tuple[str, ...]]:
+    if not isinstance(mapping, Mapping):
+        raise ConfigurationError(f"{where}: when must be a table of attribute = values")
+    if any(not mapping[parent] for parent in mapping):
+        raise ConfigurationError(f"{where}: when names no value", hint='when = { top = ["shirt"] }')
+    return {str(parent): _texts(mapping, parent, f"{where}, when") for parent in mapping}

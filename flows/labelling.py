@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from curate.errors import ConfigurationError, MissingExtraError
 from curate.flows.project import Project
 from curate.flows.steps.annotators import project_protocol
+from curate.flows.steps.carry import carry_over
 from curate.store import labelling
 from curate.store.inbox import Inbox, inbox_answers
 from curate.store.overview import newest_commit
@@ -31,7 +32,8 @@ class StoreDesk:
         protocol = project_protocol(project)
         attributes = [attribute.name for attribute in protocol.chosen(settings.attributes)]
         self._project = project
-        self._asked = labelling.Asked(protocol.name, protocol.version, attributes, settings.modalities)
+        conditions = {attribute.name: attribute.when for attribute in protocol.attributes}
+        self._asked = labelling.Asked(protocol.name, protocol.version, attributes, settings.modalities, conditions)
         self._inbox = Inbox(project.store_folder)
         self._opened: Reader | None = None
 
@@ -103,13 +105,15 @@ class Addresses:
 def serve_page(project: Project, token: str, owner_token: str, ready: Callable[[Addresses], None]) -> None:
     """Serve the labelling page until the process is told to stop; `ready` hears the addresses once it answers.
 
-    On another interface than loopback a token is part of the address; without one given, a new one is made.
+    Answers to older versions of the protocol are carried over before it begins. On another interface than loopback a
+    token is part of the address; without one given, a new one is made.
 
     Raises:
         ConfigurationError: the protocol asks nothing, there is nothing in the store, or the port is taken.
         MissingExtraError: what it needs is not installed.
     """
     _check(project)
+    carry_over(project)
     host = project.settings.label.host
     token = token or ("" if host in LOOPBACK else secrets.token_urlsafe(24))
     owner_token = owner_token or secrets.token_urlsafe(24)

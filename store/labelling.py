@@ -4,19 +4,23 @@ from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
+from curate.store.applicable import APPLICABLE, Conditions, register_conditions
 from curate.store.reader import Reader
 from curate.types import ItemContent, PersonAnswer, Proposal, Question
 
 _BY_ID = """
     SELECT i.item_id, q.attribute, 'label' AS kind, 0.0 AS priority, q.place
     FROM items i CROSS JOIN asked_attributes q ANTI JOIN dropped USING (item_id)
-    WHERE list_contains($modalities, i.modality)"""
+    WHERE list_contains($modalities, i.modality) AND {applies}"""
 _FROM_QUEUE = """
     SELECT q.item_id, q.attribute, q.kind, q.priority, a.place
     FROM queue q JOIN asked_attributes a USING (attribute) ANTI JOIN dropped USING (item_id)
     JOIN items i USING (item_id)
     WHERE q.protocol = $protocol AND q.protocol_version = $version AND list_contains($modalities, i.modality)
+      AND {applies}
       AND q.round = (SELECT max(round) FROM queue WHERE protocol = $protocol AND protocol_version = $version)"""
+_APPLIES = """(q.attribute NOT IN (SELECT attribute FROM conditions)
+        OR (i.item_id, q.attribute) IN (SELECT (item_id, attribute) FROM applicable))"""
 _OPEN = "SELECT item_id, attribute, kind FROM ({questions}) ANTI JOIN known_places USING (item_id, attribute)"
 _ORDER = " ORDER BY priority DESC, item_id, place LIMIT $count"
 _KIND = """
@@ -41,9 +45,20 @@ _CLAIM = ("protocol", "protocol_version", "attribute", "value", "confidence", "a
 
 
 class Asked:
-    """Which questions there are: a protocol's version, its attributes in order, and the modalities of the items."""
+    """Which questions there are: a protocol's version, its attributes in order, and the modalities of the items.
 
-    def __init__(self, protocol: str, version: str, attributes: Sequence[str], modalities: Sequence[str]) -> None:
+    `conditions` say by attribute when it is asked; where it is not named, always.
+    """
+
+    def __init__(
+        self,
+        protocol: str,
+        version: str,
+        attributes: Sequence[str],
+        modalities: Sequence[str],
+        conditions: Conditions | None = None,
+    ) -> None:
+        self.conditions = {name: parents for name, parents in (conditions or {}).items() if parents}
         self.protocol = protocol
         self.version = version
         self.attributes = list(attributes)
@@ -133,8 +148,7 @@ def _ask(
     )
     known = {"item_id": [item for item, _ in without], "attribute": [attribute for _, attribute in without]}
     reader.register("known_places", pa.table({name: pa.array(v, pa.string()) for name, v in known.items()}))
-    parameters["modalities"] = asked.modalities
-    queued = _has_queue(reader)
-    if queued:
-        parameters |= {"protocol": asked.protocol, "version": asked.version}
-    return reader.query(query.format(questions=_FROM_QUEUE if queued else _BY_ID), parameters)
+    register_conditions(reader, asked.conditions)
+    parameters |= {"modalities": asked.modalities, "protocol": asked.protocol, "version": asked.version}
+    questions = (_FROM_QUEUE if _has_queue(reader) else _BY_ID).format(applies=_APPLIES)
+    return reader.query(f"WITH {APPLICABLE} " + query.format(questions=questions), parameters | {"annotator": ""})

@@ -15,6 +15,7 @@ from curate.annotate.llm.completion import CompletionWay
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
 from curate.annotate.llm.ways import Way
+from curate.annotate.migration import origin
 from curate.annotate.protocol import Protocol
 from curate.errors import UnknownNameError
 from curate.types import Annotated, Progress, RequestCache, SilentProgress
@@ -48,7 +49,8 @@ class LanguageModelAnnotator:
 
     `mode` is "chat" for models with a chat template (`ChatWay`) and "completion" for base models (`CompletionWay`);
     `attributes` names the protocol's attributes to ask for, all by default. The first `excerpt_characters` of a text
-    are shown. Everything that the answers depend on, the address and the patience excepted, is in `version`.
+    are shown. Everything that the answers depend on, the address and the patience excepted, is in `version`; before its
+    hyphen stands `basis`, which a new version of the protocol leaves as it is.
 
     Every answer is in `cache` before it is used, so a batch that was interrupted, or failed on the way, pays for no
     received answer again. An answer that is of no use makes its item a failure without claims.
@@ -84,14 +86,35 @@ class LanguageModelAnnotator:
         self._cache = cache
         self._progress = progress or SilentProgress()
         self._excerpt_characters = excerpt_characters
-        self._way: Way = _WAYS[mode](
-            service.model,
-            protocol.chosen(attributes),
-            examples,
-            excerpt_characters=excerpt_characters,
-            parameters=parameters,
-        )
-        self.version = short_hash({"protocol": protocol.definition(), **self._way.definition()})
+        self._mode, self._examples, self._parameters = mode, tuple(examples), dict(parameters or {})
+        self.attributes = protocol.chosen(attributes)
+        self._ways: dict[tuple[str, ...], Way] = {}
+        self._way = self.way(tuple(attribute.name for attribute in self.attributes))
+        self.basis = self._basis()
+        self.version = f"{self.basis}-{short_hash({'protocol': protocol.definition(), **self._way.definition()})}"
+
+    def way(self, attributes: Sequence[str]) -> Way:
+        """Return the way of asking for these attributes only."""
+        names = tuple(attributes)
+        if names not in self._ways:
+            self._ways[names] = _WAYS[self._mode](
+                self.service.model,
+                self.protocol.chosen(names),
+                self._examples,
+                excerpt_characters=self._excerpt_characters,
+                parameters=self._parameters,
+            )
+        return self._ways[names]
+
+    def _basis(self) -> str:
+        """Hash what answers depend on besides the protocol; examples count by the oldest names of their answers."""
+        examples = [
+            [example.text, sorted(origin(self.protocol, *answer) for answer in example.answers.items())]
+            for example in self._examples
+        ]
+        asked = {"mode": self._mode, "model": self.service.model, "template": self._way.definition()["template"]}
+        shown = {"excerpt": self._excerpt_characters, "parameters": self._parameters, "examples": examples}
+        return short_hash(asked | shown)
 
     def plan(self, items: pa.Table) -> AnnotationPlan:
         """Say what `annotate` would ask and what of it is paid for already; nothing is asked."""
@@ -126,7 +149,8 @@ class LanguageModelAnnotator:
 
     def asking(self) -> Asking:
         """Return threads for several batches, the next of which may be begun while one is waited for."""
-        return Asking(self.name, self._way, Client(self.service, self._cache), self._progress)
+        names = [attribute.name for attribute in self.attributes]
+        return Asking(self.name, self.way, names, Client(self.service, self._cache), self._progress)
 
 
 def _longest_answer(request: Mapping[str, Any]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,9 +29,17 @@ class Asking:
     Memory: the texts and answers of the batches that were begun and not finished.
     """
 
-    def __init__(self, name: str, way: Way, client: Client, progress: Progress) -> None:
+    def __init__(
+        self,
+        name: str,
+        way: Callable[[Sequence[str]], Way],
+        attributes: Sequence[str],
+        client: Client,
+        progress: Progress,
+    ) -> None:
         self._name = name
         self._way = way
+        self._attributes = tuple(attributes)
         self._client = client
         self._progress = progress
         threads = client.service.concurrency + min(client.service.concurrency, SPARE_THREADS)
@@ -49,31 +57,41 @@ class Asking:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._client.close()
 
-    def begin(self, items: pa.Table) -> None:
-        """Begin to ask about a batch behind what was begun before; returns at once."""
-        fresh = [(item_id, text) for item_id, text in _written(items) if item_id not in self._begun]
-        self._begun |= {item_id: [] for item_id, _ in fresh}
-        fresh.sort(key=lambda entry: entry[1])
-        for part in self._way.parts:
+    def begin(self, items: pa.Table, wanted: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Begin to ask about a batch behind what was begun before; returns at once.
+
+        `wanted` has the attributes to ask for by item: all of them without it, none for an item that it leaves out.
+        """
+        groups: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for item_id, text in _written(items):
+            attributes = self._attributes if wanted is None else tuple(wanted.get(item_id, ()))
+            if item_id not in self._begun:
+                self._begun[item_id] = []
+                groups.setdefault(attributes, []).append((item_id, text))
+        for attributes, fresh in groups.items():
+            if attributes:
+                self._submit(self._way(attributes), sorted(fresh, key=lambda entry: entry[1]))
+
+    def _submit(self, way: Way, fresh: Sequence[tuple[str, str]]) -> None:
+        for part in way.parts:
             for start in range(0, len(fresh), LOOKED_UP):
                 some = fresh[start : start + LOOKED_UP]
-                self._client.look_up([request for _, text in some for request in self._way.requests(text, part)])
+                self._client.look_up([request for _, text in some for request in way.requests(text, part)])
                 for item_id, text in some:
-                    self._begun[item_id].append(self._pool.submit(self._ask, item_id, text, part))
+                    self._begun[item_id].append(self._pool.submit(self._ask, way, item_id, text, part))
 
     def finish(self, items: pa.Table) -> Annotated:
-        """Wait for a batch's answers and return its claims in item order; begins what was not begun.
+        """Wait for a batch's answers and return its claims in item order; begins what was not begun, as a whole.
 
         The first error stops everything, once the requests under way have ended: see `Client.ask` for what it may be.
         """
         self.begin(items)
         ids = [item_id for item_id, _ in _written(items)]
         self._progress.start(self._name, len(ids))
-        parts = len(self._way.parts)
-        for count, future in enumerate(as_completed([one for item_id in ids for one in self._begun[item_id]]), 1):
+        futures = [one for item_id in ids for one in self._begun[item_id]]
+        for count, future in enumerate(as_completed(futures), 1):
             future.result()
-            if count % parts == 0:
-                self._progress.advance()
+            self._progress.advance(count * len(ids) // len(futures) - (count - 1) * len(ids) // len(futures))
         self._progress.finish(self._name)
         results = [(item_id, [one.result() for one in self._begun.pop(item_id)]) for item_id in ids]
         failures = [_failure(found) for _, found in results]
@@ -87,13 +105,13 @@ class Asking:
         ]
         return Annotated(claims, [failure for failure in failures if failure is not None])
 
-    def _ask(self, item_id: str, text: str, part: str) -> _Result:
+    def _ask(self, way: Way, item_id: str, text: str, part: str) -> _Result:
         from curate.annotate.llm.transport import UnanswerableError
 
         if item_id in self._failed:
             return []
         try:
-            return self._way.opinions(text, self._client.ask, part)
+            return way.opinions(text, self._client.ask, part)
         except (UnusableAnswerError, UnanswerableError) as error:
             self._failed.add(item_id)
             return Failure(item_id, str(error))

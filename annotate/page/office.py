@@ -240,9 +240,19 @@ class Office:
         answered = self._standing.get(place, {})
         if place in self._settled or person in answered or place in self._passed.get(person, ()):
             return False
+        if self._is_ruled_out(question):
+            return False
         now = self._clock()
         others = sum(until > now for holder, until in self._held.get(place, {}).items() if holder != person)
         return sum(one.reason != "skip" for one in answered.values()) + others < self._needed(place)
+
+    def _is_ruled_out(self, question: Question) -> bool:
+        """Whether people's answers about another attribute say that this one does not apply."""
+        for parent, values in self.protocol.attribute(question.attribute).when.items():
+            said = [one.value for one in self._standing.get((question.item_id, parent), {}).values() if one.value]
+            if said and not set(said) & set(values):
+                return True
+        return False
 
     def _take(self, person: str, question: Question) -> None:
         for holders in self._held.values():

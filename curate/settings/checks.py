@@ -11,6 +11,7 @@ from curate.settings.models import (
     AttributeSettings,
     LearnerSettings,
     LLMAnnotatorSettings,
+    ProtocolSettings,
     RuleAnnotatorSettings,
     ScoreRangeSettings,
     Settings,
@@ -45,6 +46,7 @@ def check_settings(settings: Settings, place: str) -> None:
     attributes = {attribute.name: attribute for attribute in settings.protocol.attribute}
     for attribute in attributes.values():
         _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")
+    _check_protocol(settings.protocol, attributes, place)
     for annotator in settings.annotator:
         where = f"{place}, annotator {annotator.name!r}"
         _known("attribute", annotator.attributes, attributes, where)
@@ -114,6 +116,28 @@ def _check_no_secret(address: str, where: str) -> None:
             unchanged="nothing was read or written",
             hint="such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )
+
+
+def _check_protocol(protocol: ProtocolSettings, attributes: dict[str, AttributeSettings], place: str) -> None:
+    """Refuse conditions and migrations that name what is not there; where migrations lead, `Protocol` knows."""
+    earlier: list[str] = []
+    for attribute in protocol.attribute:
+        where = f"{place}, when of {attribute.name!r}"
+        _known("attribute", attribute.when, attributes, where)
+        for parent, values in attribute.when.items():
+            _known("value", values, attributes[parent].values, f"{where}, attribute {parent!r}")
+        if later := [parent for parent in attribute.when if parent not in earlier]:
+            raise ConfigurationError(f"{where}: {later[0]!r} is asked later", hint=f"put {later[0]!r} before it")
+        earlier.append(attribute.name)
+    for migration in protocol.migration:
+        if migration.to_version not in ("", protocol.version):
+            continue
+        where = f"{place}, migration from version {migration.from_version!r}"
+        named = [*migration.attributes.values(), *migration.values, *migration.reworded]
+        _known("attribute", named, attributes, where)
+        for name, changes in migration.values.items():
+            new = [one for images in changes.values() for one in ([images] if isinstance(images, str) else images)]
+            _known("value", new, attributes[name].values, f"{where}, attribute {name!r}")
 
 
 def _check_rules(annotator: RuleAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:

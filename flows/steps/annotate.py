@@ -1,19 +1,23 @@
 """The step `annotate`: every `[[annotator]]` says what it thinks of the items that it has not seen."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+from curate.annotate.protocol import Attribute
 from curate.errors import RefusedRequestError, ServiceError
 from curate.flows.project import Project, parameters_hash
-from curate.flows.steps.annotators import Annotating, annotatings
+from curate.flows.steps.annotators import Annotating, annotatings, project_protocol
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
+from curate.flows.steps.carry import carry_over, unversioned_change
+from curate.store.applicable import applicable_items
 from curate.store.work import batches, count_settled, pending_sample
 from curate.store.write import LedgerKey, Write, rows
 from curate.types import Annotated, Progress, StepReport
 
 SAMPLE_ROWS = 8
+DEPENDENT_ROWS = 1_000
 MODALITIES = ("text",)
 
 
@@ -42,6 +46,10 @@ class AnnotateStep:
         done = failed = unreached = 0
         notes: list[str] = []
         details: dict[str, int] = {}
+        if carried := carry_over(project):
+            notes.append(f"{carried} answers to older versions of the protocol were carried over")
+        if changed := unversioned_change(project):
+            notes.append(changed)
         for annotating in annotatings(project):
             with annotating:
                 try:
@@ -60,24 +68,67 @@ class AnnotateStep:
 
 
 def _annotate(project: Project, progress: Progress, annotating: Annotating) -> tuple[int, int]:
+    """Ask what is asked of every item, then what depends on those answers, attribute by attribute."""
+    protocol = project_protocol(project)
+    dependent = [one for one in protocol.attributes if one.when and one.name in annotating.attributes]
+    always = [name for name in annotating.attributes if name not in {one.name for one in dependent}]
+    done = failed = 0
+    if always:
+        done, failed = _annotate_all(project, progress, annotating, always)
+    for attribute in dependent:
+        more, unable = _annotate_dependent(project, annotating, attribute, among=bool(always))
+        done, failed = done + more, failed + unable
+    return done, failed
+
+
+def _annotate_all(
+    project: Project, progress: Progress, annotating: Annotating, attributes: Sequence[str]
+) -> tuple[int, int]:
     ledger = _ledger(project, annotating)
-    compute = _computation(project, annotating)
+    compute = _computation(project, annotating, attributes)
     if annotating.sample:
-        return _annotate_sample(project, progress, annotating, ledger, compute)
-    work = ItemWork(
-        ledger, MODALITIES, compute, annotating.rows, finish=annotating.forget_committed, begin=annotating.begin
-    )
+        return _annotate_sample(project, progress, annotating, attributes)
+
+    def begin(items: pa.Table) -> None:
+        annotating.begin(items, attributes)
+
+    work = ItemWork(ledger, MODALITIES, compute, annotating.rows, finish=annotating.forget_committed, begin=begin)
     return run_over_items(project, progress, work)
+
+
+def _annotate_dependent(
+    project: Project, annotating: Annotating, attribute: Attribute, *, among: bool
+) -> tuple[int, int]:
+    """Ask for one attribute of the items that it applies to by now; the claims about its parents are committed."""
+    protocol = project.settings.protocol
+    ledger = _ledger(project, annotating, attribute.name)
+    compute = _computation(project, annotating, [attribute.name])
+    within = _ledger(project, annotating).parameters if among else ""
+    done = failed = 0
+    while True:
+        with project.reader() as reader:
+            items = applicable_items(
+                reader, (protocol.name, protocol.version, attribute.name), {attribute.name: attribute.when},
+                annotating.name, ledger, MODALITIES, among=within, most=DEPENDENT_ROWS,
+            )  # fmt: skip
+        if not len(items):
+            return done, failed
+        began = time.perf_counter()
+        outcome = compute(items)
+        ids = items["item_id"].to_pylist()
+        project.store.commit(Write("annotate", outcome.tables, (), ledger, ids, time.perf_counter() - began))
+        annotating.forget_committed()
+        done, failed = done + len(items) - outcome.failed, failed + outcome.failed
 
 
 def _annotate_sample(
     project: Project,
     progress: Progress,
     annotating: Annotating,
-    ledger: LedgerKey,
-    compute: Callable[[pa.Table], Outcome],
+    attributes: Sequence[str],
 ) -> tuple[int, int]:
     """Annotate the sample in the order of a hash, a few items a commit, so that a kill costs little."""
+    ledger, compute = _ledger(project, annotating), _computation(project, annotating, attributes)
     with project.reader() as reader:
         sample = pending_sample(reader, ledger, MODALITIES, annotating.sample)
     if not len(sample):
@@ -87,9 +138,9 @@ def _annotate_sample(
     parts = list(batches(sample, max(SAMPLE_ROWS, annotating.under_way)))
     for items, following in zip(parts, [*parts[1:], None], strict=True):
         began = time.perf_counter()
-        annotating.begin(items)
+        annotating.begin(items, attributes)
         if following is not None:
-            annotating.begin(following)
+            annotating.begin(following, attributes)
         outcome = compute(items)
         ids = items["item_id"].to_pylist()
         project.store.commit(Write("annotate", outcome.tables, (), ledger, ids, time.perf_counter() - began))
@@ -108,15 +159,16 @@ def _count_pending(project: Project, annotating: Annotating) -> int:
         return len(pending_sample(reader, ledger, MODALITIES, annotating.sample))
 
 
-def _ledger(project: Project, annotating: Annotating) -> LedgerKey:
+def _ledger(project: Project, annotating: Annotating, *attribute: str) -> LedgerKey:
+    """Return the key of what an annotator asks of every item, or of one attribute that depends on others."""
     protocol = project.settings.protocol
     identity = [annotating.name, annotating.annotator.version, protocol.name, protocol.version, annotating.sample]
-    return LedgerKey("annotate", "1", parameters_hash(identity))
+    return LedgerKey("annotate", "1", parameters_hash([*identity, *attribute]))
 
 
-def _computation(project: Project, annotating: Annotating) -> Callable[[pa.Table], Outcome]:
+def _computation(project: Project, annotating: Annotating, attributes: Sequence[str]) -> Callable[[pa.Table], Outcome]:
     def compute(items: pa.Table) -> Outcome:
-        answer = annotating.annotate(items)
+        answer = annotating.annotate(items, attributes)
         tables = {
             "annotations": _claim_rows(project, annotating, answer),
             "failures": _failure_rows(annotating, answer),

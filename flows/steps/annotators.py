@@ -26,6 +26,8 @@ from curate.types import Annotated, Annotator, RequestCache, Response
 
 RULE_ROWS = 5_000
 REQUEST_ROWS = 64
+CARRIED = "@"
+"""Parts the version of the annotator that said something from the version of the protocol that it said it to."""
 ITEMS_PER_SLOT = 4
 """So many items of a batch for each request under way keep a server busy until the next batch is begun."""
 CACHE_VARIABLE = "XDG_CACHE_HOME"
@@ -70,12 +72,18 @@ class Annotating:
         """Say what annotating this many items would cost; rules cost nothing."""
         return Estimate()
 
-    def begin(self, items: pa.Table) -> None:
+    @property
+    def attributes(self) -> Sequence[str]:
+        """The attributes that the annotator is asked for."""
+        return [attribute.name for attribute in project_protocol(self._project).attributes]
+
+    def begin(self, items: pa.Table, attributes: Sequence[str]) -> None:
         """Begin with a batch that comes after the one that `annotate` is asked for; at most one is begun ahead."""
 
-    def annotate(self, items: pa.Table) -> Annotated:
-        """Return what the annotator says about a batch."""
-        return self.annotator.annotate(items)
+    def annotate(self, items: pa.Table, attributes: Sequence[str]) -> Annotated:
+        """Return what the annotator says about these attributes of a batch."""
+        said = self.annotator.annotate(items)
+        return Annotated([claim for claim in said.claims if claim.attribute in attributes], said.failures)
 
     def drained(self) -> pa.Table:
         """Return the requests that were used and no commit holds yet."""
@@ -116,13 +124,42 @@ class ModelAnnotating(Annotating):
         cost = plan.prompt_tokens * prices[0] + plan.completion_tokens * prices[1]
         return Estimate(plan.requests, plan.prompt_tokens + plan.completion_tokens, cost / 1e6)
 
-    def begin(self, items: pa.Table) -> None:
-        """Let requests of a later batch follow the others, so that no slot waits while one is committed."""
-        self._at_work().begin(items)
+    @property
+    def attributes(self) -> Sequence[str]:
+        """The attributes that the model is asked for."""
+        return [attribute.name for attribute in self._model.attributes]
 
-    def annotate(self, items: pa.Table) -> Annotated:
-        """Return what the model says about a batch."""
+    def begin(self, items: pa.Table, attributes: Sequence[str]) -> None:
+        """Let requests of a later batch follow the others, so that no slot waits while one is committed."""
+        self._at_work().begin(items, self._wanted(items, attributes))
+
+    def annotate(self, items: pa.Table, attributes: Sequence[str]) -> Annotated:
+        """Return what the model says about a batch; of what it has said already, nothing is asked."""
+        self.begin(items, attributes)
         return self._at_work().finish(items)
+
+    def _wanted(self, items: pa.Table, attributes: Sequence[str]) -> dict[str, list[str]]:
+        """Return the attributes to ask for by item: those without a claim that this model made of this protocol.
+
+        A claim counts that was made under this version, or carried over to it from an older one.
+        """
+        ids = items["item_id"].to_pylist()
+        protocol = self._model.protocol
+        columns = ["item_id", "attribute", "protocol", "protocol_version", "annotator", "annotator_version"]
+        with self._project.reader() as reader:
+            claims = reader.find("annotations", "item_id", ids, columns).to_pylist()
+        said = {
+            (claim["item_id"], claim["attribute"])
+            for claim in claims
+            if (claim["protocol"], claim["protocol_version"], claim["annotator"])
+            == (protocol.name, protocol.version, self.name)
+            and self._is_own(claim["annotator_version"])
+        }
+        return {item_id: [name for name in attributes if (item_id, name) not in said] for item_id in ids}
+
+    def _is_own(self, version: str) -> bool:
+        carried = version.startswith(f"{self._model.basis}-") and CARRIED in version
+        return carried or version == self._model.version
 
     def drained(self) -> pa.Table:
         """Return the requests that were used and no commit holds yet, some perhaps of a batch begun ahead."""

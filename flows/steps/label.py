@@ -9,6 +9,7 @@ import pyarrow as pa
 from curate.flows.project import Project
 from curate.flows.steps.annotators import project_protocol, protocol_rows
 from curate.flows.steps.base import BATCH_ROWS, Plan, step_report
+from curate.flows.steps.carry import carry_over
 from curate.store.inbox import Waiting, waiting_answers
 from curate.store.work import cursors
 from curate.store.write import CursorMove, Write, rows
@@ -33,8 +34,8 @@ class LabelStep:
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Commit the answers of each file with the cursor that says how far it was read.
 
-        Where another process took some in meanwhile, its word counts and the rest is looked for anew. Memory: 5,000
-        answers.
+        Where another process took some in meanwhile, its word counts and the rest is looked for anew. Answers to older
+        versions of the protocol are then carried over to the newest. Memory: 5,000 answers.
         """
         began = time.perf_counter()
         seen = done = rejected = 0
@@ -51,6 +52,7 @@ class LabelStep:
             rejected += commit.added.get("rejects", 0)
             progress.advance(len(part.answers))
         progress.finish(self.name)
+        carry_over(project)
         return step_report(self.name, began, done=done, skipped=max(0, seen - done - rejected), rejected=rejected)
 
 

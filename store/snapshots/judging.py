@@ -52,6 +52,7 @@ _DECIDED = """
         arg_min({{'step': step, 'reason': newest.reason}}, (newest.commit_number, step))
             FILTER (newest.action = 'drop' AND NOT list_contains($forgiven::VARCHAR[], step)) AS dropped
     FROM verdicts GROUP BY place"""
+# The newest version of a protocol goes before older ones: an answer that was asked anew, before the old one.
 # Who takes an answer back abstains from the question; versions of a person's claims are turns, counted from 1.
 _WITHDRAWN = """
     CREATE OR REPLACE TEMP TABLE withdrawn AS
@@ -62,18 +63,23 @@ _CLAIMED = """
     CREATE OR REPLACE TEMP TABLE claimed AS
     SELECT place, {claims}::VARCHAR[] AS claims FROM (
         SELECT place, attribute, value, (coalesce(list_position($annotators, annotator), 1000000),
-            CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END,
+            CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, -coalesce(introduced, 0),
             if(annotator_kind = 'consensus', 0, -confidence), -a.commit_number, annotator, value) AS trust
         FROM (
-            SELECT a.item_id, a.attribute, value, confidence, a.annotator, annotator_kind, a.commit_number
+            SELECT a.item_id, a.protocol, a.protocol_version, a.attribute, value, confidence, a.annotator,
+                annotator_kind, a.commit_number
             FROM annotations a ANTI JOIN withdrawn w ON (
                 w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator
                 AND w.protocol = a.protocol AND w.protocol_version = a.protocol_version
                 AND a.annotator_kind = 'human' AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
             UNION ALL
-            SELECT item_id, attribute, value, posterior, 'consensus', 'consensus', commit_number FROM consensus
-            WHERE list_contains($annotators, 'consensus')
-        ) a JOIN scoped USING (item_id)
+            SELECT item_id, protocol, protocol_version, attribute, value, posterior, 'consensus', 'consensus',
+                commit_number
+            FROM consensus WHERE list_contains($annotators, 'consensus')
+        ) a JOIN scoped USING (item_id) LEFT JOIN (
+            SELECT protocol, version, min(commit_number) AS introduced FROM protocols
+            WHERE commit_number <= $as_of GROUP BY ALL
+        ) v ON (v.protocol = a.protocol AND v.version = a.protocol_version)
         WHERE list_contains($attributes::VARCHAR[], attribute) AND a.commit_number <= $as_of)
     GROUP BY place"""
 _SCORED = """

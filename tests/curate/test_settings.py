@@ -174,6 +174,7 @@ class TestShape:
             "filter.score",
             "align.more",
             "protocol.attribute",
+            "protocol.migration",
             "annotator",
             "snapshot",
             "learner",

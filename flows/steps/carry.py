@@ -1,0 +1,79 @@
+"""Carrying answers over to a new version of the protocol: appended in its words, the old rows stay as they are."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.annotate.migration import paths, readings
+from curate.annotate.protocol import Protocol
+from curate.flows.project import Project, parameters_hash
+from curate.flows.steps.annotators import CARRIED, project_protocol, protocol_rows
+from curate.flows.steps.base import BATCH_ROWS
+from curate.store.readings import definitions, newest_old_answer, old_answers
+from curate.store.work import batches, cursor
+from curate.store.write import CursorMove, Write, rows
+
+STEP = "protocol"
+
+
+def carry_over(project: Project) -> int:
+    """Append what answers to older versions of the protocol say in the newest one; return how many there were.
+
+    It looks only where the protocol has migrations and old answers came in since the last time. A carried claim has its
+    annotator's name and version, followed by `@` and the version of the protocol that was answered; a person's keeps
+    their turn. Interrupted, it goes on where it was.
+    """
+    if not project.settings.protocol.migration:
+        return 0
+    protocol = project_protocol(project)
+    consumer = f"{STEP}/1/{parameters_hash([protocol.definition(), *map(repr, protocol.migrations)])}"
+    with project.reader() as reader:
+        before = cursor(reader, consumer)
+        newest = newest_old_answer(reader, protocol.name, protocol.version)
+        if newest <= int(before or 0):
+            return 0
+        known = definitions(reader, protocol.name)
+        old = {version: _parsed(known[version]) for version in paths(protocol) if version in known}
+        changes = {version: readings(protocol, one) for version, one in old.items()}
+        claims, abstentions = old_answers(reader, protocol.name, protocol.version, changes)
+    parts = [{"annotations": _claims(protocol, part)} for part in batches(claims, BATCH_ROWS)]
+    for tables in parts:
+        project.store.commit(Write(STEP, tables))
+    last = {**protocol_rows(protocol), "abstentions": _abstentions(protocol, abstentions)}
+    project.store.commit(Write(STEP, last, [CursorMove(consumer, "", before, str(newest))]))
+    return len(claims)
+
+
+def unversioned_change(project: Project) -> str:
+    """Say that the protocol is not what its version was when it was first used; "" where it is."""
+    if not project.settings.annotator:
+        return ""
+    protocol = project_protocol(project)
+    with project.reader() as reader:
+        known = definitions(reader, protocol.name).get(protocol.version)
+    if known is None or known == protocol.definition():
+        return ""
+    return (
+        f"protocol {protocol.name!r} has changed since its version {protocol.version!r} was first used: "
+        "give it another version, and a [[protocol.migration]] that says what old answers mean"
+    )
+
+
+def _parsed(definition: str) -> Protocol:
+    return Protocol.from_mapping(json.loads(definition))
+
+
+def _claims(protocol: Protocol, claims: pa.Table) -> pa.Table:
+    version, kind = claims["annotator_version"], claims["annotator_kind"]
+    marked = pc.binary_join_element_wise(version, claims["said_in"], CARRIED)
+    as_it_was = pc.or_(pc.equal(kind, "human"), pc.match_substring(version, CARRIED))
+    columns = {name: claims[name] for name in ("item_id", "attribute", "value", "confidence", "annotator")}
+    more = {"annotator_kind": kind, "annotator_version": pc.if_else(as_it_was, version, marked)}
+    named = {"protocol": protocol.name, "protocol_version": protocol.version}
+    return rows("annotations", columns | more | named, len(claims))
+
+
+def _abstentions(protocol: Protocol, found: pa.Table) -> pa.Table:
+    columns = {name: found[name] for name in ("item_id", "attribute", "reason", "annotator", "annotator_version")}
+    return rows("abstentions", columns | {"protocol": protocol.name, "protocol_version": protocol.version}, len(found))
