@@ -92,7 +92,7 @@ def _annotate_all(
     def begin(items: pa.Table) -> None:
         annotating.begin(items, attributes)
 
-    work = ItemWork(ledger, MODALITIES, compute, annotating.rows, finish=annotating.forget_committed, begin=begin)
+    work = ItemWork(ledger, MODALITIES, compute, rows=annotating.rows, finish=annotating.forget_committed, begin=begin)
     return run_over_items(project, progress, work)
 
 
