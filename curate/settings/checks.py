@@ -11,13 +11,13 @@ from curate.settings.models import (
     AttributeSettings,
     LearnerSettings,
     LLMAnnotatorSettings,
-    ProtocolSettings,
     RuleAnnotatorSettings,
     ScoreRangeSettings,
     Settings,
     SnapshotSettings,
     SourceSettings,
 )
+from curate.settings.protocol import ProtocolSettings
 from curate.types import TOKENIZERS
 
 CONSENSUS = "consensus"

@@ -7,6 +7,10 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 
 from curate.settings.filtering import FilterSettings
 from curate.settings.gate import GateSettings
+from curate.settings.protocol import AttributeSettings as AttributeSettings
+from curate.settings.protocol import ProtocolSettings
+from curate.settings.section import NAME_PATTERN as NAME_PATTERN
+from curate.settings.section import Filled, Name, Names
 from curate.settings.section import Section as Section
 from curate.settings.section import distinct as _distinct
 from curate.types import MODALITIES, Format, Modality
@@ -16,19 +20,15 @@ Verification = Literal["pyarrow", "datasets"]
 Count = Annotated[StrictInt, Field(ge=0)]
 Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 SHINGLES_PATTERN = r"^(words|characters):([1-9]|[1-4][0-9]|50)$"
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class PathMark:
     """Marks the settings that are paths: one from a flag or the environment is relative to the working folder."""
 
 
-Filled = Annotated[str, StringConstraints(min_length=1)]
 ProjectPath = Annotated[str, PathMark()]
 FilledPath = Annotated[ProjectPath, StringConstraints(min_length=1)]
-Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 
 
 class SourceSettings(Section):
@@ -125,42 +125,6 @@ class MixSettings(Section):
     parts: dict[str, Annotated[StrictFloat | StrictInt, Field(gt=0, allow_inf_nan=False)]] = {}
     unit: Literal["items", "characters", "tokens"] = "items"
     tokenizer: str = ""
-
-
-class AttributeSettings(Section):
-    """One question of the protocol with its closed list of values; `descriptions` explains values to an LLM.
-
-    It is asked only `when` each attribute named there, which must come before it, has one of the values listed for it.
-    """
-
-    name: Name
-    question: Filled
-    values: Names = Field(min_length=2)
-    descriptions: dict[str, str] = {}
-    when: dict[str, Annotated[Names, Field(min_length=1)]] = {}
-
-
-class MigrationSettings(Section):
-    """How answers to an older version of the protocol read in a newer one (`to_version` "" = the protocol's own).
-
-    `attributes` renames (old = new). `values` says by an attribute's new name what an old value becomes: a new value,
-    a list of values it was split into, or an empty list. `reworded` attributes ask the same in other words.
-    """
-
-    from_version: Filled
-    to_version: str = ""
-    attributes: dict[str, str] = {}
-    values: dict[str, dict[str, str | tuple[str, ...]]] = {}
-    reworded: Names = ()
-
-
-class ProtocolSettings(Section):
-    """What is asked about items; change `version` with the meaning of a question, and say how old answers read."""
-
-    name: str = "default"
-    version: str = "1"
-    attribute: tuple[AttributeSettings, ...] = ()
-    migration: tuple[MigrationSettings, ...] = ()
 
 
 class RuleSettings(Section):

@@ -1,6 +1,12 @@
 """What every section of `curate.toml` is made of."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Filled = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Section(BaseModel):
@@ -18,3 +24,6 @@ def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) < len(values):
         raise ValueError("an entry stands there twice")
     return values
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(distinct)]
