@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 from curate.settings.filtering import FilterSettings
 from curate.settings.gate import GateSettings
 from curate.settings.protocol import AttributeSettings as AttributeSettings
-from curate.settings.protocol import ProtocolSettings
+from curate.settings.protocol import ProtocolSettings as ProtocolSettings
 from curate.settings.section import NAME_PATTERN as NAME_PATTERN
 from curate.settings.section import Filled, Name, Names
 from curate.settings.section import Section as Section

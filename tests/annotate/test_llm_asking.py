@@ -41,7 +41,7 @@ def test_a_batch_that_was_begun_is_asked_while_another_is_waited_for(
         asking.begin(one)
         asking.begin(two)
         later = asking.finish(two)
-        assert len(server.payloads) > 2 * COUNT - 4, "all but the last of the first batch went out before"
+        assert len(server.payloads) >= 2 * COUNT - 8, "all of the first batch but what eight threads hold"
         first = asking.finish(one)
         assert len(server.payloads) == 2 * COUNT
     alone = annotator(protocol, "http://127.0.0.1:9/v1", cache, 1)
