@@ -1,4 +1,8 @@
-"""Items whose newest scores lie outside bounds, and how that differs from what was decided about them before."""
+"""Items whose newest scores lie outside bounds, and how that differs from what was decided about them before.
+
+Claims count as scores too: the selector `ANNOTATOR:ATTRIBUTE=VALUE` is the confidence with which the annotator claims
+the value, 0 where it claims another one. What people claim is no measure and has no such score.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +14,26 @@ from curate.types import Action
 
 _STRICTNESS: tuple[Action, ...] = ("keep", "query", "drop")
 _ALL = 2**62
-_LAST = (
-    "SELECT coalesce(max(commit_number), 0) AS last FROM scores WHERE list_contains($selectors::VARCHAR[], selector)"
-)
-_UNSETTLED = """
-    WITH bounds AS (
+_GIVEN = """
+    claims AS (
+        SELECT item_id, annotator || ':' || attribute || '=' AS asked, value, confidence, annotator_version AS version,
+            protocol || ' ' || protocol_version AS protocol, commit_number FROM annotations
+        WHERE NOT list_contains(['human', 'simulated'], annotator_kind)
+        UNION ALL
+        SELECT item_id, 'consensus:' || attribute || '=', value, posterior, method,
+            protocol || ' ' || protocol_version, commit_number FROM consensus
+    ), given AS (
+        SELECT item_id, selector, selector_version, target, score, commit_number FROM scores
+        WHERE list_contains($selectors::VARCHAR[], selector) AND NOT isnan(score)
+        UNION ALL
+        SELECT item_id, named.selector, version, protocol, max(if(named.selector = asked || value, confidence, 0)),
+            commit_number
+        FROM claims JOIN (SELECT unnest($selectors::VARCHAR[]) AS selector) named ON starts_with(named.selector, asked)
+        WHERE NOT isnan(confidence) GROUP BY ALL
+    )"""
+_LAST = f"WITH {_GIVEN} SELECT coalesce(max(commit_number), 0) AS last FROM given"
+_UNSETTLED = f"""
+    WITH {_GIVEN}, bounds AS (
         SELECT unnest($selectors::VARCHAR[]) AS selector, unnest($lows::DOUBLE[]) AS low,
             unnest($highs::DOUBLE[]) AS high, unnest($severities::BIGINT[]) AS severity,
             unnest($below::VARCHAR[]) AS below, unnest($above::VARCHAR[]) AS above,
@@ -22,12 +41,11 @@ _UNSETTLED = """
     ), decided AS (
         SELECT item_id, action, reason FROM latest_decisions WHERE step = $step
     ), candidates AS (
-        SELECT item_id FROM scores WHERE commit_number > $after AND list_contains($selectors::VARCHAR[], selector)
+        SELECT item_id FROM given WHERE commit_number > $after
         UNION SELECT item_id FROM decided WHERE $after = 0
     ), newest AS (
         SELECT item_id, selector, arg_min(score, (-commit_number, selector_version, target)) AS score
-        FROM scores SEMI JOIN candidates USING (item_id)
-        WHERE list_contains($selectors::VARCHAR[], selector) AND NOT isnan(score) GROUP BY item_id, selector
+        FROM given SEMI JOIN candidates USING (item_id) GROUP BY item_id, selector
     ), wanted AS (
         SELECT item_id, ($actions::VARCHAR[])[max(severity) + 1] AS action,
             string_agg(CASE WHEN score < low THEN below ELSE above END, '; ' ORDER BY place) AS reason

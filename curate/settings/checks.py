@@ -42,6 +42,7 @@ def check_settings(settings: Settings, place: str) -> None:
             f"{place}: filter.contamination has nothing to compare with", hint='evaluations = ["humaneval.jsonl"]'
         )
     _check_ranges(settings.filter.score, f"{place}, filter.score")
+    _check_claimed(settings, f"{place}, filter.score")
     _check_mix(settings, place)
     attributes = {attribute.name: attribute for attribute in settings.protocol.attribute}
     for attribute in attributes.values():
@@ -238,6 +239,21 @@ def _check_ranges(ranges: Sequence[ScoreRangeSettings | ScoreRuleSettings], wher
             )
         if entry.min is not None and entry.max is not None and entry.min > entry.max:
             raise ConfigurationError(f"{where}: no {entry.selector!r} score lies between {entry.min} and {entry.max}")
+
+
+def _check_claimed(settings: Settings, where: str) -> None:
+    """Refuse claims `ANNOTATOR:ATTRIBUTE=VALUE` that nobody can make."""
+    asked = {attribute.name: attribute.values for attribute in settings.protocol.attribute}
+    for rule in settings.filter.score:
+        claim, equals, value = rule.selector.partition("=")
+        annotator, colon, attribute = claim.rpartition(":")
+        if not (equals and colon):
+            continue
+        names = [one.name for one in (*settings.annotator, *settings.source)] + [CONSENSUS]
+        _known("annotator", [annotator], [*names, *(f"learner:{one.name}" for one in settings.learner)], where)
+        _known("attribute", [attribute], {*asked, *source_attributes(settings)}, where)
+        if attribute not in source_attributes(settings):
+            _known("value", [value], asked[attribute], f"{where}, attribute {attribute!r}")
 
 
 def _check_budget(snapshot: SnapshotSettings, where: str) -> None:

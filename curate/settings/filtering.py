@@ -109,7 +109,9 @@ class ContaminationSettings(FilterRuleSettings):
 class ScoreRuleSettings(Section):
     """Items whose newest score by `selector` lies below `min` or above `max`; those without a score stay.
 
-    Any selector's scores will do: alignment, an encoder's, a learner's.
+    Any selector's scores will do, and so will claims: `ANNOTATOR:ATTRIBUTE=VALUE` is the confidence with which the
+    annotator (a language model, CLIP, a learner; `consensus` for all of them) claims the value, and 0 where it claims
+    another.
     """
 
     selector: Annotated[str, StringConstraints(min_length=1)]

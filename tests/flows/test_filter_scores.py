@@ -31,6 +31,20 @@ class Bench:
         table = rows("scores", {**columns, "score": list(scores.values())}, len(scores))
         self.project.store.commit(Write("align", {"scores": table}))
 
+    def claim(self, annotator: str, claims: dict[str, tuple[str, float]], kind: str = "clip", version: str = "1") -> None:
+        columns = {
+            "item_id": list(claims),
+            "protocol": "default",
+            "protocol_version": "1",
+            "attribute": "style",
+            "value": [value for value, _ in claims.values()],
+            "confidence": [confidence for _, confidence in claims.values()],
+            "annotator": annotator,
+            "annotator_kind": kind,
+            "annotator_version": version,
+        }
+        self.project.store.commit(Write("annotate", {"annotations": rows("annotations", columns, len(claims))}))
+
     def run(self) -> StepReport:
         return FilterScoresStep().run(self.project, SilentProgress())
 
@@ -98,6 +112,28 @@ def test_other_bounds_judge_all_anew_and_none_take_everything_back(bench: Bench)
     assert bench.run().idle
 
 
+def test_claims_are_scores_too(tmp_path: Path) -> None:
+    bench = Bench(
+        tmp_path / "project",
+        {"selector": "look:style=photo", "min": 0.6},
+        {"selector": "learner:pupil:style=drawing", "max": 0.5, "action": "query"},
+    )
+    bench.claim("look", {"sure": ("photo", 0.9), "unsure": ("photo", 0.5), "other": ("drawing", 0.99)})
+    bench.claim("learner:pupil", {"sure": ("drawing", 0.7), "silent": ("photo", 1.0)}, "learner")
+    bench.claim("ada", {"asked": ("drawing", 1.0)}, "human")
+    bench.run()
+    assert bench.decisions() == {
+        "unsure": ("drop", "score: look:style=photo below 0.6"),
+        "other": ("drop", "score: look:style=photo below 0.6"),
+        "sure": ("query", "score: learner:pupil:style=drawing above 0.5"),
+    }
+    assert bench.run().idle
+    bench.claim("look", {"other": ("photo", 0.8)}, version="2")
+    assert bench.to_do() == 1
+    bench.run()
+    assert bench.decisions()["other"] == ("keep", "its scores are within all bounds")
+
+
 def test_batches_do_what_one_would(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ROWS", 1)
     assert bench.run().done == 3
@@ -137,6 +173,8 @@ def test_two_runs_at_once_decide_once(bench: Bench, monkeypatch: pytest.MonkeyPa
         ('[[filter.score]]\nselector = "align"\nmin = 1\nmax = 0\n', "no 'align' score lies between"),
         ('[[filter.score]]\nselector = "a"\nmin = 1\n[[filter.score]]\nselector = "a"\nmax = 0\n', "two ranges"),
         ('[[filter.score]]\nselector = "a"\nmin = nan\n', "filter.score"),
+        ('[[filter.score]]\nselector = "nobody:style=photo"\nmin = 1\n', "annotator 'nobody'"),
+        ('[[filter.score]]\nselector = "consensus:style=photo"\nmin = 1\n', "attribute 'style'"),
     ],
 )
 def test_bounds_that_make_no_sense_are_refused(tmp_path: Path, rules: str, message: str) -> None:
