@@ -122,15 +122,23 @@ def best_of(scores: NDArray[np.float64], count: int | None = None) -> NDArray[np
     return known[np.argsort(-scores[known], kind="stable")][:count]
 
 
-def overlap(first: NDArray[np.float64], second: NDArray[np.float64], count: int) -> float:
+def overlap(first: NDArray[np.float64], second: NDArray[np.float64], count: int, *, seed: int = 0) -> Interval:
     """Return the share of the `count` best of one score that are also among the `count` best of another.
 
+    Where one score has fewer best, the share is of the longer list. The interval draws the items of the first.
+
+    Raises:
+        BadDataError: the first score has no best at all.
+
     >>> import numpy as np
-    >>> overlap(np.array([3.0, 2.0, 1.0]), np.array([1.0, 2.0, 3.0]), 2)
-    0.5
+    >>> print(overlap(np.array([3.0, 2.0, 1.0]), np.array([3.0, 1.0, 2.0]), 1))
+    1 [1, 1]
     """
-    one, other = set(best_of(first, count).tolist()), set(best_of(second, count).tolist())
-    return len(one & other) / max(len(one), len(other), 1)
+    import numpy as np
+
+    one, other = best_of(first, count), best_of(second, count)
+    share = np.isin(one, other) * (len(one) / max(len(one), len(other), 1))
+    return bootstrap_interval(share, resamples=RESAMPLES, seed=seed)
 
 
 def _shares(counts: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:

@@ -42,7 +42,7 @@ class Judged:
     kl_reduction: Interval
     bits: Interval | None
     length_bias: Interval
-    overlap: float
+    overlap: Interval
 
 
 def judge_selectors(

@@ -70,6 +70,17 @@ _SCORES = """
     FROM newest n JOIN items i USING (item_id) ANTI JOIN dropped d USING (item_id)
     LEFT JOIN (SELECT item_id FROM snapshot_items WHERE snapshot = $snapshot AND number = $number) x USING (item_id)
     ORDER BY n.score DESC, n.item_id"""
+_SOURCE_COUNTS = """
+    WITH scored AS (
+        SELECT DISTINCT item_id FROM scores ANTI JOIN dropped USING (item_id)
+        WHERE selector = $selector AND NOT isnan(score)
+    ), met AS (
+        SELECT item_id, arg_min(source, (commit_number, source)) AS source
+        FROM origins SEMI JOIN scored USING (item_id) GROUP BY item_id
+    )
+    SELECT source, count(*) AS candidates, count(x.item_id) AS selected FROM met
+    LEFT JOIN (SELECT item_id FROM snapshot_items WHERE snapshot = $snapshot AND number = $number) x USING (item_id)
+    GROUP BY source ORDER BY selected DESC, source"""
 _EXCERPTS = """
     SELECT i.item_id, min(o.locator) AS locator, any_value(left(i.text, 240)) AS excerpt
     FROM items i LEFT JOIN origins o USING (item_id) WHERE list_contains($items, i.item_id) GROUP BY i.item_id"""
@@ -148,6 +159,14 @@ def snapshot_counts(reader: Reader) -> Rows:
 def scores(reader: Reader, selector: str, snapshot: str, number: int) -> Rows:
     """Return item, target, score, length and whether the snapshot holds it, the best first; one row a scored item."""
     return _ask(reader, _SCORES, {"selector": selector, "snapshot": snapshot, "number": number})
+
+
+def source_counts(reader: Reader, selector: str, snapshot: str, number: int) -> Rows:
+    """Return source, candidates (items with a score that no step dropped) and how many of them the snapshot holds.
+
+    An item counts for the source from which it came first.
+    """
+    return _ask(reader, _SOURCE_COUNTS, {"selector": selector, "snapshot": snapshot, "number": number})
 
 
 def excerpts(reader: Reader, items: list[str]) -> dict[str, dict[str, Any]]:

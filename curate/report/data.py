@@ -112,7 +112,17 @@ class Rival:
     kl_reduction: tuple[float, float, float]
     bits: tuple[float, float, float] | None
     length_bias: tuple[float, float, float]
-    overlap: float
+    overlap: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceShare:
+    """How many of the selected came from a source: their share with its bounds, and that of the candidates."""
+
+    source: str
+    selected: int
+    share: tuple[float, float, float]
+    of_candidates: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,8 @@ class Alignment:
     `cut` is the lowest selected score; `spearman_length` the rank correlation of score and text length over the
     candidates, and `uncontrolled_length` that of the scores without length control, where it is on. `selected_share`
     and `random_share` say how much of the selection, and of as many candidates drawn at random, bears the wanted label;
-    `share_of` names that label. `rivals` are the selector itself and the baselines beside it.
+    `share_of` names that label. `rivals` are the selector itself and the baselines beside it, `sources` where the
+    selected come from.
     """
 
     selector: str
@@ -137,6 +148,7 @@ class Alignment:
     random_share: float | None = None
     uncontrolled_length: float | None = None
     rivals: tuple[Rival, ...] = ()
+    sources: tuple[SourceShare, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def _figures(one: Judged) -> Iterator[tuple[str, float]]:
     if one.bits:
         yield from _with_bounds("bits per character", one.bits)
     yield from _with_bounds("length bias", one.length_bias)
-    yield "overlap", one.overlap
+    yield from _with_bounds("overlap", one.overlap)
 
 
 def _with_bounds(name: str, interval: Interval) -> Iterator[tuple[str, float]]:

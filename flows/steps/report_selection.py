@@ -7,8 +7,8 @@ import numpy as np
 
 from curate.flows.steps.align import UNCONTROLLED
 from curate.flows.steps.compare import SUBJECT
-from curate.report.data import Alignment, Drop, Funnel, Histogram, Rival, Sample, SnapshotSummary, Stage
-from curate.statistics import spearman
+from curate.report.data import Alignment, Drop, Funnel, Histogram, Rival, Sample, SnapshotSummary, SourceShare, Stage
+from curate.statistics import spearman, wilson_interval
 from curate.store import summaries
 from curate.store.reader import Reader
 from curate.store.snapshots import SnapshotRow, latest_snapshot, snapshot_row, stage_of
@@ -115,6 +115,7 @@ def _alignment(reader: Reader, selector: str, name: str, row: SnapshotRow) -> Al
         selected_share=selected_share,
         random_share=random_share,
         rivals=_rivals(reader, name, newest.number) if newest else (),
+        sources=_source_shares(reader, selector, name, newest.number) if newest else (),
     )
 
 
@@ -130,7 +131,7 @@ def _rivals(reader: Reader, snapshot: str, number: int) -> tuple[Rival, ...]:
             _bounds(figures, "KL reduction"),
             _bounds(figures, "bits per character") if "bits per character" in figures else None,
             _bounds(figures, "length bias"),
-            figures["overlap"],
+            _bounds(figures, "overlap"),
         )
         for selector, figures in found.items()
     ]
@@ -138,7 +139,21 @@ def _rivals(reader: Reader, snapshot: str, number: int) -> tuple[Rival, ...]:
 
 
 def _bounds(figures: dict[str, float], name: str) -> tuple[float, float, float]:
-    return figures[f"{name}, low"], figures[name], figures[f"{name}, high"]
+    """Return a figure with its bounds, which the overlap has not in older stores."""
+    value = figures[name]
+    return figures.get(f"{name}, low", value), value, figures.get(f"{name}, high", value)
+
+
+def _source_shares(reader: Reader, selector: str, name: str, number: int) -> tuple[SourceShare, ...]:
+    """Return from where the selected come, and the candidates, the most frequent source of the selected first."""
+    counts = summaries.source_counts(reader, selector, name, number)
+    selected, candidates = (sum(row[part] for row in counts) for part in ("selected", "candidates"))
+    found = []
+    for row in counts:
+        share = wilson_interval(row["selected"], selected)
+        bounds = (share.low, share.value, share.high)
+        found.append(SourceShare(row["source"], row["selected"], bounds, row["candidates"] / candidates))
+    return tuple(found) if selected else ()
 
 
 def _length_bias(scored: list[dict[str, object]]) -> float | None:

@@ -28,8 +28,10 @@ from curate.report.data import (
     Objection,
     Reject,
     RequestTotal,
+    Rival,
     Sample,
     SnapshotSummary,
+    SourceShare,
     Stage,
 )
 
@@ -54,7 +56,18 @@ def _data(text: str = "a text") -> ReportData:
         rejects=(Reject(text, 1, ((text, text),)),),
         alignments=(
             Alignment(
-                text, text, Histogram.of([0.1, 0.2], [False, True]), 0.2, (sample,), (sample,), -0.6, text, 0.9, 0.3
+                text,
+                text,
+                Histogram.of([0.1, 0.2], [False, True]),
+                0.2,
+                (sample,),
+                (sample,),
+                -0.6,
+                text,
+                0.9,
+                0.3,
+                rivals=(Rival(text, (0.1, 0.2, 0.3), (2.0, 2.5, 3.0), (-0.6, -0.5, -0.4), (0.25, 0.5, 0.75)),),
+                sources=(SourceShare(text, 3, (0.2, 0.5, 0.8), 0.4),),
             ),
         ),
         labels=(LabelCount(text, text, text, 5, 0.75),),

@@ -1,5 +1,6 @@
 """The step `compare`: every selection beside the baselines, once, with the same figures in every run."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def test_each_selection_is_compared_once_and_the_report_shows_it(project: Projec
     assert (report.done, report.notes) == (1, ())
     found = figures(project)
     assert found["overlap", "align"] == 1.0
+    assert found["overlap, low", "random"] <= found["overlap", "random"] <= found["overlap, high", "random"]
     assert found["bits per character", "align"] < found["bits per character", "random"]
     assert found["KL reduction", "align"] > found["KL reduction", "length"]
     assert CompareStep().run(project, QUIET).idle
@@ -81,6 +83,7 @@ def test_each_selection_is_compared_once_and_the_report_shows_it(project: Projec
     page = report_path(project).read_text(encoding="utf-8")
     assert "also chosen by align" in page
     assert '<th scope="row">fused</th>' in page
+    assert re.search(r'<th scope="row">texts</th><td class="number">8</td><td class="number">100.0% .*100.0%', page)
 
 
 def test_it_can_be_switched_off(project: Project) -> None:

@@ -31,7 +31,9 @@ class Bench:
         table = rows("scores", {**columns, "score": list(scores.values())}, len(scores))
         self.project.store.commit(Write("align", {"scores": table}))
 
-    def claim(self, annotator: str, claims: dict[str, tuple[str, float]], kind: str = "clip", version: str = "1") -> None:
+    def claim(
+        self, annotator: str, claims: dict[str, tuple[str, float]], kind: str = "clip", version: str = "1"
+    ) -> None:
         columns = {
             "item_id": list(claims),
             "protocol": "default",
@@ -132,6 +134,15 @@ def test_claims_are_scores_too(tmp_path: Path) -> None:
     assert bench.to_do() == 1
     bench.run()
     assert bench.decisions()["other"] == ("keep", "its scores are within all bounds")
+
+
+def test_the_posterior_of_all_is_a_score(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "project", {"selector": "consensus:style=photo", "min": 0.6})
+    columns = {"protocol": "default", "protocol_version": "1", "attribute": "style", "method": "majority", "votes": 3}
+    columns |= {"item_id": ["a", "b"], "value": ["photo", "photo"], "posterior": [0.9, 0.4]}
+    bench.project.store.commit(Write("consensus", {"consensus": rows("consensus", columns, 2)}))
+    bench.run()
+    assert bench.decisions() == {"b": ("drop", "score: consensus:style=photo below 0.6")}
 
 
 def test_batches_do_what_one_would(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,8 @@ def test_shares_and_overlap() -> None:
     assert list(shares_by_source(["a", "b", "b"])) == ["b", "a"]
     scores = np.array([0.9, np.nan, 0.8, 0.1])
     assert best_of(scores).tolist() == [0, 2, 3]
-    assert overlap(scores, -scores, 2) == 0.5
+    shared = overlap(scores, -scores, 2)
+    assert (shared.low, shared.value, shared.high) == (0, 0.5, 1)
     assert precision_at(np.array([True, True, False, False]), scores, 2) == 0.5
 
 

@@ -16,7 +16,7 @@ def test_alignment_beats_the_baselines_where_it_should() -> None:
     judged = judge_selectors([str(i) for i in range(len(texts))], texts, TARGETS, len(CODE))
     assert [one.selector for one in judged] == ["align", "fused", "importance", "tfidf", "random", "length"]
     own = judged[0]
-    assert own.overlap == 1.0
+    assert own.overlap.value == 1.0
     assert own.kl_reduction.value > 0
     assert own.bits is not None
     assert own.bits.low <= own.bits.value <= own.bits.high
