@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from curate.select.racing import Race
+
 METHOD = "zip-fit:1"
 """Name and version of the method; the number grows whenever the same input would get another score."""
 
@@ -177,6 +179,12 @@ class AlignmentSelector:
         )
         self.target = target
         self.version = self._aligner.version
+
+    def race(self, k: int, confidence: float) -> Race:
+        """Return a race for the best `k` of texts that come part by part; see `curate.select.racing`."""
+        from curate.select.racing import Race
+
+        return Race(self._aligner, k, confidence=confidence)
 
     def score(self, items: pa.Table) -> NDArray[np.float64]:
         """Return one score for each row of the column `text`; NaN where it is null or empty, or where there is none."""

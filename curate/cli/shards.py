@@ -47,6 +47,7 @@ def align_shards_verb(
         align.reduce,
         align.top_m,
         align.sampled or None,
+        align.confidence,
     )
     if dry_run:
         files = list_shards(shards, scoring)
@@ -89,5 +90,7 @@ def _show(invocation: Invocation, line: str, figures: dict[str, Any]) -> None:
     emit(line.format_map(figures))
     if first := figures.get("first_reject"):
         invocation.narrate(f"  first reject: {first}")
+    if figures.get("outrun"):
+        invocation.narrate(f"  {figures['outrun']:,} texts left the race for the best before they had a score")
     if figures.get("without_score"):
         invocation.narrate(f"  {figures['without_score']:,} texts have no score")

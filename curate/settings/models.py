@@ -91,9 +91,11 @@ class AlignSettings(Section):
 
     `length_control` takes the texts' length out of the scores; the scores without it are kept beside them. `reduce`
     says what an item's score is made of: its mean over the target's texts, the nearest of them, or the mean of the
-    `top_m` nearest. `sampled` scores against so many of the target's texts, drawn at random; 0 is all. `baselines`
-    puts what random choice, the shortest texts, TF-IDF, importance and the fused selector would have chosen beside
-    every snapshot that is ordered by `align` or `fused`.
+    `top_m` nearest. `sampled` scores against so many of the target's texts, drawn at random; 0 is all. A `confidence`
+    below 1 lets the texts of `curate align --shards` race for the best places, and misses one of the best with the
+    probability that is left; the walk keeps a score of every text and does not race. `baselines` puts what random
+    choice, the shortest texts, TF-IDF, importance and the fused selector would have chosen beside every snapshot that
+    is ordered by `align` or `fused`.
     """
 
     target: ProjectPath = ""
@@ -101,6 +103,7 @@ class AlignSettings(Section):
     reduce: Literal["mean", "max", "top-m"] = "mean"
     top_m: Annotated[StrictInt, Field(ge=1)] = 8
     sampled: Annotated[StrictInt, Field(ge=0)] = 0
+    confidence: Annotated[StrictFloat, Field(gt=0.5, le=1)] = 1.0
     length_control: Literal["none", "geometric", "windows"] = "none"
     baselines: StrictBool = True
     more: tuple[FurtherTargetSettings, ...] = ()

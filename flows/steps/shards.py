@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import BadDataError
 from curate.flows.steps.align import read_target_at
 from curate.select.alignment import AlignmentSelector, Reduction
+from curate.select.racing import TEXTS_AT_ONCE
 from curate.select.similarity import LengthControl
 from curate.select.top import TopK
 from curate.store.ingestion.files import list_files
@@ -35,6 +37,9 @@ class ShardScoring:
 
     `target` is a file or folder and `folder` is where each shard's best are kept: both must be reachable under the same
     path from every machine that scores. The shards may lie behind any address that `curate ingest` reads.
+
+    A `confidence` below 1 lets each shard's texts race: those that can hardly be among its best are not measured
+    against the whole target, and one that belongs there is found with that probability.
     """
 
     target: str
@@ -46,13 +51,14 @@ class ShardScoring:
     reduce: Reduction = "mean"
     top_m: int = 8
     sampled: int | None = None
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ShardFigures:
     """What became of the rows that were read: scored, without a score, or rejected, the first with its reason.
 
-    `nodes` counts the machines (of Ray: nodes) that took part.
+    `outrun` texts left the race before they had a score. `nodes` counts the machines (of Ray: nodes) that took part.
     """
 
     shards: int = 0
@@ -61,6 +67,7 @@ class ShardFigures:
     rejected: int = 0
     first_reject: str = ""
     nodes: int = 1
+    outrun: int = 0
 
     def plus(self, other: ShardFigures) -> ShardFigures:
         """Return the sum of both."""
@@ -70,6 +77,7 @@ class ShardFigures:
             self.without_score + other.without_score,
             self.rejected + other.rejected,
             self.first_reject or other.first_reject,
+            outrun=self.outrun + other.outrun,
         )
 
 
@@ -131,25 +139,31 @@ def merge_shards(results: Iterable[str], top: int, to: Path) -> ShardFigures:
 
 
 def _best_of(file: SourceFile, scoring: ShardScoring, selector: AlignmentSelector) -> tuple[pa.Table, ShardFigures]:
-    best, rejected, first = TopK(scoring.top), 0, ""
+    best, rejected, first, outrun = TopK(scoring.top), 0, "", 0
     best.offer(_BEST.empty_table())
+    race = selector.race(scoring.top, scoring.confidence) if scoring.confidence < 1 else None
     for part in read_file(file, _mapping(scoring)):
         records = part.records
-        scores = pa.array(selector.score(records), pa.float64(), from_pandas=False)
-        best.offer(pa.table([records["item_id"], scores, records["locator"]], schema=_BEST))
+        scores = race.scores(records["text"]) if race else selector.score(records)
+        scored = pa.table([records["item_id"], pa.array(scores, pa.float64()), records["locator"]], schema=_BEST)
+        finished = scored.filter(pa.array(scores != -np.inf))
+        best.offer(finished)
+        outrun += len(scored) - len(finished)
         rejected += part.rejects.num_rows
         if part.rejects.num_rows and not first:
             row = part.rejects.slice(0, 1).to_pylist()[0]
             first = f"{row['locator']}: {row['reason']}"
-    return best.table(), ShardFigures(1, best.scored, best.without_score, rejected, first)
+    return best.table(), ShardFigures(1, best.scored, best.without_score, rejected, first, outrun=outrun)
 
 
 def _mapping(scoring: ShardScoring) -> Mapping:
-    return Mapping(source="shards", modality="text", text=scoring.text)
+    mapping = Mapping(source="shards", modality="text", text=scoring.text)
+    return replace(mapping, batch_rows=TEXTS_AT_ONCE) if scoring.confidence < 1 else mapping
 
 
 def _name(file: SourceFile, scoring: ShardScoring, version: str) -> str:
     parts = [file.locator, file.fingerprint, str(file.size), scoring.text, str(scoring.top), version]
+    parts += [str(scoring.confidence)] if scoring.confidence < 1 else []
     return sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

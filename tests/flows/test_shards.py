@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +82,30 @@ def test_results_of_different_selectors_are_not_merged(pool: Path, tmp_path: Pat
     with pytest.raises(BadDataError, match="2 different selectors"):
         merge_shards(results, TOP, tmp_path / "best.parquet")
     assert not (tmp_path / "best.parquet").exists()
+
+
+def pieces_of(pattern: str, count: int) -> list[str]:
+    """Real texts of 400 characters from the files of this Python."""
+    files = sorted(Path(sysconfig.get_path("stdlib")).glob(pattern))
+    texts = (file.read_text("utf-8", "replace") for file in files)
+    return list(islice((text[at : at + 400] for text in texts for at in range(0, len(text) - 400, 1_300)), count))
+
+
+def test_a_race_measures_less_and_finds_the_best(tmp_path: Path) -> None:
+    texts = pieces_of("*.py", 2_400) + pieces_of("pydoc_data/*.py", 400)
+    pq.write_table(pa.table({"body": texts}), tmp_path / "pool.parquet")
+    pq.write_table(pa.table({"text": pieces_of("test/test_[g-k]*.py", 4_000)[::24][:40]}), tmp_path / "target.parquet")
+    exact = ShardScoring(str(tmp_path / "target.parquet"), str(tmp_path / "shards"), TOP, "body")
+    raced = replace(exact, confidence=0.99)
+    (shard,) = list_shards(str(tmp_path / "pool.parquet"), exact)
+    whole, found = (pq.read_table(score_shard(shard, scoring)) for scoring in (exact, raced))
+    scores = dict(zip(whole["item_id"].to_pylist(), whole["score"].to_pylist(), strict=True))
+    both = [row for row in found.to_pylist() if row["item_id"] in scores]
+    assert len(both) >= TOP - 2
+    assert all(row["score"] == pytest.approx(scores[row["item_id"]], abs=1e-12) for row in both)
+    figures = merge_shards([score_shard(shard, raced)], TOP, tmp_path / "best.parquet")
+    assert figures.outrun > len(texts) / 4
+    assert figures.scored + figures.without_score + figures.outrun + figures.rejected == len(texts)
 
 
 @pytest.fixture
