@@ -28,16 +28,16 @@ def random_scores(item_ids: Sequence[str], seed: int = 0) -> NDArray[np.float64]
 
 
 def length_scores(texts: Sequence[str | None]) -> NDArray[np.float64]:
-    """Return minus the length of each text in characters, the shortest first; NaN for None.
+    """Return minus the length of each text in characters, the shortest first; NaN for a null or empty text.
 
     This is the ranking that gzip level 0 gives in place of alignment, and the bias to hold every compressor against.
 
-    >>> length_scores(["abc", "a", None]).tolist()
-    [-3.0, -1.0, nan]
+    >>> length_scores(["abc", "a", "", None]).tolist()
+    [-3.0, -1.0, nan, nan]
     """
     import numpy as np
 
-    return np.array([np.nan if text is None else -float(len(text)) for text in texts], dtype=np.float64)
+    return np.array([-float(len(text)) if text else np.nan for text in texts], dtype=np.float64)
 
 
 class RandomSelector:
@@ -60,9 +60,9 @@ class LengthSelector:
 
     name = "length"
     target = ""
-    version = "length:1"
+    version = "length:2"
 
     def score(self, items: pa.Table) -> NDArray[np.float64]:
-        """Return one score for each row of the column `text`; NaN where it is null, or where there is none."""
+        """Return one score for each row of the column `text`; NaN where it is null or empty, or where there is none."""
         texts = items.column("text").to_pylist() if "text" in items.column_names else [None] * items.num_rows
         return length_scores(texts)

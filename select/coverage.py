@@ -62,7 +62,7 @@ def coverage_order(
     """
     import numpy as np
 
-    shared = _shared(texts, targets)
+    shared = _shared(texts, [targets] if isinstance(targets, str) else targets)
     lengths = np.array([max(len((text or "").encode("utf-8", "surrogatepass")), 1) for text in texts], np.float64)
     factors = (1.0 if relevance is None else np.nan_to_num(relevance, nan=0.0)) / lengths
     kernel = _kernel(len(shared.ngrams))

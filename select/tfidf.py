@@ -28,6 +28,7 @@ def tfidf_scores(texts: Sequence[str | None], targets: Sequence[str]) -> NDArray
     """
     import numpy as np
 
+    targets = [targets] if isinstance(targets, str) else targets
     pool = _counted(hashed_ngrams(texts, 1, MOST_BUCKETS))
     wanted = _counted(hashed_ngrams(targets, 1, MOST_BUCKETS))
     if not len(wanted[0]):
