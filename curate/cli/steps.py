@@ -95,6 +95,7 @@ def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
 @click.option("--id", metavar="COLUMN", help="Column that stays the same when an item changes.")
 @click.option("--meta", metavar="COLUMNS", help="Columns to keep beside the item, separated by commas.")
 @click.option("--licence", metavar="LICENCE", help="Licence of the items.")
+@click.option("--licence-column", metavar="COLUMN", help="Column that holds each item's own licence, if it has one.")
 @click.option("--watch", is_flag=True, help="Go on looking, and take in what comes, until stopped.")
 @setting_option("--every", "watch.every", metavar="SECONDS", help="Time from look to look with --watch.")
 @dry_run_option()

@@ -39,7 +39,8 @@ class SourceSettings(Section):
     seconds. Secrets come from the environment only.
 
     `label` is a column, or "folder" for the name of the folder that a file lies in; such labels become annotations of
-    `attribute` by an annotator that has the source's name.
+    `attribute` by an annotator that has the source's name. `licence` is that of everything from here, save for items
+    that name their own in `licence_column`.
     """
 
     name: Name
@@ -56,6 +57,7 @@ class SourceSettings(Section):
     id: str = ""
     meta: Names = ()
     licence: str = ""
+    licence_column: str = ""
     time_unit: str = "days"
 
     @property

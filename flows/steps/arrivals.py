@@ -59,9 +59,7 @@ def _select(name: str, table: pa.Table, **constants: str) -> pa.Table:
 
 
 def _source_row(source: SourceSettings) -> pa.Table:
-    mapping = source.model_dump(
-        include={"text", "image", "events", "label", "attribute", "id", "meta", "licence", "time_unit"}
-    )
+    mapping = source.model_dump(exclude={"name", "path", "command", "timeout", "modality", "format"})
     columns = {
         "source": source.name,
         "address": source.address,

@@ -186,6 +186,7 @@ def _mapping(source: SourceSettings) -> Mapping:
         identifier=source.id,
         metadata=tuple(source.meta),
         licence=source.licence,
+        licence_column=source.licence_column,
         time_unit=source.time_unit,
         batch_rows=PART_ROWS,
     )

@@ -33,6 +33,7 @@ class Chunk:
     content: pa.Array
     identifier: pa.Array | None = None
     label: pa.Array | None = None
+    licence: pa.Array | None = None
     metadata: pa.Array | None = None
     refusals: Refusals = field(default_factory=dict)
 
@@ -82,7 +83,7 @@ def assemble(chunk: Chunk, file: SourceFile | Sequence[SourceFile], mapping: Map
         "size": size,
         "locator": chunk.locator,
         "entity": _entities(chunk.identifier, mapping.source, length),
-        "licence": pa.repeat(mapping.licence, length),
+        "licence": _licences(chunk.licence, mapping.licence, length),
         "metadata": pa.repeat("", length) if chunk.metadata is None else chunk.metadata,
         "label": _labels(chunk.label, file, mapping, length),
         "row": pa.array(chunk.rows),
@@ -181,6 +182,12 @@ def _labels(
             return pa.repeat(file.folder, length) if file.folder else None
         labels = pa.array([each.folder for each in file], pa.string())
     return labels if labels is None else pc.if_else(pc.equal(labels, ""), None, labels)
+
+
+def _licences(licences: pa.Array | None, otherwise: str, length: int) -> pa.Array:
+    if licences is None:
+        return pa.repeat(otherwise, length)
+    return pc.fill_null(pc.if_else(pc.equal(licences, ""), None, licences), otherwise)
 
 
 def _refusal_columns(refusals: Refusals, length: int) -> tuple[pa.Array, pa.Array]:

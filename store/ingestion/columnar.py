@@ -32,8 +32,7 @@ class Columns:
     def __init__(self, schema: pa.Schema, file: SourceFile, mapping: Mapping) -> None:
         self._file = file
         self._mapping = mapping
-        wanted = (mapping.content, mapping.identifier, mapping.label_column, *mapping.metadata)
-        self.names = list(dict.fromkeys(name for name in wanted if name))
+        self.names = list(dict.fromkeys((mapping.content, *mapping.beside_content)))
         for name in self.names:
             _check_present(schema, name)
         self._classes = _class_names(schema, mapping.label_column)
@@ -45,16 +44,18 @@ class Columns:
         refusals: Refusals = {}
         columns = {name: plain(batch[name]) for name in self.names}
         rows = np.arange(first_row, first_row + len(columns[mapping.content]))
-        identifier = columns.get(mapping.identifier)
-        if identifier is not None:
-            identifier = single_values(identifier, mapping.identifier, "invalid-identifier", refusals)
+
+        def single(name: str, reason: str) -> pa.Array | None:
+            return single_values(columns[name], name, reason, refusals) if name else None
+
         metadata = {name: columns[name] for name in mapping.metadata}
         return Chunk(
             rows,
             row_locators(self._file, rows),
             _CONTENT_OF[mapping.modality](columns[mapping.content], mapping.content),
-            identifier,
+            single(mapping.identifier, "invalid-identifier"),
             self._labels(columns.get(mapping.label_column), refusals),
+            single(mapping.licence_column, "invalid-licence"),
             json_objects(metadata, refusals) if metadata else None,
             refusals,
         )

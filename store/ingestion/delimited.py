@@ -70,7 +70,7 @@ def _header(line: Line, mapping: Mapping) -> tuple[list[str], str]:
     fitting = [delimiter for delimiter in _DELIMITERS if mapping.content in splits[delimiter]]
     delimiter = fitting[0] if fitting else max(_DELIMITERS, key=lambda each: len(splits[each]))
     columns = splits[delimiter]
-    for name in filter(None, (mapping.content, mapping.identifier, mapping.label_column, *mapping.metadata)):
+    for name in (mapping.content, *mapping.beside_content):
         if name not in columns:
             listed = excerpt(", ".join(columns))
             raise RefusedFileError("missing-column", f"there is no column {name!r}; the header has {listed}")
@@ -174,6 +174,7 @@ def _chunk(records: list[_Record], columns: list[str], file: SourceFile, mapping
         values(mapping.content),
         texts(mapping.identifier),
         texts(mapping.label_column),
+        texts(mapping.licence_column),
         json_objects(metadata, refusals) if metadata else None,
         refusals,
     )

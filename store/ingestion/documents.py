@@ -27,10 +27,11 @@ class _Row(NamedTuple):
     content: Any
     identifier: str | None
     label: str | None
+    licence: str | None
     metadata: str
 
 
-_NOTHING = _Row(None, None, None, "")
+_NOTHING = _Row(None, None, None, None, "")
 
 
 def documents_chunk(
@@ -52,13 +53,14 @@ def documents_chunk(
         except RefusedFileError as error:
             refusals[position] = error.refusal
             parsed.append(_NOTHING)
-    content, identifiers, labels, metadata = zip(*parsed, strict=True)
+    content, identifiers, labels, licences, metadata = zip(*parsed, strict=True)
     return Chunk(
         np.array(rows, np.int64),
         locators,
         _ARRAY_OF[mapping.modality](content),
         pa.array(identifiers, pa.string()),
         pa.array(labels, pa.string()),
+        pa.array(licences, pa.string()),
         pa.array(metadata, pa.string()),
         refusals,
     )
@@ -91,13 +93,15 @@ def _row(document: dict[str, Any], mapping: Mapping) -> _Row:
     metadata = {name: document[name] for name in mapping.metadata if name in document}
     return _Row(
         _CONTENT_OF[mapping.modality](document.get(mapping.content), mapping.content),
-        _scalar(document.get(mapping.identifier), "invalid-identifier"),
-        _scalar(document.get(mapping.label_column), "invalid-label"),
+        _single(document, mapping.identifier, "invalid-identifier"),
+        _single(document, mapping.label_column, "invalid-label"),
+        _single(document, mapping.licence_column, "invalid-licence"),
         _whole(canonical_json(metadata)) if mapping.metadata else "",
     )
 
 
-def _scalar(value: Any, reason: str) -> str | None:
+def _single(document: dict[str, Any], name: str, reason: str) -> str | None:
+    value = document.get(name) if name else None
     if value is None or isinstance(value, str):
         return value if value is None else _whole(value)
     if type(value) is int:

@@ -22,8 +22,9 @@ class Mapping:
 
     `text`, `image` and `events` name the column that holds an item of that modality; only the one of `modality` is
     read. `label` names a column, or is "folder" for the name of the folder that a file lies in; `identifier` names the
-    column that stays the same while an item's content changes; `metadata` names columns to keep beside the item. An
-    empty name means none.
+    column that stays the same while an item's content changes; `licence_column` names the column that holds each item's
+    own licence, and `licence` is that of items without one; `metadata` names columns to keep beside the item. An empty
+    name means none.
 
     Limits: a batch holds at most `batch_rows` rows and `batch_bytes` bytes of content (one larger item makes a batch of
     its own). `item_bytes` bounds whatever holds one item as it arrives: a file, a line, a cell. `image_pixels` bounds
@@ -47,6 +48,7 @@ class Mapping:
     identifier: str = ""
     metadata: tuple[str, ...] = ()
     licence: str = ""
+    licence_column: str = ""
     time_unit: str = "days"
     batch_rows: int = 1000
     batch_bytes: int = 16 * 2**20
@@ -80,3 +82,9 @@ class Mapping:
     def label_column(self) -> str:
         """The name of the column that holds the label, or "" if there is none."""
         return "" if self.label == FOLDER_LABEL else self.label
+
+    @property
+    def beside_content(self) -> tuple[str, ...]:
+        """The names of the columns that say something about the item, some perhaps twice."""
+        single = (self.identifier, self.label_column, self.licence_column)
+        return (*filter(None, single), *self.metadata)

@@ -36,6 +36,7 @@ REASONS: dict[str, str] = {
     "invalid-events": "an event's time is not finite or its type is no 32-bit integer",
     "invalid-identifier": "the identifier is no single value",
     "invalid-label": "the label is no single value, or no known class",
+    "invalid-licence": "the licence is no single value",
     "invalid-metadata": "a metadata value cannot be written as JSON",
     "missing-column": "the file lacks a column that the mapping names",
     "missing-events": "there is no sequence",

@@ -43,15 +43,15 @@ def read_webdataset(file: SourceFile, mapping: Mapping, start_row: int) -> Itera
 
     A sample's key is its members' path up to the first dot of the name, and the rest is the extension. The item is the
     member whose extension is the mapping's column, else the first image, or `txt`, else a value of the `json` member.
-    Label, identifier and metadata are members too (`label = "cls"`) or values of the `json` member. The tar may be
-    packed with gzip or zstd. Every bad member is one reject, and a sample that has one is no item.
+    Label, identifier, licence and metadata are members too (`label = "cls"`) or values of the `json` member. The tar
+    may be packed with gzip or zstd. Every bad member is one reject, and a sample that has one is no item.
 
     Raises:
         RefusedFileError: the tar is packed, and does not begin like that.
         OSError: the file cannot be read.
     """
     extensions = {mapping.content, *_CONTENT[mapping.modality], "json"}
-    extensions.update(filter(None, (mapping.identifier, mapping.label_column, *mapping.metadata)))
+    extensions.update(mapping.beside_content)
     with file.open() as packed:
         stream = unpacked(packed, file.locator)
         members = tar_members(stream, lambda name: _split(name)[1] in extensions, mapping.item_bytes)
@@ -105,8 +105,7 @@ def _document(mapping: Mapping, sample: _Sample) -> dict[str, Any]:
         raise RefusedFileError(*sample.refusal)
     parts = sample.parts
     document = json_document(parts["json"]) if "json" in parts else {}
-    names = (mapping.identifier, mapping.label_column, *mapping.metadata)
-    document.update({name: _text(name, parts[name]) for name in names if name in parts})
+    document.update({name: _text(name, parts[name]) for name in mapping.beside_content if name in parts})
     content = next((parts[name] for name in (mapping.content, *_CONTENT[mapping.modality]) if name in parts), None)
     return document if content is None else {**document, mapping.content: content}
 

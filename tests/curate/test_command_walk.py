@@ -148,10 +148,11 @@ class TestSteps:
 
 class TestIngestPath:
     def test_a_path_is_a_source_for_this_call(self, call, project):
-        rows = [{"body": "bonjour", "kind": "greeting", "url": "1", "lang": "fr", "year": 2020}]
+        rows = [{"body": "bonjour", "kind": "greeting", "url": "1", "lang": "fr", "year": 2020, "terms": "CC0-1.0"}]
         (project / "posts.jsonl").write_text("\n".join(map(json.dumps, rows)))
         options = ["--text", "body", "--label", "kind", "--attribute", "kind", "--id", "url", "--meta", "lang,year"]
-        result = call("ingest", "posts.jsonl", *options, "--licence", "CC0-1.0", "--json")
+        options += ["--licence", "MIT", "--licence-column", "terms"]
+        result = call("ingest", "posts.jsonl", *options, "--json")
         assert result.code == 0
         assert result.objects[0]["done"] == 1
         [origin] = call("sql", "FROM origins SELECT source, entity, licence, metadata", "--json").objects

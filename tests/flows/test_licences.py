@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import yaml
 
 from curate.flows.project import Project
@@ -62,6 +63,26 @@ def test_one_licence_for_all_says_so_once(tmp_path: Path) -> None:
     hub, croissant, card = export(tmp_path / "project", "books")
     assert (hub, croissant) == (["mit"], ["MIT"])
     assert "several licences" not in card
+
+
+def test_items_of_one_source_come_under_their_own_licences(tmp_path: Path) -> None:
+    documents = [("a", "MIT"), ("b", "Apache-2.0"), ("c", None), ("d", "")]
+    lines = [json.dumps({"text": f"the text {text}", "terms": licence}) + "\n" for text, licence in documents]
+    (tmp_path / "code.jsonl").write_text("".join(lines), encoding="utf-8")
+    source = {"name": "code", "path": "code.jsonl", "licence": "CC0-1.0", "licence_column": "terms"}
+    settings = Settings.model_validate({"source": [source], "snapshot": [{"name": "texts", "splits": {"train": 1.0}}]})
+    project = Project(tmp_path, settings, "test")
+    for step in ("ingest", "snapshot", "export"):
+        step_named(step).run(project, SilentProgress())
+    folder = tmp_path / "exports" / "texts"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert yaml.safe_load(card.split("---")[1])["license"] == ["apache-2.0", "cc0-1.0", "mit"]
+    assert {"| code | Apache-2.0 | 1 |", "| code | CC0-1.0 | 2 |", "| code | MIT | 1 |"} <= set(card.splitlines())
+    (shard,) = folder.glob("data/*.parquet")
+    rows = pq.read_table(shard, columns=["text", "licence"]).to_pylist()
+    assert {row["text"]: row["licence"] for row in rows} == {
+        f"the text {text}": licence or "CC0-1.0" for text, licence in documents
+    }
 
 
 def test_none_is_unknown(tmp_path: Path) -> None:
