@@ -1,20 +1,34 @@
 """The key-value bottleneck as a continual learner."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from curate.errors import UsageError
+from curate.errors import BadDataError, UsageError
 from curate.learners.base import BaseLearner
 from curate.learners.bottleneck.keys import place_keys
-from curate.learners.bottleneck.lookup import Codes, Mask, nearest_pairs
+from curate.learners.bottleneck.lookup import Codes, KeyIndex, Mask
 from curate.learners.bottleneck.parameters import BottleneckParameters
 from curate.learners.bottleneck.projections import Projections
 from curate.learners.bottleneck.values import ValueTable
-from curate.learners.inputs import checked_features
+from curate.learners.inputs import checked_features, checked_labels
+from curate.learners.label_map import columns_of, widened
 from curate.learners.numerics import Array, Features, Floats, Integers, shuffled_batches, softmax
 
 _BLOCK = 1024  # items projected at once: bounds memory at heads * key_width * 12 KiB
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far items lie from what the keys were placed on and the values were learned from.
+
+    distance: mean distance to the nearest key, over that of the features that the keys were placed on: about 1 where
+    nothing has changed. unwritten: share of fetches that go to a pair that no item fetched while learning.
+    """
+
+    distance: float
+    unwritten: float
 
 
 class KeyValueBottleneck(BaseLearner):
@@ -36,12 +50,15 @@ class KeyValueBottleneck(BaseLearner):
     """
 
     name = "key-value-bottleneck"
+    format = 2
 
     def __init__(self, parameters: BottleneckParameters | None = None) -> None:
         self.parameters = parameters or BottleneckParameters()
         super().__init__(self.parameters)
         self._projections: Projections | None = None
         self._keys: Features | None = None
+        self._index: KeyIndex | None = None
+        self._reach = np.ones(1)
         self._values = self._new_values()
 
     @property
@@ -78,8 +95,12 @@ class KeyValueBottleneck(BaseLearner):
         sizes = self.parameters
         self._dimension = features.shape[1]
         self._projections = Projections.draw(features, sizes.heads, sizes.key_width, self._generator)
-        self._keys = place_keys(self._projections.apply(features), sizes, self._generator)
-        self._keys.flags.writeable = False
+        self._freeze(place_keys(self._projections.apply(features), sizes, self._generator))
+        self._reach = np.array([self._distance(features[:_BLOCK]) or 1.0])
+
+    def _freeze(self, keys: Features) -> None:
+        self._keys, self._index = keys, KeyIndex(keys)
+        keys.flags.writeable = False
 
     def codes(self, features: Features, *, written_only: bool = False) -> Codes:
         """Return the pair that each item fetches in each head: int32 of shape (items, heads), numbered through heads.
@@ -92,11 +113,82 @@ class KeyValueBottleneck(BaseLearner):
             BadDataError: features that are not finite or of another dimension.
         """
         projections, keys = self._placed()
+        index = self._index or KeyIndex(keys)
         features = checked_features(features, self._dimension)
         allowed: Mask | None = self._values.written.reshape(keys.shape[:2]) if written_only else None
         blocks = [features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK)]
-        found = [nearest_pairs(projections.apply(block), keys, allowed) for block in blocks]
+        found = [index.nearest(projections.apply(block), allowed) for block in blocks]
         return np.concatenate(found) if found else np.zeros((0, len(keys)), dtype=np.int32)
+
+    def learn_codes(self, codes: Codes, labels: Sequence[str]) -> None:
+        """Learn an increment from codes that `codes` returned earlier: the same as `learn` with their features.
+
+        Raises:
+            UsageError: the keys are not placed yet.
+            BadDataError: codes that no lookup in these keys returns, or labels that do not fit.
+        """
+        names = checked_labels(labels, len(codes))
+        self._check_codes(codes)
+        if names:
+            self._classes = widened(self._classes, names)
+            self._learn_codes(codes, columns_of(self._classes, names))
+
+    def forget_codes(self, codes: Codes) -> int:
+        """Empty every pair that items of these codes fetch; return how many pairs had been written.
+
+        This removes at least the items' influence on the values, and that of other items in the same pairs with it: the
+        items' class falls below chance when all of them go, other classes fall back on their remaining pairs. It is
+        weak unlearning: keys and encoder may still betray that the items were there.
+        Source: Shah et al., arXiv 2311.15268 ("unlearning via examples").
+
+        Raises:
+            UsageError: the keys are not placed yet.
+            BadDataError: codes that no lookup in these keys returns.
+        """
+        self._check_codes(codes)
+        removed = self._values.written.copy()
+        removed[np.unique(codes)] = False
+        if not removed.reshape(self.keys.shape[:2]).any(axis=1).all():
+            raise UsageError(
+                "a head would lose its last written pair: nothing would be left to predict with",
+                hint="begin a new learner without these items",
+                unchanged="the learner",
+            )
+        return self._values.forget(codes)
+
+    def _check_codes(self, codes: Codes) -> None:
+        heads, pairs, _ = self.keys.shape
+        starts = np.arange(heads) * pairs
+        fits = codes.ndim == 2 and codes.shape[1] == heads
+        if not fits or ((codes < starts) | (codes >= starts + pairs)).any():
+            message = f"codes must be a pair of each head in turn: {heads} heads of {pairs} pairs"
+            raise BadDataError(message, hint="use the codes of this learner's own keys", unchanged="the learner")
+
+    def drift(self, features: Features) -> Drift:
+        """Say how far these items lie from the keys and from what was learned; NaN for no items.
+
+        An alarm, not a measure of accuracy: where both figures rise, the keys lie elsewhere than the data, and only a
+        new learner with new keys, taught again from the store, helps.
+
+        Raises:
+            UsageError: the keys are not placed yet.
+            BadDataError: features that are not finite or of another dimension.
+        """
+        codes = self.codes(features)
+        if not len(codes):
+            return Drift(float("nan"), float("nan"))
+        unwritten = 1.0 - float(self._values.written[codes].mean())
+        return Drift(self._distance(features) / float(self._reach[0]), unwritten)
+
+    def _distance(self, features: Features) -> float:
+        projections, keys = self._placed()
+        flat = keys.reshape(-1, keys.shape[2])
+        total = 0.0
+        for start in range(0, len(features), _BLOCK):
+            block = checked_features(features[start : start + _BLOCK], self._dimension)
+            apart = projections.apply(block).astype(np.float64) - flat[self.codes(block)]
+            total += float(np.sqrt(np.square(apart).sum(axis=2)).sum())
+        return total / (len(features) * len(keys))
 
     def share_fetched(self, features: Features) -> float:
         """Return the share of all pairs, in [0, 1], that these items fetch: a low one means badly placed keys."""
@@ -136,12 +228,13 @@ class KeyValueBottleneck(BaseLearner):
     def _arrays(self) -> dict[str, Array]:
         if self._projections is None or self._keys is None:
             return {}
-        return {"keys": self._keys, **self._projections.arrays(), **self._values.arrays()}
+        return {"keys": self._keys, "reach": self._reach, **self._projections.arrays(), **self._values.arrays()}
 
     def _restore(self, arrays: Mapping[str, Array]) -> None:
         if not arrays:
-            self._projections, self._keys, self._values = None, None, self._new_values()
+            self._projections, self._keys, self._index = None, None, None
+            self._values = self._new_values()
             return
-        self._projections, self._keys = Projections.restore(arrays), arrays["keys"]
-        self._keys.flags.writeable = False
+        self._projections, self._reach = Projections.restore(arrays), arrays["reach"]
+        self._freeze(arrays["keys"])
         self._values = ValueTable.restore(len(self._values.usage), arrays)

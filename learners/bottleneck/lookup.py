@@ -1,31 +1,86 @@
 """Finding the nearest key of each head: the inner loop of the bottleneck."""
 
+from __future__ import annotations
+
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from curate.learners.bottleneck.machine_code import kernel, shared_out
 from curate.learners.numerics import Features
 
 Codes: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+_ITEMS = 128  # items in one go: a thread keeps that many blocks of distances
+
+
+class KeyIndex:
+    """Keys of shape (heads, pairs, width), laid out once for many lookups.
+
+    In machine code (see `machine_code`) distances are single precision, each item's through the same instructions, and
+    a lookup takes about the time of the matrix products alone. Without, they are computed in double precision and
+    rounded to single: library routines add in another order for another batch size, and the rounding hides it. Either
+    way an item's codes do not depend on the items beside it. The two ways differ only where keys are equally near in
+    single precision. Costs items * heads * pairs * width multiplications; memory: a copy of the keys.
+    """
+
+    def __init__(self, keys: Features) -> None:
+        self._keys = keys
+        self._kernel = kernel()
+        if self._kernel is not None:
+            self._lay_out(keys, self._kernel.BLOCK, self._kernel.UNROLLED)
+
+    def _lay_out(self, keys: Features, block: int, unrolled: int) -> None:
+        heads, pairs, width = keys.shape
+        padded = -(-pairs // block) * block if pairs > block else -(-pairs // 64) * 64
+        self._transposed = np.zeros((heads, -(-width // unrolled) * unrolled, padded), np.float32)
+        self._transposed[:, :width, :pairs] = keys.transpose(0, 2, 1)
+        self._halves = np.full((heads, padded), np.inf, np.float32)
+        self._halves[:, :pairs] = 0.5 * np.square(keys.astype(np.float64)).sum(axis=2)
+
+    def nearest(self, projected: Features, allowed: Mask | None = None) -> Codes:
+        """Return the pair whose key lies nearest, for each item and head: int32 of shape (items, heads).
+
+        `projected` has the shape (items, heads, width). Pairs are numbered through all heads: pair j of head c is
+        c * pairs + j. `allowed`, of shape (heads, pairs), leaves pairs out of the search; each head must keep one.
+        Among equally near keys the first wins.
+        """
+        heads, pairs, _ = self._keys.shape
+        find = self._by_library if self._kernel is None else self._by_kernel
+        parts = [find(projected[start : start + _ITEMS], allowed) for start in range(0, len(projected), _ITEMS)]
+        found = np.concatenate(parts) if parts else np.zeros((0, heads), np.int32)
+        return found + np.arange(heads, dtype=np.int32) * np.int32(pairs)
+
+    def _by_kernel(self, projected: Features, allowed: Mask | None) -> Codes:
+        assert self._kernel is not None
+        items, heads, width = projected.shape
+        together = self._kernel.TOGETHER
+        laid_out = np.zeros((heads, -(-items // together) * together, self._transposed.shape[1]), np.float32)
+        laid_out[:, :items, :width] = projected.transpose(1, 0, 2)
+        halves = self._halves
+        if allowed is not None:
+            halves = halves.copy()
+            halves[:, : allowed.shape[1]][~allowed] = np.inf
+        codes: Codes = np.empty(laid_out.shape[:2], np.int32)
+        run, keys = self._kernel.nearest, self._transposed
+        shared_out(
+            lambda part: run(laid_out[part], keys[part], halves[part], codes[part]),
+            heads,
+            items * self._transposed.size,
+        )
+        return codes[:, :items].T
+
+    def _by_library(self, projected: Features, allowed: Mask | None) -> Codes:
+        heads, pairs, _ = self._keys.shape
+        codes = np.empty((len(projected), heads), dtype=np.int32)
+        for head in range(heads):
+            candidates = np.arange(pairs) if allowed is None else np.flatnonzero(allowed[head])
+            key = self._keys[head, candidates].astype(np.float64)
+            distances = 0.5 * np.square(key).sum(axis=1) - projected[:, head].astype(np.float64) @ key.T
+            codes[:, head] = candidates[distances.astype(np.float32).argmin(axis=1)]
+        return codes
 
 
 def nearest_pairs(projected: Features, keys: Features, allowed: Mask | None = None) -> Codes:
-    """Return the pair whose key lies nearest, for each item and head: int32 of shape (items, heads).
-
-    `projected` has the shape (items, heads, width), `keys` (heads, pairs, width). Pairs are numbered through all heads:
-    pair j of head c is c * pairs + j. `allowed`, of shape (heads, pairs), leaves pairs out of the search; each head
-    must keep one. Among equally near keys the first wins.
-
-    The squared distance is computed without its constant |h|² in double precision and then rounded to single: library
-    routines add in another order for another batch size, and the rounding hides it, so that an item's codes do not
-    depend on the items beside it. Costs items * heads * pairs * width multiplications and items * pairs * 8 bytes.
-    """
-    heads, pairs, _ = keys.shape
-    codes = np.empty((len(projected), heads), dtype=np.int32)
-    for head in range(heads):
-        candidates = np.arange(pairs) if allowed is None else np.flatnonzero(allowed[head])
-        key = keys[head, candidates].astype(np.float64)
-        distances = 0.5 * np.square(key).sum(axis=1) - projected[:, head].astype(np.float64) @ key.T
-        codes[:, head] = head * pairs + candidates[distances.astype(np.float32).argmin(axis=1)]
-    return codes
+    """Look up once, where the keys will have moved by the next time; see `KeyIndex.nearest`."""
+    return KeyIndex(keys).nearest(projected, allowed)

@@ -53,7 +53,7 @@ class MovingKeys(KeyValueBottleneck):
         projections, _ = self._placed()
         for _ in range(50):
             placement.update(projections.apply(features))
-        self._keys = placement.keys
+        self._freeze(placement.keys)
         super()._learn(features, targets)
 
 

@@ -7,9 +7,8 @@ from curate.learners.bottleneck.values import ValueTable
 
 
 def table(pairs: int = 6, classes: int = 3) -> ValueTable:
-    values = ValueTable(pairs, classes)
-    values.rows[:] = np.random.default_rng(1).standard_normal(values.rows.shape)
-    return values
+    rows = np.random.default_rng(1).standard_normal((pairs, classes)).astype(np.float32)
+    return ValueTable.restore(pairs, {"pairs": np.arange(pairs), "usage": np.ones(pairs), "values": rows})
 
 
 def expected_step(rows: np.ndarray, codes: np.ndarray, targets: np.ndarray, clip: float) -> np.ndarray:
