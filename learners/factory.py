@@ -11,6 +11,8 @@ from curate.learners.baselines import DiscriminantParameters, MajorityClass, Nea
 from curate.learners.bottleneck.learner import KeyValueBottleneck
 from curate.learners.bottleneck.parameters import BottleneckParameters
 from curate.learners.linear import LinearParameters, SequentialLinear
+from curate.learners.neighbours import NearestNeighbours, NeighbourParameters
+from curate.learners.network import NetworkParameters, Replay, ReplayParameters, SequentialNetwork
 from curate.learners.parameters import Parameters
 
 BASELINES: tuple[str, ...] = ("majority", "nearest-class-mean", "streaming-discriminant")
@@ -23,7 +25,10 @@ _MAKERS: dict[str, _Maker] = {
     ),
     "majority": lambda given, seed: MajorityClass(Parameters.from_settings(given, seed=seed)),
     "nearest-class-mean": lambda given, seed: NearestClassMean(Parameters.from_settings(given, seed=seed)),
+    "nearest-neighbours": lambda given, seed: NearestNeighbours(NeighbourParameters.from_settings(given, seed=seed)),
+    "replay": lambda given, seed: Replay(ReplayParameters.from_settings(given, seed=seed)),
     "sequential-linear": lambda given, seed: SequentialLinear(LinearParameters.from_settings(given, seed=seed)),
+    "sequential-network": lambda given, seed: SequentialNetwork(NetworkParameters.from_settings(given, seed=seed)),
     "streaming-discriminant": lambda given, seed: StreamingDiscriminant(
         DiscriminantParameters.from_settings(given, seed=seed)
     ),

@@ -15,6 +15,7 @@ FORMULAS = {
     "average incremental accuracy": "mean over t of the mean over j<=t of R[t,j]",
     "forgetting": "mean over j<T of (max over j<=l<T of R[l,j]) - R[T,j]",
     "backward transfer": "mean over j<T of R[T,j] - R[j,j]",
+    "minimum accuracy": "mean over j<T of min over j<=l<=T of R[l,j]",
 }
 """R[t,j] is the accuracy on task j after learning task t of T; every accuracy is a share in [0, 1]."""
 
@@ -106,6 +107,12 @@ class AccuracyMatrix:
         last = len(self._rows) - 1
         return _mean([self._rows[last][task] - self._rows[task][task] for task in range(last)])
 
+    @property
+    def minimum_accuracy(self) -> float:
+        """How low each earlier task has ever stood since it was learned (De Lange et al. 2023); NaN for one task."""
+        last = len(self._rows) - 1
+        return _mean([min(row[task] for row in self._rows[task:]) for task in range(last)])
+
     def metrics(self) -> tuple[Metric, ...]:
         """Return every figure that is defined so far, with its formula."""
         found = {
@@ -113,6 +120,7 @@ class AccuracyMatrix:
             "average incremental accuracy": self.average_incremental_accuracy,
             "forgetting": self.forgetting,
             "backward transfer": self.backward_transfer,
+            "minimum accuracy": self.minimum_accuracy,
         }
         return tuple(Metric(name, value, FORMULAS[name]) for name, value in found.items() if not np.isnan(value))
 

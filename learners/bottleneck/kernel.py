@@ -15,7 +15,7 @@ UNROLLED = 4  # dimensions in one go
 _RELAXED = {"nnan", "nsz", "contract"}  # no NaN comes in, and a multiplication may be fused with its addition
 
 
-def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     """Compile to machine code, kept on disk for the next process where there is a place to keep it."""
     try:
         return njit(nogil=True, cache=True, **options)(function)

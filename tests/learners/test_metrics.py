@@ -24,6 +24,7 @@ def test_figures_of_a_matrix() -> None:
     assert found.average_incremental_accuracy == pytest.approx((0.9 + 0.875 + 0.85) / 3)
     assert found.forgetting == pytest.approx(((0.95 - 0.7) + (0.8 - 0.85)) / 2)
     assert found.backward_transfer == pytest.approx(((0.7 - 0.9) + (0.85 - 0.8)) / 2)
+    assert found.minimum_accuracy == pytest.approx((0.7 + 0.8) / 2)
 
 
 def test_every_figure_names_its_formula() -> None:
@@ -33,6 +34,7 @@ def test_every_figure_names_its_formula() -> None:
         "average incremental accuracy",
         "forgetting",
         "backward transfer",
+        "minimum accuracy",
     ]
     assert all("R[" in metric.formula for metric in found)
 
