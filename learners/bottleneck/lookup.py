@@ -48,7 +48,7 @@ class KeyIndex:
         heads, pairs, _ = self._keys.shape
         find = self._by_library if self._kernel is None else self._by_kernel
         parts = [find(projected[start : start + _ITEMS], allowed) for start in range(0, len(projected), _ITEMS)]
-        found: Codes = np.concatenate(parts) if parts else np.zeros((0, heads), np.int32)
+        found: Codes = np.ascontiguousarray(np.concatenate(parts) if parts else np.zeros((0, heads), np.int32))
         found += np.arange(heads, dtype=np.int32) * np.int32(pairs)
         return found
 
