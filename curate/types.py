@@ -52,10 +52,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """What an annotator returns for a batch; an item in neither list is an abstention."""
+    """What an annotator returns for a batch; an item in none of the lists is an abstention.
+
+    `left` are items that it did not come to, for money ran out: they are to be asked about another time.
+    """
 
     claims: Sequence[Claim] = ()
     failures: Sequence[Failure] = ()
+    left: Sequence[str] = ()
 
 
 @runtime_checkable
@@ -287,7 +291,7 @@ class StepReport:
     """What one execution of one step did; `details` holds figures of its own for the summary and the report.
 
     `unreached` of the `failed` failed only because a service or a source could not be reached: the table `failures` has
-    no row of them, and the same command tries them again.
+    no row of them, and the same command tries them again. `spent` says that the spending ceiling stopped it.
     """
 
     step: str
@@ -296,6 +300,7 @@ class StepReport:
     rejected: int = 0
     failed: int = 0
     unreached: int = 0
+    spent: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """The labelling page over a project: it reads what is published and appends to the inbox."""
 
+import math
 import secrets
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from curate.errors import ConfigurationError, MissingExtraError
+from curate.errors import BudgetSpentError, ConfigurationError, MissingExtraError
 from curate.flows.project import Project
+from curate.flows.spending import money_left
 from curate.flows.steps.annotators import project_protocol
 from curate.flows.steps.carry import carry_over
 from curate.store import labelling
@@ -20,6 +22,8 @@ from curate.types import ItemContent, PersonAnswer, Proposal, Question, Question
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+
+    from curate.annotate.page.office import Office
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -144,8 +148,25 @@ def page_application(project: Project, desk: StoreDesk, token: str, owner_token:
         hold=settings.hold,
         reserved=desk.other_names(),
     )
+    office.budget = _affordable(project, office)
     hosts = OWN_HOSTS if settings.host in LOOPBACK else frozenset[str]()
     return labelling_application(office, Guard(owner_token, token, hosts), project.folder.resolve().name)
+
+
+def _affordable(project: Project, office: "Office") -> int:
+    """Return how many answers may be given in all, by the page's budget and by what is left of the ceiling now."""
+    price, budget = project.settings.spending.label_price, project.settings.label.budget
+    left = money_left(project)
+    if not price or math.isinf(left):
+        return budget
+    most = office.progress("").answers + int(left / price)
+    if most == office.progress("").answers:
+        raise BudgetSpentError(
+            f"another answer costs {price:g}, and {left:g} of the spending ceiling are left",
+            unchanged="every answer is kept",
+            hint="raise ceiling in [spending]",
+        )
+    return min(budget or most, most)
 
 
 def _check(project: Project) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.annotate.batches import texts
-from curate.annotate.canonical import canonical_json, short_hash
+from curate.annotate.canonical import short_hash
 from curate.annotate.llm.asking import Asking
 from curate.annotate.llm.chat import ChatWay
 from curate.annotate.llm.client import Client, request_key
 from curate.annotate.llm.completion import CompletionWay
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
+from curate.annotate.llm.spending import Spending, answer_tokens, prompt_tokens
 from curate.annotate.llm.ways import Way
 from curate.annotate.migration import origin
 from curate.annotate.protocol import Protocol
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Mode = Literal["chat", "completion"]
 _WAYS: Mapping[Mode, type[ChatWay] | type[CompletionWay]] = {"chat": ChatWay, "completion": CompletionWay}
-_CHARACTERS_PER_TOKEN = 3.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class LanguageModelAnnotator:
         excerpt_characters: int = 600,
         parameters: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
+        spending: Spending | None = None,
     ) -> None:
         if mode not in _WAYS:
             raise UnknownNameError("mode", mode, _WAYS, where=f"annotator {name!r}")
@@ -85,6 +86,7 @@ class LanguageModelAnnotator:
         self.service = service
         self._cache = cache
         self._progress = progress or SilentProgress()
+        self._spending = spending
         self._excerpt_characters = excerpt_characters
         self._mode, self._examples, self._parameters = mode, tuple(examples), dict(parameters or {})
         self.attributes = protocol.chosen(attributes)
@@ -124,8 +126,8 @@ class LanguageModelAnnotator:
             known |= {request_key(request): request for request in self._way.preparation()}
         client = Client(self.service, self._cache)
         missing = [request for request in known.values() if not client.is_cached(request)]
-        tokens = sum(_estimated_tokens(request) for request in missing)
-        answers = sum(map(_longest_answer, missing))
+        tokens = sum(map(prompt_tokens, missing))
+        answers = sum(map(answer_tokens, missing))
         return AnnotationPlan(len(written), len(missing), len(known) - len(missing), tokens, answers)
 
     def estimate(self, items: int) -> AnnotationPlan:
@@ -133,8 +135,8 @@ class LanguageModelAnnotator:
         longest = "x" * (self._excerpt_characters + 1)
         one = list(self._way.requests(longest))
         shared = list(self._way.preparation()) if items else []
-        tokens = items * sum(map(_estimated_tokens, one)) + sum(map(_estimated_tokens, shared))
-        answers = items * sum(map(_longest_answer, one)) + sum(map(_longest_answer, shared))
+        tokens = items * sum(map(prompt_tokens, one)) + sum(map(prompt_tokens, shared))
+        answers = items * sum(map(answer_tokens, one)) + sum(map(answer_tokens, shared))
         return AnnotationPlan(items, items * len(one) + len(shared), 0, tokens, answers)
 
     def annotate(self, items: pa.Table) -> Annotated:
@@ -150,13 +152,4 @@ class LanguageModelAnnotator:
     def asking(self) -> Asking:
         """Return threads for several batches, the next of which may be begun while one is waited for."""
         names = [attribute.name for attribute in self.attributes]
-        return Asking(self.name, self.way, names, Client(self.service, self._cache), self._progress)
-
-
-def _longest_answer(request: Mapping[str, Any]) -> int:
-    return int(request["max_tokens"])
-
-
-def _estimated_tokens(request: Mapping[str, Any]) -> int:
-    shown = request.get("prompt") or canonical_json(request.get("messages", ""))
-    return int(len(shown) / _CHARACTERS_PER_TOKEN) + 1
+        return Asking(self.name, self.way, names, Client(self.service, self._cache, self._spending), self._progress)

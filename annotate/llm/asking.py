@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from curate.annotate.batches import texts
 from curate.annotate.llm.client import Client
 from curate.annotate.llm.ways import Opinion, UnusableAnswerError, Way
+from curate.errors import BudgetSpentError
 from curate.types import Annotated, Claim, Failure, Progress
 
 if TYPE_CHECKING:
@@ -18,7 +20,13 @@ LOOKED_UP = 256
 SPARE_THREADS = 16
 """Threads beyond the requests under way: they write requests down and keep answers while the slots are taken."""
 
-_Result = list[Opinion] | Failure
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A question that was not asked, for there is no money left."""
+
+
+_Result = list[Opinion] | Failure | _Left
 
 
 class Asking:
@@ -26,6 +34,8 @@ class Asking:
 
     Requests go out in the order of what they share: all items for one prompt, then for the next, and among those the
     texts in alphabetical order, so that those which begin alike follow each other and meet a server's prefix cache.
+    `stopped` says that money ran out: an item with a question that was not asked is among those left.
+
     Memory: the texts and answers of the batches that were begun and not finished.
     """
 
@@ -46,6 +56,7 @@ class Asking:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._begun: dict[str, list[Future[_Result]]] = {}
         self._failed: set[str] = set()
+        self.stopped: BudgetSpentError | None = None
 
     def __enter__(self) -> Self:
         """Return the asking itself."""
@@ -94,16 +105,18 @@ class Asking:
             self._progress.advance(count * len(ids) // len(futures) - (count - 1) * len(ids) // len(futures))
         self._progress.finish(self._name)
         results = [(item_id, [one.result() for one in self._begun.pop(item_id)]) for item_id in ids]
+        left = {item_id for item_id, found in results if any(isinstance(one, _Left) for one in found)}
+        results = [(item_id, found) for item_id, found in results if item_id not in left]
         failures = [_failure(found) for _, found in results]
         claims = [
             Claim(item_id, opinion.attribute, opinion.value, opinion.confidence)
             for (item_id, found), failure in zip(results, failures, strict=True)
             if failure is None
             for opinions in found
-            if not isinstance(opinions, Failure)
+            if isinstance(opinions, list)
             for opinion in opinions
         ]
-        return Annotated(claims, [failure for failure in failures if failure is not None])
+        return Annotated(claims, [failure for failure in failures if failure is not None], sorted(left))
 
     def _ask(self, way: Way, item_id: str, text: str, part: str) -> _Result:
         from curate.annotate.llm.transport import UnanswerableError
@@ -112,6 +125,9 @@ class Asking:
             return []
         try:
             return way.opinions(text, self._client.ask, part)
+        except BudgetSpentError as error:
+            self.stopped = error
+            return _Left()
         except (UnusableAnswerError, UnanswerableError) as error:
             self._failed.add(item_id)
             return Failure(item_id, str(error))

@@ -10,7 +10,9 @@ from threading import BoundedSemaphore, Event, Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from curate.annotate.canonical import full_hash
+from curate.annotate.llm.pace import Pace
 from curate.annotate.llm.service import Service
+from curate.annotate.llm.spending import Spending, answer_tokens, prompt_tokens
 from curate.errors import InterruptedRunError, RefusedRequestError, ServiceError
 from curate.types import Request, RequestCache, Response
 
@@ -35,8 +37,10 @@ class Client:
     ask: what they do before and after a request keeps none of the server's slots waiting.
     """
 
-    def __init__(self, service: Service, cache: RequestCache) -> None:
+    def __init__(self, service: Service, cache: RequestCache, spending: Spending | None = None) -> None:
         self.service = service
+        self._spending = spending or Spending()
+        self._pace = Pace(service.requests_per_minute, service.tokens_per_minute)
         self.received = 0
         self._cache = cache
         self._slots = BoundedSemaphore(service.concurrency)
@@ -80,6 +84,7 @@ class Client:
             RefusedRequestError: the service said a final no.
             UnanswerableError: the service cannot take this one request (from `curate.annotate.llm.transport`).
             InterruptedRunError: the client was stopped.
+            BudgetSpentError: the answer might cost more than is left.
         """
         key = request_key(payload)
         with self._lock:
@@ -101,7 +106,11 @@ class Client:
     def _answer(self, key: str, path: str, payload: Mapping[str, Any]) -> Response:
         if (kept := self._cache.get(key)) is not None:
             return kept
-        response = self._paid(path, payload)
+        reserved, response = self._spending.reserve(payload), None
+        try:
+            response = self._paid(path, payload)
+        finally:
+            self._spending.settle(reserved, response)
         self._cache.put(key, Request(self.service.shown_address, self.service.model, payload), response)
         with self._lock:
             self.received += 1
@@ -110,8 +119,10 @@ class Client:
     def _paid(self, path: str, payload: Mapping[str, Any]) -> Response:
         from curate.annotate.llm.transport import FinalError, PassingError
 
-        content = json.dumps(payload).encode()
+        content, tokens = json.dumps(payload).encode(), prompt_tokens(payload) + answer_tokens(payload)
         for attempt in range(1, self.service.attempts + 1):
+            if (delay := self._pace.delay(tokens)) > 0:
+                self._stopped.wait(delay)
             try:
                 answer = self._sent(path, content)
                 body = self._connection().body(answer.content)
@@ -140,10 +151,14 @@ class Client:
             return self._transport
 
     def _wait(self, error: PassingError, attempt: int) -> None:
-        """Wait as long as the server asks, else about twice as long each time, spread so that clients do not meet."""
+        """Wait as long as the server asks, else about twice as long each time, spread so that clients do not meet.
+
+        Where the server asks, the other threads wait as well.
+        """
         longest = self.service.longest_wait
         if error.wait is not None and error.wait > longest:
             raise self._unreachable(error, attempt) from error
+        self._pace.hold(error.wait or 0.0)
         doubled = min(longest, self.service.first_wait * 2 ** (attempt - 1))
         self._stopped.wait((error.wait or 0.0) + doubled * self._jitter.uniform(0.5, 1.0))
 

@@ -19,7 +19,8 @@ class Service:
     called at the first request that the cache cannot answer, and at no other time.
     `timeout` bounds one attempt, in seconds, from connecting to the last byte; a request is tried `attempts` times,
     with waits that start at about `first_wait` seconds and double; a server that asks for more than `longest_wait`
-    seconds is not waited for. `concurrency` is the number of requests under way at once.
+    seconds is not waited for. `concurrency` is the number of requests under way at once; 0 requests
+    or tokens a minute mean no limit.
     The key is read from the environment variable `api_key_variable` when it is needed, and kept nowhere.
 
     Raises:
@@ -37,6 +38,8 @@ class Service:
     first_wait: float = 0.5
     longest_wait: float = 60.0
     concurrency: int = 4
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, before the first request is paid for."""

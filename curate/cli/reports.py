@@ -77,11 +77,13 @@ def narrate_next(invocation: Invocation, reports: Sequence[StepReport]) -> None:
 
 
 def exit_code(reports: Sequence[StepReport]) -> int:
-    """Return 7 when items failed or were rejected, else 0.
+    """Return 6 when the spending ceiling stopped a step, 7 when items failed or were rejected, else 0.
 
     >>> exit_code([StepReport("ingest", done=3, rejected=1)])
     7
     """
+    if any(report.spent for report in reports):
+        return 6
     return 7 if total(reports, "rejected") or total(reports, "failed") else 0
 
 

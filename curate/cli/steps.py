@@ -263,7 +263,7 @@ def align_verb(invocation: Invocation, /, dry_run: bool, **of_shards: Any) -> in
     return _run(invocation, "align", dry_run)
 
 
-@verb("annotate", examples=["curate annotate --dry-run", "curate annotate"], exits=WRITES)
+@verb("annotate", examples=["curate annotate --dry-run", "curate annotate"], exits=(4, 5, 6, 7))
 @dry_run_option()
 @pass_invocation
 def annotate_verb(invocation: Invocation, dry_run: bool) -> int:

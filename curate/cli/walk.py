@@ -35,7 +35,7 @@ class _Narrated:
         return report
 
 
-@verb("run", examples=["curate run", "curate run --dry-run", "curate run --json"], exits=WRITES)
+@verb("run", examples=["curate run", "curate run --dry-run", "curate run --json"], exits=(4, 5, 6, 7))
 @dry_run_option()
 @pass_invocation
 def run_verb(invocation: Invocation, dry_run: bool) -> int:

@@ -165,7 +165,8 @@ class LLMAnnotatorSettings(Section):
 
     `mode` is "chat" for models with a chat template, "completion" for base models (the embedded one is always asked in
     that way); the first `excerpt_characters` of a text are shown.
-    `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan.
+    `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan and [spending]. No
+    minute has more requests or tokens than are allowed (0 = any number).
     The key to the service is read from the environment variable `key_variable`, never from the file.
     """
 
@@ -180,6 +181,8 @@ class LLMAnnotatorSettings(Section):
     excerpt_characters: Annotated[StrictInt, Field(ge=1)] = 600
     sample: Count = 0
     concurrency: Annotated[StrictInt, Field(ge=1)] = 4
+    requests_per_minute: Count = 0
+    tokens_per_minute: Count = 0
     timeout: Seconds = 60.0
     prompt_price: Amount = 0.0
     completion_price: Amount = 0.0
@@ -297,6 +300,16 @@ class LabelSettings(Section):
     hold: Seconds = 120.0
 
 
+class SpendingSettings(Section):
+    """What may be spent in all (`ceiling` 0 = any amount), on models and on people, who get `label_price` an answer.
+
+    Models' prices stand with their annotators.
+    """
+
+    ceiling: Amount = 0.0
+    label_price: Amount = 0.0
+
+
 class ReportSettings(Section):
     """Where the report is written."""
 
@@ -363,6 +376,7 @@ class Settings(Section):
     consensus: ConsensusSettings = ConsensusSettings()
     gate: GateSettings = GateSettings()
     label: LabelSettings = LabelSettings()
+    spending: SpendingSettings = SpendingSettings()
     snapshot: tuple[SnapshotSettings, ...] = ()
     export: ExportSettings = ExportSettings()
     learner: tuple[LearnerSettings, ...] = ()

@@ -44,6 +44,7 @@ class AnnotateStep:
         """Let each annotator work through what it has not seen; its claims and its requests commit together."""
         began = time.perf_counter()
         done = failed = unreached = 0
+        spent = False
         notes: list[str] = []
         details: dict[str, int] = {}
         if carried := carry_over(project):
@@ -62,9 +63,10 @@ class AnnotateStep:
                 details[annotating.name] = finished
                 if finished and annotating.description:
                     notes.append(f"{annotating.name}: {annotating.description}")
-        return step_report(
-            self.name, began, done=done, failed=failed, unreached=unreached, notes=tuple(notes), details=details
-        )
+                notes += annotating.account()
+                spent = spent or annotating.stopped is not None
+        figures = {"done": done, "failed": failed, "unreached": unreached, "spent": spent}
+        return step_report(self.name, began, notes=tuple(notes), details=details, **figures)
 
 
 def _annotate(project: Project, progress: Progress, annotating: Annotating) -> tuple[int, int]:
@@ -75,7 +77,7 @@ def _annotate(project: Project, progress: Progress, annotating: Annotating) -> t
     done = failed = 0
     if always:
         done, failed = _annotate_all(project, progress, annotating, always)
-    for attribute in dependent:
+    for attribute in dependent if annotating.stopped is None else ():
         more, unable = _annotate_dependent(project, annotating, attribute, among=bool(always))
         done, failed = done + more, failed + unable
     return done, failed
@@ -112,13 +114,16 @@ def _annotate_dependent(
                 annotating.name, ledger, MODALITIES, among=within, most=DEPENDENT_ROWS,
             )  # fmt: skip
         if not len(items):
-            return done, failed
+            break
         began = time.perf_counter()
         outcome = compute(items)
-        ids = items["item_id"].to_pylist()
+        ids = outcome.settled(items)
         project.store.commit(Write("annotate", outcome.tables, (), ledger, ids, time.perf_counter() - began))
         annotating.forget_committed()
-        done, failed = done + len(items) - outcome.failed, failed + outcome.failed
+        done, failed = done + len(ids) - outcome.failed, failed + outcome.failed
+        if outcome.left:
+            break
+    return done, failed
 
 
 def _annotate_sample(
@@ -142,10 +147,12 @@ def _annotate_sample(
         if following is not None:
             annotating.begin(following, attributes)
         outcome = compute(items)
-        ids = items["item_id"].to_pylist()
+        ids = outcome.settled(items)
         project.store.commit(Write("annotate", outcome.tables, (), ledger, ids, time.perf_counter() - began))
         annotating.forget_committed()
-        done, failed = done + len(items) - outcome.failed, failed + outcome.failed
+        done, failed = done + len(ids) - outcome.failed, failed + outcome.failed
+        if outcome.left:
+            break
         progress.advance(len(items))
     progress.finish(f"annotate {annotating.name}")
     return done, failed
@@ -175,7 +182,7 @@ def _computation(project: Project, annotating: Annotating, attributes: Sequence[
             "requests": annotating.drained(),
             **annotating.protocol_rows(),
         }
-        return Outcome(tables, len({failure.item_id for failure in answer.failures}))
+        return Outcome(tables, len({failure.item_id for failure in answer.failures}), left=frozenset(answer.left))
 
     return compute
 

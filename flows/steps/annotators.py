@@ -1,6 +1,7 @@
 """Annotators as the settings describe them, joined to the store's request journal."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from curate.annotate.llm.annotator import LanguageModelAnnotator
 from curate.annotate.llm.asking import Asking
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
+from curate.annotate.llm.spending import Spending
 from curate.annotate.protocol import Protocol
 from curate.annotate.rule import RuleAnnotator, rule_from_mapping
+from curate.errors import BudgetSpentError
 from curate.flows.project import Project
+from curate.flows.spending import money_left
 from curate.settings import LLMAnnotatorSettings
 from curate.store.journal import Journal, StoredRequests, stored_responses
 from curate.store.schema import table
@@ -73,6 +77,15 @@ class Annotating:
         return Estimate()
 
     @property
+    def stopped(self) -> BudgetSpentError | None:
+        """Why no more is asked, where money ran out."""
+        return None
+
+    def account(self) -> list[str]:
+        """Say what was asked and what it came to; nothing where nothing was asked."""
+        return []
+
+    @property
     def attributes(self) -> Sequence[str]:
         """The attributes that the annotator is asked for."""
         return [attribute.name for attribute in project_protocol(self._project).attributes]
@@ -106,13 +119,19 @@ class ModelAnnotating(Annotating):
         self._settings = settings
         server = None if settings.address else EmbeddedServer(model_folder())
         service = server.service() if server else _service(settings)
-        annotator = _language_model(project, settings, service, self._requests, embedded=server is not None)
+        self._spending = Spending(settings.prompt_price, settings.completion_price, money_left(project))
+        annotator = _language_model(
+            project, settings, service, self._requests, self._spending, embedded=server is not None
+        )
         under_way = ITEMS_PER_SLOT * service.concurrency
         super().__init__(project, annotator, sample=settings.sample, rows=max(REQUEST_ROWS, under_way))
         self.under_way = under_way
         self._model = annotator
         self._asking: Asking | None = None
         self._draining: frozenset[str] = frozenset()
+        self._drained = table("requests").schema.empty_table()
+        self._used: Counter[str] = Counter()
+        self._claims = 0
         if server is not None:
             self.description = server.description
             self._stack.enter_context(server)
@@ -123,6 +142,26 @@ class ModelAnnotating(Annotating):
         prices = self._settings.prompt_price, self._settings.completion_price
         cost = plan.prompt_tokens * prices[0] + plan.completion_tokens * prices[1]
         return Estimate(plan.requests, plan.prompt_tokens + plan.completion_tokens, cost / 1e6)
+
+    @property
+    def stopped(self) -> BudgetSpentError | None:
+        """Why no more is asked, where money ran out."""
+        return self._asking.stopped if self._asking else None
+
+    def account(self) -> list[str]:
+        """Say what was asked, what it came to for an annotation, and why it ended before its time."""
+        told = [f"{self.name}: {self.stopped.message}; {self.stopped.hint}"] if self.stopped else []
+        if not self._used["requests"]:
+            return told
+        used, claims = self._used, max(1, self._claims)
+        cost = self._spending.cost(used["prompt_tokens"], used["completion_tokens"])
+        tokens = used["prompt_tokens"] + used["completion_tokens"]
+        return [
+            f"{self.name}: {used['requests']:,} requests, {used['prompt_tokens']:,} prompt tokens "
+            f"({used['cached_tokens']:,} of them cached by the server), {used['completion_tokens']:,} answer tokens, "
+            f"cost {cost:.4g}; {tokens / claims:.1f} tokens and {cost / claims:.3g} an annotation",
+            *told,
+        ]
 
     @property
     def attributes(self) -> Sequence[str]:
@@ -136,7 +175,9 @@ class ModelAnnotating(Annotating):
     def annotate(self, items: pa.Table, attributes: Sequence[str]) -> Annotated:
         """Return what the model says about a batch; of what it has said already, nothing is asked."""
         self.begin(items, attributes)
-        return self._at_work().finish(items)
+        said = self._at_work().finish(items)
+        self._claims += len(said.claims)
+        return said
 
     def _wanted(self, items: pa.Table, attributes: Sequence[str]) -> dict[str, list[str]]:
         """Return the attributes to ask for by item: those without a claim that this model made of this protocol.
@@ -164,10 +205,14 @@ class ModelAnnotating(Annotating):
     def drained(self) -> pa.Table:
         """Return the requests that were used and no commit holds yet, some perhaps of a batch begun ahead."""
         self._draining |= self._requests.take_used()
-        return self._journal.drained(self._draining)
+        self._drained = self._journal.drained(self._draining)
+        return self._drained
 
     def forget_committed(self) -> None:
         """Take what was drained out of the journal, once its commit is there."""
+        for name in ("prompt_tokens", "completion_tokens", "cached_tokens"):
+            self._used[name] += sum(self._drained[name].to_pylist())
+        self._used["requests"] += len(self._drained)
         self._journal.forget(self._draining)
         self._draining = frozenset()
 
@@ -227,11 +272,19 @@ def _service(settings: LLMAnnotatorSettings) -> Service:
         api_key_variable=settings.key_variable,
         timeout=settings.timeout,
         concurrency=settings.concurrency,
+        requests_per_minute=settings.requests_per_minute,
+        tokens_per_minute=settings.tokens_per_minute,
     )
 
 
 def _language_model(
-    project: Project, settings: LLMAnnotatorSettings, service: Service, cache: RequestCache, *, embedded: bool
+    project: Project,
+    settings: LLMAnnotatorSettings,
+    service: Service,
+    cache: RequestCache,
+    spending: Spending,
+    *,
+    embedded: bool,
 ) -> LanguageModelAnnotator:
     examples: list[Mapping[str, object]] = [example.model_dump() for example in settings.examples]
     return LanguageModelAnnotator(
@@ -243,4 +296,5 @@ def _language_model(
         mode="completion" if embedded else settings.mode,
         examples=[Example.from_mapping(example) for example in examples],
         excerpt_characters=settings.excerpt_characters,
+        spending=spending,
     )

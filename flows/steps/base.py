@@ -1,7 +1,7 @@
 """What all steps share: the step's face, its plan, and the loop over pending items."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,11 +46,19 @@ class Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step computed for a batch: rows per table, how many items failed, and cursors that must not have moved."""
+    """What a step computed for a batch: rows per table, how many items failed, and cursors that must not have moved.
+
+    Items that are `left` are not settled, and no further batch is begun.
+    """
 
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     failed: int = 0
     guards: Sequence[CursorMove] = ()
+    left: Collection[str] = ()
+
+    def settled(self, items: pa.Table) -> list[str]:
+        """Return the ids of a batch's items that are done with."""
+        return [item_id for item_id in items["item_id"].to_pylist() if item_id not in self.left]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +79,11 @@ class ItemWork:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The items to do now, the cursor's move behind them, how many are left with them, and those that come next."""
+    """The items to do now, the cursor's move behind them (`partial` where some stay), what is left, what follows."""
 
     items: pa.Table
     move: CursorMove
+    partial: CursorMove
     left: int
     following: pa.Table | None
 
@@ -106,16 +115,19 @@ def run_over_items(project: Project, progress: Progress, work: ItemWork) -> tupl
         if work.begin and batch.following is not None:
             work.begin(batch.following)
         outcome = work.compute(items)
-        ids = items["item_id"].to_pylist()
+        ids = outcome.settled(items)
         seconds = time.perf_counter() - began
-        write = Write(work.ledger.step, outcome.tables, [batch.move, *outcome.guards], work.ledger, ids, seconds)
+        move = batch.partial if outcome.left else batch.move
+        write = Write(work.ledger.step, outcome.tables, [move, *outcome.guards], work.ledger, ids, seconds)
         commit = project.store.commit(write)
         if not commit.stale:
-            done += len(items) - outcome.failed
+            done += len(ids) - outcome.failed
             failed += outcome.failed
             if work.finish:
                 work.finish()
         progress.advance(len(items))
+        if outcome.left:
+            break
     if started:
         progress.finish(work.ledger.step)
     return done, failed
@@ -130,11 +142,12 @@ def _next_batch(project: Project, work: ItemWork) -> _Batch | None:
             return None
         items = pending_items(reader, work.ledger, work.modalities, after, spans[0], LARGEST_BATCH)
         whole = len(items) == spans[0].items
-        move = CursorMove(work.ledger.consumer, "", position, str(spans[0].last) if whole else within_next(position))
+        partial = CursorMove(work.ledger.consumer, "", position, within_next(position))
+        move = CursorMove(work.ledger.consumer, "", position, str(spans[0].last)) if whole else partial
         following = None
         if work.begin and whole and len(spans) > 1:
             following = pending_items(reader, work.ledger, work.modalities, after, spans[1], LARGEST_BATCH)
-        return _Batch(items, move, sum(span.items for span in spans), following)
+        return _Batch(items, move, partial, sum(span.items for span in spans), following)
 
 
 def step_report(step: str, began: float, **figures: Any) -> StepReport:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from curate.annotate.llm.client import Client, request_key
+from curate.annotate.llm.pace import Pace
 from curate.annotate.llm.service import Service
 from curate.annotate.llm.transport import UnanswerableError
 from curate.errors import InterruptedRunError, RefusedRequestError, ServiceError
@@ -117,11 +118,18 @@ def test_a_server_is_waited_for_as_long_as_it_asks_and_else_ever_longer(
     fake_module: ModuleType, cache: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
+    now = [0.0]
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
     with (
         fake_module.FakeLanguageModelServer(["429:7", "500", "500"]) as server,
         client(server.address, cache, attempts=4, first_wait=1.0) as one,
     ):
-        monkeypatch.setattr(one._stopped, "wait", waits.append)
+        one._pace = Pace(clock=lambda: now[0])
+        monkeypatch.setattr(one._stopped, "wait", wait)
         one.ask(PATH, PAYLOAD)
     assert len(waits) == 3
     for wait, (least, most) in zip(waits, [(7.5, 8), (1, 2), (2, 4)], strict=True):
