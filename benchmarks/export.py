@@ -15,7 +15,7 @@ cores without a gap would need 1.45 s, 1.7 times pyarrow's. Besides writing (1.0
 item's place (0.2), counts the claims about each for the card (0.3) and opens, orders and describes (0.3). Only keeping
 the rows in the export's order, or counts of claims, with the snapshot would spare more: the same work, then done by
 `curate snapshot`. On a busy machine the kernel adds up to a second, for it takes long to hand out the 300 MB that are
-held. The figures in `benchmarks/results` are older than the last changes, which took the 2.9 down from 3.4.
+held.
 """
 
 from __future__ import annotations
