@@ -106,10 +106,17 @@ class Tokenizer(Protocol):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Turns items into frozen features: float32 of shape (items, `dimension`)."""
+    """Turns items of one of its modalities into frozen features: float32 of shape (items, `dimension`).
+
+    `version` changes whenever the features would. Features of a `costly` encoder are sooner read than computed.
+    """
 
     version: str
-    dimension: int
+    modalities: tuple[Modality, ...]
+    costly: bool
+
+    @property
+    def dimension(self) -> int: ...
 
     def encode(self, items: pa.Table) -> np.ndarray[Any, np.dtype[np.float32]]: ...
 

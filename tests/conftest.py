@@ -138,3 +138,34 @@ def make_lake(postgres: Any, _empty_lake: str, tmp_path: Path) -> Callable[[str]
         return address
 
     return make
+
+
+@pytest.fixture(scope="session")
+def random_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that saves a small open_clip model with random weights as a local checkpoint.
+
+    Trained weights cannot be had without a network; what such a model says about a picture means nothing.
+    """
+    import json
+
+    import open_clip.model
+    import torch
+    from safetensors.torch import save_file
+
+    tower = {"width": 32, "layers": 1}
+    configuration = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "patch_size": 8, "head_width": 16, **tower},
+        "text_cfg": {"context_length": 32, "vocab_size": 49408, "heads": 2, **tower},
+    }
+
+    def save(seed: int = 0) -> Path:
+        folder = tmp_path_factory.mktemp("clip")
+        torch.manual_seed(seed)
+        state = open_clip.model.CLIP(**configuration).state_dict()
+        save_file({name: value.contiguous() for name, value in state.items()}, folder / "open_clip_model.safetensors")
+        described = {"model_cfg": configuration, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3}}
+        (folder / "open_clip_config.json").write_text(json.dumps(described), encoding="utf-8")
+        return folder
+
+    return save

@@ -10,6 +10,7 @@ import numpy as np
 from curate.errors import ConfigurationError
 from curate.learners.encoders.column import column_of
 from curate.learners.numerics import Features, Floats, Integers
+from curate.types import Modality
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,9 @@ class HashedTextEncoder:
     Raises:
         ConfigurationError: `dimension` is not between 1 and 65536.
     """
+
+    costly = False
+    modalities: tuple[Modality, ...] = ("text",)
 
     def __init__(self, dimension: int) -> None:
         if not 1 <= dimension <= _LARGEST_DIMENSION:

@@ -10,6 +10,7 @@ import numpy as np
 from curate.errors import BadDataError, ConfigurationError
 from curate.learners.encoders.column import column_of
 from curate.learners.numerics import Array, Features
+from curate.types import Modality
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,9 @@ class PixelEncoder:
     Raises:
         ConfigurationError: `size` is not between 1 and 256.
     """
+
+    costly = False
+    modalities: tuple[Modality, ...] = ("image",)
 
     def __init__(self, size: int) -> None:
         if not 1 <= size <= _LARGEST_SIZE:
