@@ -49,7 +49,7 @@ def cifar_features(images: Path | None = None, cache: Path | None = None) -> Ima
         BadDataError: the images are not there.
         ConfigurationError: nothing is in the cache, and what computes features is not installed.
     """
-    images = images or _found()
+    images = images or found_images()
     cache = cache or Path(os.environ.get("CURATE_BENCHMARK_CACHE", tempfile.gettempdir())) / "cifar-features.npz"
     if not images.is_file():
         raise BadDataError(
@@ -72,7 +72,7 @@ def cifar_features(images: Path | None = None, cache: Path | None = None) -> Ima
     return found
 
 
-def _found() -> Path:
+def found_images() -> Path:
     """The file beside the checkout, or beside a folder that the checkout lies in, as a worktree does."""
     beside = [folder / IMAGES for folder in Path(__file__).resolve().parents[2].parents]
     return next((file for file in beside if file.is_file()), beside[0])

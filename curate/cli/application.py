@@ -20,6 +20,7 @@ VERBS = {
     "dedup": ("steps", "Find texts that say the same and drop all but one."),
     "filter": ("steps", "Look for personal data, secrets and poor quality, and decide what becomes of them."),
     "filter-scores": ("steps", "Decide about items whose scores lie out of bounds."),
+    "embed": ("steps", "Keep the features that frozen encoders give new items."),
     "align": ("steps", "Score every new text by its alignment to the target."),
     "annotate": ("steps", "Let the annotators answer the protocol's questions about new items."),
     "fuse": ("steps", "Order the best texts by alignment anew, by relevance and coverage."),

@@ -195,6 +195,18 @@ def filter_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "filter", dry_run)
 
 
+@verb("embed", examples=["curate embed --dry-run", "curate embed"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def embed_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Keep the features that frozen encoders give new items.
+
+    [embed] names encoders; the table embeddings has a vector for each item and encoder. Learners and annotators keep
+    what they need by themselves. A run that is stopped goes on where it was.
+    """
+    return _run(invocation, "embed", dry_run)
+
+
 @verb("filter-scores", examples=["curate filter-scores --dry-run", "curate filter-scores"], exits=WRITES)
 @dry_run_option()
 @pass_invocation

@@ -81,6 +81,15 @@ class DedupSettings(Section):
     image_distance: Annotated[StrictInt, Field(ge=0, le=8)] = 4
 
 
+class EmbedSettings(Section):
+    """Encoders by whose features every item is kept, such as "minilm" or "clip-image:models/clip" (none = no item).
+
+    What learners and annotators need they keep by themselves; this is for whoever wants the features of all items.
+    """
+
+    encoders: Names = ()
+
+
 class FurtherTargetSettings(Section):
     """A further target, whose scores are those of the selector `align:NAME`."""
 
@@ -368,6 +377,7 @@ class Settings(Section):
     source: tuple[SourceSettings, ...] = ()
     dedup: DedupSettings = DedupSettings()
     filter: FilterSettings = FilterSettings()
+    embed: EmbedSettings = EmbedSettings()
     align: AlignSettings = AlignSettings()
     fuse: FuseSettings = FuseSettings()
     mix: MixSettings = MixSettings()

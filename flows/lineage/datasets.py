@@ -23,7 +23,8 @@ _READS: Mapping[str, tuple[str, ...]] = {
     "annotate": ("items", "decisions", "requests"),
     "snapshot": ("items", "origins", "annotations", "scores", "decisions", "clusters", "snapshot_items"),
     "export": ("snapshots", "snapshot_items", "items", "origins"),
-    "learn": ("snapshots", "snapshot_items", "items"),
+    "learn": ("snapshots", "snapshot_items", "items", "embeddings"),
+    "embed": ("items", "decisions", "embeddings"),
     "report": ("commits", "items", "origins", "rejects", "decisions", "scores", "snapshots", "metrics"),
     "label": ("items",),
 }

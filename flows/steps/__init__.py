@@ -7,6 +7,7 @@ from curate.flows.steps.base import Plan, Step
 from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.consensus import ConsensusStep
 from curate.flows.steps.dedup import DedupStep
+from curate.flows.steps.embed import EmbedStep
 from curate.flows.steps.export import ExportStep
 from curate.flows.steps.filter import FilterStep
 from curate.flows.steps.filter_scores import FilterScoresStep
@@ -23,6 +24,7 @@ STEPS: tuple[Step, ...] = (
     IngestStep(),
     DedupStep(),
     FilterStep(),
+    EmbedStep(),
     AlignStep(),
     AnnotateStep(),
     LabelStep(),

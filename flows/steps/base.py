@@ -65,14 +65,15 @@ class Outcome:
 class ItemWork:
     """A computation over pending items: its ledger key, the modalities it takes, the function from batch to rows.
 
-    `begin` hears of a batch before it is computed, and of the one that will follow it: what waits for a service can
-    send requests for both.
+    A batch is whole commits of about `rows` items, or at most `most` items of a larger one. `begin` hears of a batch
+    before it is computed, and of the one that will follow it: what waits for a service can send requests for both.
     """
 
     ledger: LedgerKey
     modalities: Sequence[str]
     compute: Callable[[pa.Table], Outcome]
     rows: int = BATCH_ROWS
+    most: int = LARGEST_BATCH
     finish: Callable[[], None] | None = None
     begin: Callable[[pa.Table], None] | None = None
 
@@ -140,13 +141,13 @@ def _next_batch(project: Project, work: ItemWork) -> _Batch | None:
         spans = pending_spans(reader, work.ledger, work.modalities, after, work.rows)
         if not spans:
             return None
-        items = pending_items(reader, work.ledger, work.modalities, after, spans[0], LARGEST_BATCH)
+        items = pending_items(reader, work.ledger, work.modalities, after, spans[0], work.most)
         whole = len(items) == spans[0].items
         partial = CursorMove(work.ledger.consumer, "", position, within_next(position))
         move = CursorMove(work.ledger.consumer, "", position, str(spans[0].last)) if whole else partial
         following = None
         if work.begin and whole and len(spans) > 1:
-            following = pending_items(reader, work.ledger, work.modalities, after, spans[1], LARGEST_BATCH)
+            following = pending_items(reader, work.ledger, work.modalities, after, spans[1], work.most)
         return _Batch(items, move, partial, sum(span.items for span in spans), following)
 
 

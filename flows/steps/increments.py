@@ -11,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.flows.project import parameters_hash
+from curate.flows.project import Project, parameters_hash
+from curate.flows.steps.embeddings import KeptEncoder, keep_embeddings
 from curate.learners.base import BaseLearner
-from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import learner_named
 from curate.store.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
 from curate.store.reader import Reader
 from curate.store.snapshots import items_before_snapshot, snapshot_items
 from curate.store.work import batches
 from curate.store.write import CursorMove, Write, rows
+from curate.types import SPLITS, Encoder, Progress
 
 ROWS_AT_ONCE = 4_096
 UNLABELLED_ITEMS = 10_000
@@ -33,7 +34,7 @@ class Pupil:
     name: str
     kind: str
     snapshot: str
-    encoder: str
+    encoder: Encoder
     seed: int
     parameters: Mapping[str, Any]
 
@@ -43,7 +44,7 @@ class Pupil:
 
     def consumer(self) -> str:
         """The name of the learner's cursor."""
-        identity = [self.make().version, encoder_named(self.encoder).version, self.snapshot]
+        identity = [self.make().version, self.encoder.version, self.snapshot]
         return f"learn/{self.name}/{parameters_hash(identity)}"
 
 
@@ -78,11 +79,26 @@ class Evaluation:
 def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[BaseLearner, str]:
     """Return the learner at its last checkpoint and that checkpoint's hash ("" before the first)."""
     learner = pupil.make()
-    encoder = encoder_named(pupil.encoder)
-    parent = latest_checkpoint(reader, pupil.name, learner.version, encoder.version, pupil.snapshot)
+    parent = latest_checkpoint(reader, pupil.name, learner.version, pupil.encoder.version, pupil.snapshot)
     if parent:
         learner.load(load_checkpoint(store_folder, parent))
     return learner, parent
+
+
+def embed_increment(project: Project, progress: Progress, pupil: Pupil, increment: Increment) -> None:
+    """Keep the embeddings that learning an increment will ask for, so that a kill costs no more than a batch of them.
+
+    Memory: the increment's items. Costs nothing where the encoder is not costly.
+    """
+    if not pupil.encoder.costly:
+        return
+    with project.reader() as reader:
+        items = snapshot_items(reader, increment.snapshot, increment.number, SPLITS, increment.previous)
+        wanted = [items.filter(pc.is_valid(items["label"]))]
+        if not (increment.previous or pupil.make().initialised):
+            wanted.append(items_before_snapshot(reader, increment.snapshot, increment.number, UNLABELLED_ITEMS))
+    for found in wanted:
+        keep_embeddings(project, progress, pupil.encoder, found)
 
 
 def unlabelled_features(reader: Reader, pupil: Pupil, increment: Increment) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -90,7 +106,7 @@ def unlabelled_features(reader: Reader, pupil: Pupil, increment: Increment) -> n
 
     At most `UNLABELLED_ITEMS`, in the order of their ids; their labels are not read. Memory: those features.
     """
-    encoder = encoder_named(pupil.encoder)
+    encoder = KeptEncoder(pupil.encoder, reader)
     items = items_before_snapshot(reader, increment.snapshot, increment.number, UNLABELLED_ITEMS)
     features = [encoder.encode(batch) for batch in batches(items, ROWS_AT_ONCE)]
     return np.concatenate(features) if features else np.zeros((0, encoder.dimension), np.float32)
@@ -104,7 +120,7 @@ def learn_increment(reader: Reader, pupil: Pupil, learner: BaseLearner, incremen
     """
     items = snapshot_items(reader, increment.snapshot, increment.number, ["train"], increment.previous)
     items = items.filter(pc.is_valid(items["label"]))
-    encoder = encoder_named(pupil.encoder)
+    encoder = KeptEncoder(pupil.encoder, reader)
     for batch in batches(items, ROWS_AT_ONCE):
         learner.learn(encoder.encode(batch), batch["label"].to_pylist())
     return len(items)
@@ -114,7 +130,7 @@ def evaluate(reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Incr
     """Ask the learner for the class of every labelled test item of the snapshot, classes never met included."""
     items = snapshot_items(reader, increment.snapshot, increment.number, ["test"])
     items = items.filter(pc.is_valid(items["label"]))
-    encoder = encoder_named(pupil.encoder)
+    encoder = KeptEncoder(pupil.encoder, reader)
     correct: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for batch in batches(items, ROWS_AT_ONCE):
@@ -148,7 +164,7 @@ def checkpoint_write(
         "snapshot": increment.snapshot,
         "number": increment.number,
         "content_hash": increment.content_hash,
-        "encoder_version": encoder_named(pupil.encoder).version,
+        "encoder_version": pupil.encoder.version,
         "classes": [list(learner.classes)],
         "items": learned,
         "size": len(state),

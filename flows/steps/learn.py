@@ -9,16 +9,18 @@ from curate.flows.steps.increments import (
     Increment,
     Pupil,
     checkpoint_write,
+    embed_increment,
     evaluate,
     learn_increment,
     load_pupil,
     unlabelled_features,
 )
+from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import BASELINES
 from curate.settings import LearnerSettings
 from curate.store.snapshots import list_snapshots
 from curate.store.work import cursor
-from curate.types import Progress, StepReport
+from curate.types import Encoder, Progress, StepReport
 
 _ELSEWHERE: dict[str, float] = {}
 
@@ -56,6 +58,7 @@ def _teach(
 ) -> list[str]:
     """Learn the increments in order; stop with a note at one that has nothing to learn from, for more may come."""
     for increment in increments:
+        embed_increment(project, progress, pupil, increment)
         measured = _consume(project, pupil, increment)
         if measured is _ELSEWHERE:
             return [f"{pupil.name}: another run has learned {increment.snapshot} {increment.number} meanwhile"]
@@ -68,17 +71,18 @@ def _teach(
 
 def _pupils(project: Project) -> Iterator[Pupil]:
     for settings in project.settings.learner:
+        encoder = encoder_named(settings.encoder, project.folder)
         for kind in dict.fromkeys((settings.kind, *BASELINES)):
-            yield _pupil(settings, kind)
+            yield _pupil(settings, kind, encoder)
 
 
-def _pupil(settings: LearnerSettings, kind: str) -> Pupil:
+def _pupil(settings: LearnerSettings, kind: str, encoder: Encoder) -> Pupil:
     own = kind == settings.kind
     return Pupil(
         name=settings.name if own else f"{settings.name}/{kind}",
         kind=kind,
         snapshot=settings.snapshot,
-        encoder=settings.encoder,
+        encoder=encoder,
         seed=settings.seed,
         parameters=settings.parameters if own else {},
     )
