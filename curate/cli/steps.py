@@ -201,7 +201,7 @@ def filter_verb(invocation: Invocation, dry_run: bool) -> int:
 def embed_verb(invocation: Invocation, dry_run: bool) -> int:
     """Keep the features that frozen encoders give new items.
 
-    [embed] names encoders; the table embeddings has a vector for each item and encoder. Learners and annotators keep
+    [embed] names encoders; the table embeddings has a vector for each item and encoder. Learners keep
     what they need by themselves. A run that is stopped goes on where it was.
     """
     return _run(invocation, "embed", dry_run)

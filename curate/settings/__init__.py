@@ -1,5 +1,6 @@
 """The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
 
+from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import ContaminationSettings, EventQualitySettings, FilterSettings, ScoreRuleSettings
 from curate.settings.gate import GateSettings
 from curate.settings.load import (
@@ -17,7 +18,6 @@ from curate.settings.models import (
     AttributeSettings,
     ConsensusSettings,
     DedupSettings,
-    EmbedSettings,
     ExportSettings,
     FuseSettings,
     LearnerSettings,

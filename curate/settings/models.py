@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
+from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import FilterSettings
 from curate.settings.gate import GateSettings
 from curate.settings.protocol import AttributeSettings as AttributeSettings
@@ -79,15 +80,6 @@ class DedupSettings(Section):
     shingles: Annotated[str, StringConstraints(pattern=SHINGLES_PATTERN)] = "words:3"
     images: StrictBool = True
     image_distance: Annotated[StrictInt, Field(ge=0, le=8)] = 4
-
-
-class EmbedSettings(Section):
-    """Encoders by whose features every item is kept, such as "minilm" or "clip-image:models/clip" (none = no item).
-
-    What learners and annotators need they keep by themselves; this is for whoever wants the features of all items.
-    """
-
-    encoders: Names = ()
 
 
 class FurtherTargetSettings(Section):
