@@ -1,0 +1,99 @@
+"""Streams that drift, from river: arrays of features and classes, the same for the same seed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Stream = tuple[NDArray[np.float64], NDArray[np.int64]]
+_PARTS = 4
+
+
+def sea(count: int, seed: int) -> Stream:
+    """SEA, whose threshold changes at each quarter; 10 % of the labels are wrong."""
+    from river.datasets import synth
+
+    return _chained([synth.SEA(variant=k, noise=0.1, seed=seed + k) for k in (0, 2, 1, 3)], count)
+
+
+def radial(count: int, seed: int) -> Stream:
+    """Gaussians of two classes whose centres move all the time."""
+    from river.datasets import synth
+
+    generator = synth.RandomRBFDrift(
+        seed_model=seed, seed_sample=seed + 1, n_classes=2, n_features=10, n_centroids=20, change_speed=0.001,
+        n_drift_centroids=20,
+    )  # fmt: skip
+    return _arrays(generator, count)
+
+
+def hyperplane(count: int, seed: int) -> Stream:
+    """A hyperplane that turns."""
+    from river.datasets import synth
+
+    return _arrays(synth.Hyperplane(seed=seed, n_features=10, n_drift_features=5, mag_change=0.001), count)
+
+
+def agrawal(count: int, seed: int) -> Stream:
+    """Loans, which are granted by another rule in each quarter."""
+    from river.datasets import synth
+
+    rules = (0, 2, 6, 4)
+    return _chained([synth.Agrawal(classification_function=rule, seed=seed + rule) for rule in rules], count)
+
+
+def bananas(count: int, seed: int) -> Stream:
+    """Two bananas, in an order of the seed."""
+    return _shuffled("Bananas", count, seed)
+
+
+def phishing(count: int, seed: int) -> Stream:
+    """Web pages that phish or do not, in an order of the seed."""
+    return _shuffled("Phishing", count, seed)
+
+
+def image_segments(count: int, seed: int) -> Stream:
+    """Pieces of outdoor images, in an order of the seed."""
+    return _shuffled("ImageSegments", count, seed)
+
+
+SCORED: Mapping[str, Callable[[int, int], Stream]] = {
+    "SEA": sea,
+    "radial drift": radial,
+    "Hyperplane": hyperplane,
+    "Agrawal": agrawal,
+    "Bananas": bananas,
+    "Phishing": phishing,
+    "ImageSegments": image_segments,
+}
+"""Nothing was chosen on these."""
+
+
+def _chained(parts: list[Any], count: int) -> Stream:
+    share = count // _PARTS
+    found = [_arrays(part, share if place < _PARTS - 1 else count - share * (_PARTS - 1)) for place, part in
+             enumerate(parts)]  # fmt: skip
+    return np.concatenate([features for features, _ in found]), np.concatenate([classes for _, classes in found])
+
+
+def _arrays(source: Any, count: int) -> Stream:
+    taken: Iterator[Any] = itertools.islice(iter(source), count)
+    rows = [(list(features.values()), label) for features, label in taken]
+    names = sorted({str(label) for _, label in rows})
+    number = {name: place for place, name in enumerate(names)}
+    return (
+        np.array([features for features, _ in rows], np.float64),
+        np.array([number[str(label)] for _, label in rows], np.int64),
+    )
+
+
+def _shuffled(name: str, count: int, seed: int) -> Stream:
+    from river import datasets
+
+    features, classes = _arrays(getattr(datasets, name)(), 10**9)
+    order = np.random.default_rng(seed).permutation(len(classes))[:count]
+    return features[order], classes[order]

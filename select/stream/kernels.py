@@ -1,0 +1,221 @@
+"""The decisions of budget managers, one item after the other: plain loops that numba compiles where there are many.
+
+Each takes utilities, random numbers, parameters and the state, which it changes in place; it writes 0 for what is not
+asked and else the number of a reason, and returns how many random numbers it used. Without numba the same loops run in
+Python and decide the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+UTILITY, RANDOM, WARM_UP, BEHIND = 1, 2, 3, 4
+"""Why an item is asked about: its utility, chance alone, the first ones, or an account that lags behind the rate."""
+_WORTH = 2_000
+"""With fewer items in all Python is done before numba is imported."""
+_decided: Counter[Callable[..., int]] = Counter()
+
+
+def decide(
+    kernel: Callable[..., int], utilities: Any, numbers: Any, parameters: tuple[float, ...], state: Any
+) -> tuple[Any, int]:
+    """Run a kernel over utilities; return reasons, int8 of shape (items,), and how many random numbers it used."""
+    decisions = np.zeros(len(utilities), np.int8)
+    _decided[kernel] += len(utilities)
+    run = _compiled(kernel) if _decided[kernel] >= _WORTH else kernel
+    return decisions, int(run(utilities, numbers, parameters, state, decisions))
+
+
+@cache
+def _compiled(kernel: Callable[..., int]) -> Callable[..., int]:
+    try:
+        from numba import njit
+    except ImportError:
+        return kernel
+    found: Callable[..., int] = njit(nogil=True)(kernel)
+    return found
+
+
+def periodic(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: seen, asked; parameters: rate."""
+    for place in range(len(utilities)):
+        state[0] += 1
+        if state[0] * parameters[0] - state[1] >= 1:
+            decisions[place] = 1
+            state[1] += 1
+    return 0
+
+
+def uniform(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: seen, asked; parameters: rate, whether the budget may be exceeded (1) or not (0)."""
+    for place in range(len(utilities)):
+        state[0] += 1
+        available = state[0] * parameters[0] - state[1]
+        if (parameters[1] == 1 or available > 1) and numbers[place] >= 1 - parameters[0]:
+            decisions[place] = 1
+            state[1] += 1
+    return len(utilities)
+
+
+def estimated_uniform(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: estimate; parameters: rate, window."""
+    for place in range(len(utilities)):
+        asked = False
+        if state[0] / parameters[1] < parameters[0] and numbers[place] <= parameters[0]:
+            asked = not np.isnan(utilities[place])
+        decisions[place] = 1 if asked else 0
+        state[0] = state[0] * ((parameters[1] - 1) / parameters[1]) + (1 if asked else 0)
+    return len(utilities)
+
+
+def fixed(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: estimate; parameters: rate, window, classes."""
+    theta = 1 / parameters[2] + parameters[0] * (1 - 1 / parameters[2])
+    for place in range(len(utilities)):
+        asked = 1 - utilities[place] <= theta and state[0] / parameters[1] < parameters[0]
+        decisions[place] = 1 if asked else 0
+        state[0] = state[0] * ((parameters[1] - 1) / parameters[1]) + (1 if asked else 0)
+    return 0
+
+
+def variable(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: estimate, theta; parameters: rate, window, step, delta (0: not randomised)."""
+    used = 0
+    for place in range(len(utilities)):
+        asked = False
+        if parameters[0] > state[0] / parameters[1]:
+            theta = state[1]
+            if parameters[3] > 0:
+                theta *= 1 + parameters[3] * numbers[used]
+                used += 1
+            asked = 1 - utilities[place] < theta
+            state[1] *= 1 - parameters[2] if asked else 1 + parameters[2]
+        decisions[place] = 1 if asked else 0
+        state[0] = state[0] * ((parameters[1] - 1) / parameters[1]) + (1 if asked else 0)
+    return used
+
+
+def split(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: estimate, theta; parameters: rate, window, step, random share."""
+    used = 0
+    for place in range(len(utilities)):
+        asked = False
+        if state[0] / parameters[1] < parameters[0]:
+            used += 1
+            if parameters[3] > numbers[used - 1]:
+                asked = numbers[used] <= parameters[0]
+                used += 1
+            else:
+                asked = 1 - utilities[place] < state[1]
+                state[1] *= 1 - parameters[2] if asked else 1 + parameters[2]
+        decisions[place] = 1 if asked else 0
+        state[0] = state[0] * ((parameters[1] - 1) / parameters[1]) + (1 if asked else 0)
+    return used
+
+
+def counted_variable(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: seen, asked, theta; parameters: rate, step, delta. A utility that is not a number only counts as seen."""
+    used = 0
+    for place in range(len(utilities)):
+        state[0] += 1
+        asked = False
+        if parameters[0] > state[1] / state[0]:
+            theta = state[2] * (1 + parameters[2] * numbers[used])
+            used += 1
+            asked = 1 - utilities[place] < theta
+            state[2] *= 1 - parameters[1] if asked else 1 + parameters[1]
+        decisions[place] = 1 if asked else 0
+        state[1] += 1 if asked else 0
+    return used
+
+
+def selective(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: seen, asked; parameters: rate, classes, softness. Asks with p = b / (b + |confidence - 1/classes|)."""
+    for place in range(len(utilities)):
+        state[0] += 1
+        distance = abs(1 - utilities[place] - 1 / parameters[1])
+        if numbers[place] < parameters[2] / (parameters[2] + distance) and state[0] * parameters[0] - state[1] >= 1:
+            decisions[place] = 1
+            state[1] += 1
+    return len(utilities)
+
+
+def sampled(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: seen, asked; parameters: rate, power, lowest probability, whether the budget may be exceeded (1)."""
+    for place in range(len(utilities)):
+        state[0] += 1
+        probability = max(parameters[2], utilities[place] ** parameters[1])
+        allowed = parameters[3] == 1 or state[0] * parameters[0] - state[1] >= 1
+        if allowed and numbers[place] < probability:
+            decisions[place] = 1
+            state[1] += 1
+    return len(utilities)
+
+
+def quantile(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: seen, asked, then a ring of the last utilities; parameters: rate, window, tolerance.
+
+    The balanced incremental quantile filter: theta is a quantile of the window, shifted by what is left to acquire.
+    """
+    window = int(parameters[1])
+    ring = state[2:]
+    held = np.empty(window)
+    for place in range(len(utilities)):
+        ring[int(state[0]) % window] = utilities[place]
+        state[0] += 1
+        count = min(int(state[0]), window)
+        held[:count] = ring[:count]
+        ordered = np.sort(held[:count])
+        position = (1 - parameters[0]) * (count - 1)
+        below = int(np.floor(position))
+        above = min(below + 1, count - 1)
+        share = position - below
+        gap = ordered[above] - ordered[below]
+        theta = ordered[above] - gap * (1 - share) if share >= 0.5 else ordered[below] + gap * share
+        left = parameters[0] * state[0] - state[1]
+        theta -= (ordered[count - 1] - ordered[0]) * (left / parameters[2])
+        if utilities[place] >= theta:
+            decisions[place] = 1
+            state[1] += 1
+    return 0
+
+
+def paced(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any) -> int:
+    """state: seen, asked, when chance asks next, then a ring of the last utilities.
+
+    parameters: rate, window, random share, loan, repayment. See `curate.select.stream.budgets.paced`.
+    """
+    window = int(parameters[1])
+    ring = state[3:]
+    held = np.empty(window)
+    rate, share = parameters[0], parameters[2]
+    for place in range(len(utilities)):
+        ring[int(state[0]) % window] = utilities[place]
+        state[0] += 1
+        count = min(int(state[0]), window)
+        due = rate * state[0]
+        left = due + max(0.0, parameters[3] - parameters[4] * due) - state[1]
+        reason = 0
+        if state[1] < parameters[3]:
+            reason = 3
+        elif left >= 0:
+            if share > 0 and state[0] >= state[2]:
+                reason = 2
+                state[2] = state[0] + 2 * numbers[place] / (rate * share)
+            elif left >= 1:
+                reason = 4
+            else:
+                held[:count] = ring[:count]
+                ordered = np.sort(held[:count])
+                place_of = int(np.floor((1 - rate * (1 - share)) * count))
+                if utilities[place] >= ordered[max(0, min(count - 1, place_of))]:
+                    reason = 1
+        if reason > 0:
+            decisions[place] = reason
+            state[1] += 1
+    return len(utilities)
