@@ -122,7 +122,23 @@ def _result(
         Bar(f"points over the best peer, {best}", gains[best].value, 0, ">=", gains[best]),
         Bar("labels spent off the budget, most of all runs", off, 1.0, "<="),
     ]
-    table = [
+    table = _table(ours, theirs)
+    details = {
+        "points over each peer": {peer: [gain.value, gain.low, gain.high] for peer, gain in gains.items()},
+        "judged cells": len(judged),
+        "delays": [
+            {"budget": budget, "delay": delay, "accuracy, %": _mean([100 * one for one, _ in found]),
+             "least and most spent of the budget": [min(s for _, s in found), max(s for _, s in found)]}
+            for (budget, delay), found in sorted(delayed.items())
+        ],
+    }  # fmt: skip
+    return Result(bars, table, details, PACKAGES)
+
+
+def _table(
+    ours: Mapping[Cell, tuple[float, int]], theirs: Mapping[str, Mapping[Cell, float]]
+) -> list[dict[str, object]]:
+    return [
         {
             "stream": name,
             "budget": budget,
@@ -135,16 +151,6 @@ def _result(
         for name in dict.fromkeys(name for name, _, _ in ours)
         for budget in BUDGETS
     ]
-    details = {
-        "points over each peer": {peer: [gain.value, gain.low, gain.high] for peer, gain in gains.items()},
-        "judged cells": len(judged),
-        "delays": [
-            {"budget": budget, "delay": delay, "accuracy, %": _mean([100 * one for one, _ in found]),
-             "least and most spent of the budget": [min(s for _, s in found), max(s for _, s in found)]}
-            for (budget, delay), found in sorted(delayed.items())
-        ],
-    }  # fmt: skip
-    return Result(bars, table, details, PACKAGES)
 
 
 def _mean(values: Sequence[float]) -> float:
