@@ -57,7 +57,12 @@ class Package:
 
         torch.manual_seed(seed)
         self._model: Any = DiscreteKeyValueBottleneck(
-            WIDTH, num_memories=PAIRS, dim_embed=DIMENSION, num_memory_codebooks=HEADS, dim_memory=CLASSES
+            WIDTH,
+            num_memories=PAIRS,
+            dim_embed=DIMENSION,
+            num_memory_codebooks=HEADS,
+            dim_memory=CLASSES,
+            codebook_dim=WIDTH,  # its default projects into 256 times as many dimensions, 13 GB of weights
         )
         self._model.vq.eval()
         self._optimizer = torch.optim.SGD([self._model.values], lr=RATE)
