@@ -149,7 +149,8 @@ REQUESTS = Table(
         ("completion_tokens", _I), ("cached_tokens", _I), ("seconds", _F), ("attempts", _I), ("received_at", _TIME),
     ),
     key=("request_key",),
-    volatile=("address", "cached_tokens", "seconds", "attempts", "received_at"),
+    # The next batch is asked while one is committed: which commit holds an answer depends on when it came.
+    volatile=("address", "cached_tokens", "seconds", "attempts", "received_at", "commit_number"),
 )
 EMBEDDINGS = Table(
     "embeddings",
