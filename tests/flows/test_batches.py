@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from curate.flows.project import Project
-from curate.flows.steps import base
 from curate.flows.steps.ahead import read_ahead
 from curate.flows.steps.base import ItemWork, Outcome, count_pending, run_over_items
 from curate.settings import Settings
@@ -43,7 +42,7 @@ class Bench:
             self.batches.append(items["item_id"].to_pylist())
             return outcome
 
-        return run_over_items(self.project, SilentProgress(), ItemWork(KEY, ["text"], noted, rows=3))
+        return run_over_items(self.project, SilentProgress(), ItemWork(KEY, ["text"], noted, rows=3, most=3))
 
     def position(self) -> str:
         with self.project.reader() as reader:
@@ -56,8 +55,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(base, "LARGEST_BATCH", 3)
+def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
