@@ -27,9 +27,12 @@ from curate.console import table_lines
 )
 @click.option("--name", "names", multiple=True, metavar="NAME", help="Look at this snapshot only; may be repeated.")
 @click.option("--as-of", "moment", default="", metavar="MOMENT", help="Build from the store as it was at MOMENT.")
+@click.option("--now", is_flag=True, help="Do not wait for so many changes as the settings say.")
 @dry_run_option()
 @click.pass_context
-def snapshot_verb(context: click.Context, names: tuple[str, ...], moment: str, dry_run: bool) -> int | None:
+def snapshot_verb(
+    context: click.Context, /, names: tuple[str, ...], moment: str, now: bool, dry_run: bool
+) -> int | None:
     """Freeze the training sets whose content has changed, or look at frozen ones.
 
     MOMENT is a commit's number or a time (ISO 8601, in UTC unless it says otherwise): items, claims, scores and
@@ -41,7 +44,7 @@ def snapshot_verb(context: click.Context, names: tuple[str, ...], moment: str, d
     from curate.flows.steps.snapshot import SnapshotStep
 
     invocation = context.ensure_object(Invocation)
-    report = carry_out(invocation, SnapshotStep(moment, names), dry_run=dry_run)
+    report = carry_out(invocation, SnapshotStep(moment, names, now=now), dry_run=dry_run)
     return exit_code([report]) if report else 0
 
 

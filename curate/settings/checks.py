@@ -22,6 +22,8 @@ from curate.types import TOKENIZERS
 
 CONSENSUS = "consensus"
 """Whom a snapshot trusts when it takes the values that were drawn from all claims."""
+PEOPLE = "people"
+"""Whom it trusts when it takes what any person said."""
 _SIGNED = re.compile(r"(?i)signature|credential|token|secret|password|^sig$|^key$|api.?key")
 
 
@@ -68,11 +70,11 @@ def source_attributes(settings: Settings) -> set[str]:
 
 def _check_reserved(settings: Settings, place: str) -> None:
     named = [*settings.annotator, *settings.source]
-    if any(one.name == CONSENSUS for one in named):
-        raise ConfigurationError(
-            f"{place}: the name {CONSENSUS!r} stands for what all annotators' claims come to",
-            hint="give the annotator or source another name",
-        )
+    for word, meaning in ((CONSENSUS, "what all annotators' claims come to"), (PEOPLE, "every person")):
+        if any(one.name == word for one in named):
+            raise ConfigurationError(
+                f"{place}: the name {word!r} stands for {meaning}", hint="give the annotator or source another name"
+            )
 
 
 def _check_names(settings: Settings, place: str) -> None:
@@ -191,7 +193,11 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
         claimants.append(CONSENSUS)
     if settings.gate.people:
         claimants.append(settings.gate.people)
+    if settings.protocol.attribute:
+        claimants.append(PEOPLE)
     _known("annotator", snapshot.annotators, claimants, where)
+    if snapshot.strict and not snapshot.annotators:
+        raise ConfigurationError(f"{where}: strict, and no annotator is named", hint='annotators = ["people"]')
     _check_asked_values(settings, snapshot, labels, where)
     _check_ranges(snapshot.scores, where)
     selectors = {snapshot.order_by, *(entry.selector for entry in snapshot.scores)}

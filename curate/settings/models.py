@@ -237,7 +237,9 @@ class SnapshotSettings(Section):
     """A training set: which items, in which order, how many at most (0 = all), with which label, split how.
 
     `annotators` is the order of trust: the first that has claimed a value decides; `consensus` stands for the value
-    drawn from all claims. No `sources` means all. `values` are
+    drawn from all claims, `people` for every person. Others follow, or count for nothing where it is `strict`. A new
+    number waits until so many of its items came, went or bear another label (`wait`, 0 = any change); no longer where
+    an annotator fell back at the label's gate or the protocol's version is new. No `sources` means all. `values` are
     the allowed values by attribute, `decisions` the allowed latest decisions by step ("none": it has not decided); what
     any other step drops is out. `order_by` names a selector, whose best come first.
     """
@@ -254,6 +256,8 @@ class SnapshotSettings(Section):
     quotas: tuple[QuotaSettings, ...] = ()
     label: str = ""
     annotators: Names = ()
+    strict: StrictBool = False
+    wait: Count = 0
     splits: dict[Split, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 

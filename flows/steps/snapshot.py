@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -10,6 +11,7 @@ from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
 from curate.select.tokens import find_tokenizer
 from curate.settings import SnapshotSettings
+from curate.store.reader import Reader
 from curate.store.snapshots import (
     Draft,
     Numbered,
@@ -17,11 +19,13 @@ from curate.store.snapshots import (
     ScoreRange,
     SnapshotSpec,
     commit_as_of,
+    count_changes,
     draft_snapshot,
     latest_snapshot,
     snapshot_write,
     spec_hash,
     token_scores,
+    what_hurries,
 )
 from curate.store.write import Write
 from curate.types import Progress, StepReport, Tokenizer
@@ -34,21 +38,23 @@ class SnapshotStep:
     """Equal content is never numbered twice.
 
     `as_of` (a commit's number or a time, "" for now) freezes what the store knew then; `names` are the snapshots to
-    look at, all by default.
+    look at, all by default. A snapshot whose `wait` is not over gets no number; with `now`, or `as_of`, none waits.
     """
 
     name = "snapshot"
 
-    def __init__(self, as_of: str = "", names: Sequence[str] = ()) -> None:
+    def __init__(self, as_of: str = "", names: Sequence[str] = (), *, now: bool = False) -> None:
         self._as_of = as_of
         self._names = tuple(names)
+        self._waits = not now and not as_of
 
     def plan(self, project: Project, progress: Progress) -> Plan:
         """Count the snapshots that would get a new number."""
         wanted = self._wanted(project)
-        changed = [found[0] for settings in wanted if (found := self._changed(project, settings))]
+        found = [change for settings in wanted if (change := self._changed(project, settings))]
+        changed = [change.draft for change in found if not change.waiting]
         filled = [draft for draft in changed if len(draft.items)]
-        notes = [_planned(draft) for draft in filled]
+        notes = [_planned(draft) for draft in filled] + [change.waiting for change in found if change.waiting]
         notes += [note for draft in changed for note in _remarks(draft)]
         return Plan(self.name, len(filled), len(wanted) - len(changed), notes=tuple(notes))
 
@@ -59,11 +65,13 @@ class SnapshotStep:
         notes: list[str] = []
         skipped = 0
         for settings in self._wanted(project):
-            draft, number = self._freeze(project, settings, progress)
-            if draft is None:
+            change, number = self._freeze(project, settings, progress)
+            if change is None or change.waiting:
                 skipped += 1
+                notes += [change.waiting] if change else []
                 continue
-            notes += _remarks(draft)
+            draft = change.draft
+            notes += [*_remarks(draft), *([change.hurried] if number and change.hurried else [])]
             if number:
                 details[f"{settings.name} {number}"] = draft.funnel
             elif len(draft.items):
@@ -83,24 +91,22 @@ class SnapshotStep:
         wanted = [settings for name, settings in known.items() if name in (self._names or known)]
         return sorted(wanted, key=lambda settings: settings.splits.get("train", 0.0))
 
-    def _freeze(self, project: Project, settings: SnapshotSettings, progress: Progress) -> tuple[Draft | None, int]:
-        """Return the draft (None where nothing has changed) and its number, 0 where it got none."""
+    def _freeze(self, project: Project, settings: SnapshotSettings, progress: Progress) -> tuple["_Change | None", int]:
+        """Return what has changed (None for nothing) and the number that it got, 0 for none."""
         for _ in range(_TRIES):
-            changed = self._changed(project, settings, progress)
-            if changed is None:
-                return None, 0
-            draft, before = changed
-            if not len(draft.items):
-                return draft, 0
-            if not project.store.commit(snapshot_write(draft, before + 1, before)).stale:
-                return draft, before + 1
+            change = self._changed(project, settings, progress)
+            if change is None or change.waiting or not len(change.draft.items):
+                return change, 0
+            number = change.before + 1
+            if not project.store.commit(snapshot_write(change.draft, number, change.before)).stale:
+                return change, number
             # Another run has frozen a snapshot meanwhile: what it evaluates with must be known here.
-        return draft, 0
+        return change, 0
 
     def _changed(
         self, project: Project, settings: SnapshotSettings, progress: Progress | None = None
-    ) -> tuple[Draft, int] | None:
-        """Return the draft with the newest number; without `progress` nothing is written, and no token counted."""
+    ) -> "_Change | None":
+        """Return what has changed, if anything; without `progress` nothing is written, and no token counted."""
         tokenizer = _tokenizer(project, settings)
         counting = _Counting(project, tokenizer, progress) if tokenizer and progress else None
         with project.reader() as reader:
@@ -109,9 +115,36 @@ class SnapshotStep:
                 reader, snapshot_spec(settings, tokenizer, _reserve(project, settings)), as_of, counting
             )
             latest = latest_snapshot(reader, settings.name)
-        if latest is None:
-            return draft, 0
-        return None if _same(draft, latest) else (draft, latest.number)
+            if latest is None:
+                return _Change(draft, 0)
+            if _same(draft, latest):
+                return None
+            if not settings.wait or not self._waits or spec_hash(draft.spec) != latest.spec_hash:
+                return _Change(draft, latest.number)
+            return _due(reader, project, settings, draft, latest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A draft that differs from the number `before`, why it waits ("" = it does not), and what did not let it wait."""
+
+    draft: Draft
+    before: int
+    waiting: str = ""
+    hurried: str = ""
+
+
+def _due(reader: Reader, project: Project, settings: SnapshotSettings, draft: Draft, latest: Numbered) -> _Change:
+    changes = count_changes(reader, draft, latest)
+    if changes >= settings.wait:
+        return _Change(draft, latest.number)
+    protocol = project.settings.protocol
+    asked = settings.label in {attribute.name for attribute in protocol.attribute}
+    reason = what_hurries(reader, latest, protocol.name, protocol.version, settings.label) if asked else ""
+    if reason:
+        return _Change(draft, latest.number, hurried=f"snapshot {settings.name!r} did not wait: {reason}")
+    waiting = f"snapshot {settings.name!r} waits: {changes} of {settings.wait} changes"
+    return _Change(draft, latest.number, waiting=waiting)
 
 
 class _Counting:
@@ -157,6 +190,7 @@ def snapshot_spec(settings: SnapshotSettings, tokenizer: Tokenizer | None = None
         limit=settings.limit,
         label=settings.label,
         annotators=tuple(settings.annotators),
+        strict=settings.strict,
         splits=dict(settings.splits.items()),
         values=dict(settings.values),
         scores=tuple(ScoreRange(entry.selector, entry.min, entry.max) for entry in settings.scores),

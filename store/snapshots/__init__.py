@@ -18,6 +18,7 @@ from curate.store.snapshots.numbered import (
 from curate.store.snapshots.spec import Quota, ScoreRange, SnapshotSpec, spec_hash
 from curate.store.snapshots.splits import assign_split
 from curate.store.snapshots.tokens import TOKENS, Count, token_scores
+from curate.store.snapshots.waiting import count_changes, what_hurries
 
 __all__ = [
     "TOKENS",
@@ -32,6 +33,7 @@ __all__ = [
     "assign_split",
     "commit_as_of",
     "content_hash",
+    "count_changes",
     "count_differences",
     "differing_items",
     "draft_snapshot",
@@ -46,4 +48,5 @@ __all__ = [
     "spec_hash",
     "stage_of",
     "token_scores",
+    "what_hurries",
 ]

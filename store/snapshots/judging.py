@@ -59,10 +59,13 @@ _WITHDRAWN = """
     SELECT item_id, protocol, protocol_version, attribute, annotator,
         max(TRY_CAST(annotator_version AS BIGINT)) AS until
     FROM abstentions WHERE commit_number <= $as_of AND list_contains($attributes::VARCHAR[], attribute) GROUP BY ALL"""
-_CLAIMED = """
+# `people` stands for every person, real or simulated.
+_TRUST = """coalesce(list_position($annotators, annotator),
+            CASE WHEN annotator_kind IN ('human', 'simulated') THEN list_position($annotators, 'people') END)"""
+_CLAIMED = f"""
     CREATE OR REPLACE TEMP TABLE claimed AS
-    SELECT place, {claims}::VARCHAR[] AS claims FROM (
-        SELECT place, attribute, value, (coalesce(list_position($annotators, annotator), 1000000),
+    SELECT place, {{claims}}::VARCHAR[] AS claims FROM (
+        SELECT place, attribute, value, (coalesce({_TRUST}, 1000000),
             CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, -coalesce(introduced, 0),
             if(annotator_kind = 'consensus', 0, -confidence), -a.commit_number, annotator, value) AS trust
         FROM (
@@ -80,7 +83,8 @@ _CLAIMED = """
             SELECT protocol, version, min(commit_number) AS introduced FROM protocols
             WHERE commit_number <= $as_of GROUP BY ALL
         ) v ON (v.protocol = a.protocol AND v.version = a.protocol_version)
-        WHERE list_contains($attributes::VARCHAR[], attribute) AND a.commit_number <= $as_of)
+        WHERE list_contains($attributes::VARCHAR[], attribute) AND a.commit_number <= $as_of
+          AND (NOT $strict OR {_TRUST} IS NOT NULL))
     GROUP BY place"""
 _SCORED = """
     CREATE OR REPLACE TEMP TABLE scored AS
@@ -195,6 +199,7 @@ def _parameters(spec: SnapshotSpec, moment: Moment) -> dict[str, object]:
         "label": spec.label,
         "attributes": sorted({spec.label, *spec.values, *quotas}),
         "annotators": list(spec.annotators),
+        "strict": spec.strict,
         "order_by": spec.order_by,
         "selectors": sorted({spec.order_by, *(entry.selector for entry in ranges)}),
         "quota_attributes": quotas,

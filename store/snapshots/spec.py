@@ -40,7 +40,7 @@ class SnapshotSpec:
     attribute, whose `scores` lie in range, and whose latest decision by each step of `decisions` is among the allowed
     ones ("none" where it has not decided); what any other step drops is out. `label` names the attribute that becomes
     the label, and items without it are out; `annotators` is the order of trust in which claims are taken, and those not
-    named follow (people, then sources, then the most confident).
+    named follow (people, then sources, then the most confident), or count for nothing where it is `strict`.
 
     Which of them are taken: in the order of the latest score of the selector `order_by`, highest first, then of their
     ids, as long as no quota is full, up to `limit` items and `characters` Unicode characters or `tokens` of the version
@@ -64,6 +64,7 @@ class SnapshotSpec:
     tokens: int = 0
     tokenizer: str = ""
     reserve: float = 0.0
+    strict: bool = False
 
     @property
     def budget(self) -> int:
@@ -94,7 +95,9 @@ class SnapshotSpec:
         return cls(**content)
 
 
-_ADDED = frozenset({"values", "scores", "decisions", "quotas", "characters", "tokens", "tokenizer", "reserve"})
+_ADDED = frozenset(
+    {"values", "scores", "decisions", "quotas", "characters", "tokens", "tokenizer", "reserve", "strict"}
+)
 
 
 def spec_hash(spec: SnapshotSpec) -> str:
