@@ -16,7 +16,8 @@ _OTHER_WORDS = """
             w.item_id = a.item_id AND w.protocol_version = a.protocol_version AND w.attribute = a.attribute
             AND w.annotator = a.annotator AND a.annotator_kind = 'human'
             AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
-        WHERE a.protocol = $protocol AND a.protocol_version <> $version AND a.annotator_kind NOT IN ('rule', 'source')
+        WHERE a.protocol = $protocol AND a.protocol_version <> $version
+            AND a.annotator_kind NOT IN ('rule', 'source', 'clip')
         QUALIFY rank() OVER (PARTITION BY item_id, protocol_version, attribute, annotator
             ORDER BY commit_number DESC, annotator_version DESC) = 1
     ), answered AS (

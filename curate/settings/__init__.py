@@ -1,5 +1,12 @@
 """The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
 
+from curate.settings.annotators import (
+    AnnotatorSettings,
+    ClipAnnotatorSettings,
+    LLMAnnotatorSettings,
+    RuleAnnotatorSettings,
+    RuleSettings,
+)
 from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import ContaminationSettings, EventQualitySettings, FilterSettings, ScoreRuleSettings
 from curate.settings.gate import GateSettings
@@ -14,7 +21,6 @@ from curate.settings.load import (
 )
 from curate.settings.models import (
     AlignSettings,
-    AnnotatorSettings,
     AttributeSettings,
     ConsensusSettings,
     DedupSettings,
@@ -22,12 +28,9 @@ from curate.settings.models import (
     FuseSettings,
     LearnerSettings,
     LineageSettings,
-    LLMAnnotatorSettings,
     MixSettings,
     ProtocolSettings,
     ReportSettings,
-    RuleAnnotatorSettings,
-    RuleSettings,
     ScheduleSettings,
     Settings,
     SnapshotSettings,
@@ -40,6 +43,7 @@ __all__ = [
     "AlignSettings",
     "AnnotatorSettings",
     "AttributeSettings",
+    "ClipAnnotatorSettings",
     "ConsensusSettings",
     "ContaminationSettings",
     "DedupSettings",

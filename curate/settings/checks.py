@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.settings.annotators import ClipAnnotatorSettings, LLMAnnotatorSettings, RuleAnnotatorSettings
 from curate.settings.filtering import ScoreRuleSettings
 from curate.settings.models import (
     AttributeSettings,
     LearnerSettings,
-    LLMAnnotatorSettings,
-    RuleAnnotatorSettings,
     ScoreRangeSettings,
     Settings,
     SnapshotSettings,
@@ -55,6 +54,8 @@ def check_settings(settings: Settings, place: str) -> None:
         _known("attribute", annotator.attributes, attributes, where)
         if isinstance(annotator, RuleAnnotatorSettings):
             _check_rules(annotator, attributes, where)
+        elif isinstance(annotator, ClipAnnotatorSettings):
+            _check_clip(annotator, attributes, where)
         else:
             _check_llm(annotator, attributes, where)
     for snapshot in settings.snapshot:
@@ -154,6 +155,20 @@ def _check_rules(annotator: RuleAnnotatorSettings, attributes: dict[str, Attribu
                 f"{where}: the pattern {rule.pattern!r} is no regular expression: {error}",
                 hint="write patterns in single quotes, where TOML leaves backslashes alone",
             ) from error
+
+
+def _check_clip(annotator: ClipAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:
+    if not attributes:
+        raise ConfigurationError(f"{where} has nothing to ask", hint="add a [[protocol.attribute]]")
+    for template in annotator.templates:
+        if "{value}" not in template and "{description}" not in template:
+            raise ConfigurationError(
+                f"{where}: the template {template!r} has no place for a value",
+                hint='templates = ["a photo of {value}."]',
+            )
+    _known("attribute", annotator.prompts, annotator.attributes or attributes, f"{where}, prompts")
+    for name, prompts in annotator.prompts.items():
+        _known("value", prompts, attributes[name].values, f"{where}, prompts, attribute {name!r}")
 
 
 def _check_llm(annotator: LLMAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:

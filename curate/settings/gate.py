@@ -4,10 +4,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
-from curate.settings.section import Section, distinct
+from curate.settings.section import Section, Share, distinct
 
 PEOPLE_PATTERN = r"^(oracle:.+)?$"
-Share = Annotated[StrictFloat, Field(ge=0, le=1)]
 
 
 class GateSettings(Section):

@@ -5,22 +5,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
+from curate.settings.annotators import AnnotatorSettings as AnnotatorSettings
 from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import FilterSettings
 from curate.settings.gate import GateSettings
 from curate.settings.protocol import AttributeSettings as AttributeSettings
 from curate.settings.protocol import ProtocolSettings as ProtocolSettings
 from curate.settings.section import NAME_PATTERN as NAME_PATTERN
-from curate.settings.section import Filled, Name, Names
+from curate.settings.section import Amount, Count, Filled, Name, Names, Seconds, Share
 from curate.settings.section import Section as Section
 from curate.settings.section import distinct as _distinct
 from curate.types import MODALITIES, Format, Modality
 
 ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
 Verification = Literal["pyarrow", "datasets"]
-Count = Annotated[StrictInt, Field(ge=0)]
-Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
-Seconds = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
 SHINGLES_PATTERN = r"^(words|characters):([1-9]|[1-4][0-9]|50)$"
 
 
@@ -133,64 +131,6 @@ class MixSettings(Section):
     tokenizer: str = ""
 
 
-class RuleSettings(Section):
-    """A text that matches the regular expression `pattern` has this value of this attribute."""
-
-    attribute: str
-    value: str
-    pattern: Filled
-
-
-class RuleAnnotatorSettings(Section):
-    """An annotator that answers by regular expressions.
-
-    Where rules of one attribute disagree about an item, `conflicts` decides: the first that matches, or the majority.
-    """
-
-    name: Name
-    kind: Literal["rule"] = "rule"
-    attributes: Names = ()
-    rules: tuple[RuleSettings, ...] = Field(min_length=1)
-    conflicts: Literal["first", "majority"] = "first"
-
-
-class ExampleSettings(Section):
-    """A text with its right answers (attribute = value), shown to a language model before it is asked."""
-
-    text: str = Field(min_length=1)
-    answers: dict[str, str] = Field(min_length=1)
-
-
-class LLMAnnotatorSettings(Section):
-    """An annotator that asks a language model at an OpenAI-compatible `address`; "" means the embedded model.
-
-    `mode` is "chat" for models with a chat template, "completion" for base models (the embedded one is always asked in
-    that way); the first `excerpt_characters` of a text are shown.
-    `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan and [spending]. No
-    minute has more requests or tokens than are allowed (0 = any number).
-    The key to the service is read from the environment variable `key_variable`, never from the file.
-    """
-
-    name: Name
-    kind: Literal["llm"] = "llm"
-    attributes: Names = ()
-    address: str = ""
-    model: str = ""
-    key_variable: str = "CURATE_LLM_KEY"
-    mode: Literal["chat", "completion"] = "chat"
-    examples: tuple[ExampleSettings, ...] = ()
-    excerpt_characters: Annotated[StrictInt, Field(ge=1)] = 600
-    sample: Count = 0
-    concurrency: Annotated[StrictInt, Field(ge=1)] = 4
-    requests_per_minute: Count = 0
-    tokens_per_minute: Count = 0
-    timeout: Seconds = 60.0
-    prompt_price: Amount = 0.0
-    completion_price: Amount = 0.0
-
-
-AnnotatorSettings = Annotated[RuleAnnotatorSettings | LLMAnnotatorSettings, Field(discriminator="kind")]
-Share = Annotated[StrictFloat, Field(ge=0, le=1)]
 Split = Literal["train", "validation", "test"]
 Decided = Literal["keep", "drop", "query", "skip", "none"]
 Bound = Annotated[StrictFloat, Field(allow_inf_nan=False)]

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.settings.annotators import KINDS
 from curate.settings.fields import Location, environment_name, key_path, scalar_fields, section_at
 from curate.settings.gate import PEOPLE_PATTERN
 from curate.settings.models import NAME_PATTERN, SHINGLES_PATTERN
@@ -55,7 +56,8 @@ def explain_problem(problem: ValidationError, file: str, origins: Mapping[str, s
     if finding["type"] == "missing":
         return _error(f"{file}: {_readable(location)} is missing", f"add it to {_table(location[:-1])}")
     if finding["type"] == "union_tag_not_found":
-        return _error(f"{file}: {_readable(location)}.kind is missing", 'write kind = "rule" or kind = "llm"')
+        kinds = " or ".join(f'kind = "{kind}"' for kind in KINDS)
+        return _error(f"{file}: {_readable(location)}.kind is missing", f"write {kinds}")
     if finding["type"] == "union_tag_invalid":
         location, given = (*location, "kind"), given.get("kind")
     place = origins.get(key_path(location), file)
@@ -117,7 +119,7 @@ def _readable(location: Location) -> str:
     parts: list[str | int] = []
     for part in location:
         follows_index = bool(parts) and isinstance(parts[-1], int)
-        if part == "[key]" or (follows_index and part in ("rule", "llm")):
+        if part == "[key]" or (follows_index and part in KINDS):
             continue
         parts.append(part)
     return key_path(parts)

@@ -2,11 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StringConstraints
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Filled = Annotated[str, StringConstraints(min_length=1)]
+Count = Annotated[StrictInt, Field(ge=0)]
+Amount = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[StrictFloat, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):

@@ -18,7 +18,6 @@ from curate.types import Annotated, Progress, StepReport
 
 SAMPLE_ROWS = 8
 DEPENDENT_ROWS = 1_000
-MODALITIES = ("text",)
 
 
 class AnnotateStep:
@@ -94,7 +93,9 @@ def _annotate_all(
     def begin(items: pa.Table) -> None:
         annotating.begin(items, attributes)
 
-    work = ItemWork(ledger, MODALITIES, compute, rows=annotating.rows, finish=annotating.forget_committed, begin=begin)
+    sizes = {"rows": annotating.rows, "most": annotating.most}
+    finish = annotating.forget_committed
+    work = ItemWork(ledger, annotating.modalities, compute, **sizes, finish=finish, begin=begin)
     return run_over_items(project, progress, work)
 
 
@@ -111,7 +112,8 @@ def _annotate_dependent(
         with project.reader() as reader:
             items = applicable_items(
                 reader, (protocol.name, protocol.version, attribute.name), {attribute.name: attribute.when},
-                annotating.name, ledger, MODALITIES, among=within, most=DEPENDENT_ROWS,
+                annotating.name, ledger, annotating.modalities, among=within,
+                most=min(DEPENDENT_ROWS, annotating.most),
             )  # fmt: skip
         if not len(items):
             break
@@ -135,7 +137,7 @@ def _annotate_sample(
     """Annotate the sample in the order of a hash, a few items a commit, so that a kill costs little."""
     ledger, compute = _ledger(project, annotating), _computation(project, annotating, attributes)
     with project.reader() as reader:
-        sample = pending_sample(reader, ledger, MODALITIES, annotating.sample)
+        sample = pending_sample(reader, ledger, annotating.modalities, annotating.sample)
     if not len(sample):
         return 0, 0
     done = failed = 0
@@ -161,9 +163,9 @@ def _annotate_sample(
 def _count_pending(project: Project, annotating: Annotating) -> int:
     ledger = _ledger(project, annotating)
     if not annotating.sample:
-        return count_pending(project, ledger, MODALITIES)
+        return count_pending(project, ledger, annotating.modalities)
     with project.reader() as reader:
-        return len(pending_sample(reader, ledger, MODALITIES, annotating.sample))
+        return len(pending_sample(reader, ledger, annotating.modalities, annotating.sample))
 
 
 def _ledger(project: Project, annotating: Annotating, *attribute: str) -> LedgerKey:
@@ -180,6 +182,7 @@ def _computation(project: Project, annotating: Annotating, attributes: Sequence[
             "annotations": _claim_rows(project, annotating, answer),
             "failures": _failure_rows(annotating, answer),
             "requests": annotating.drained(),
+            **annotating.kept_rows(),
             **annotating.protocol_rows(),
         }
         return Outcome(tables, len({failure.item_id for failure in answer.failures}), left=frozenset(answer.left))

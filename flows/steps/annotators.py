@@ -22,11 +22,12 @@ from curate.annotate.rule import RuleAnnotator, rule_from_mapping
 from curate.errors import BudgetSpentError
 from curate.flows.project import Project
 from curate.flows.spending import money_left
-from curate.settings import LLMAnnotatorSettings
+from curate.flows.steps.base import LARGEST_BATCH
+from curate.settings import ClipAnnotatorSettings, LLMAnnotatorSettings
 from curate.store.journal import Journal, StoredRequests, stored_responses
 from curate.store.schema import table
 from curate.store.write import rows
-from curate.types import Annotated, Annotator, RequestCache, Response
+from curate.types import Annotated, Annotator, Modality, RequestCache, Response
 
 RULE_ROWS = 5_000
 REQUEST_ROWS = 64
@@ -49,8 +50,12 @@ class Estimate:
 class Annotating:
     """One annotator at work in a project: what it needs from outside, and what its requests leave in the store.
 
-    Use it in a `with` block: an embedded model's server stops with it.
+    Use it in a `with` block: an embedded model's server stops with it. It is asked about items of its `modalities`, at
+    most so many at once.
     """
+
+    modalities: tuple[Modality, ...] = ("text",)
+    most = LARGEST_BATCH
 
     def __init__(self, project: Project, annotator: Annotator, *, sample: int = 0, rows: int = RULE_ROWS) -> None:
         self.annotator = annotator
@@ -101,6 +106,10 @@ class Annotating:
     def drained(self) -> pa.Table:
         """Return the requests that were used and no commit holds yet."""
         return table("requests").schema.empty_table()
+
+    def kept_rows(self) -> dict[str, pa.Table]:
+        """Return what else the last batch brought that is worth keeping, by table."""
+        return {}
 
     def forget_committed(self) -> None:
         """Take what was drained out of the journal, once its commit is there."""
@@ -231,6 +240,10 @@ def annotatings(project: Project) -> Iterator[Annotating]:
     for settings in project.settings.annotator:
         if isinstance(settings, LLMAnnotatorSettings):
             yield ModelAnnotating(project, settings)
+        elif isinstance(settings, ClipAnnotatorSettings):
+            from curate.flows.steps.image_annotators import ClipAnnotating
+
+            yield ClipAnnotating(project, settings)
         else:
             rules = [rule_from_mapping(rule.model_dump()) for rule in settings.rules]
             yield Annotating(

@@ -23,7 +23,7 @@ _PARTS = ("open_clip*.safetensors", "open_clip*.bin", "*.pt", "*.pth", "tokenize
 class ClipSource:
     """Where a model is: a `folder` with a local checkpoint, or a `model` with `weights` that open_clip knows by name.
 
-    `digest` is the hash of the weights.
+    `digest` is the hash of the weights (and of the configuration beside them, or what open_clip calls the model).
     """
 
     folder: Path | None
@@ -46,7 +46,7 @@ class ClipSource:
             found = sorted(path for pattern in _PARTS for path in folder.glob(pattern))
             return cls(folder, "", "", hash_of_files(folder / CONFIGURATION, *found))
         model, _, weights = where.partition("/")
-        return cls(None, model, weights, hash_of_files(_fetched(model, weights, where)))
+        return cls(None, model, weights, f"{model}.{hash_of_files(_fetched(model, weights, where))}")
 
 
 class ClipImageEncoder(PictureEncoder):

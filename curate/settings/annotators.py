@@ -1,0 +1,86 @@
+"""The settings of annotators, one class for each kind."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictInt
+
+from curate.settings.section import Amount, Count, Filled, Name, Names, Seconds, Section, Share
+
+
+class RuleSettings(Section):
+    """A text that matches the regular expression `pattern` has this value of this attribute."""
+
+    attribute: str
+    value: str
+    pattern: Filled
+
+
+class RuleAnnotatorSettings(Section):
+    """An annotator that answers by regular expressions.
+
+    Where rules of one attribute disagree about an item, `conflicts` decides: the first that matches, or the majority.
+    """
+
+    name: Name
+    kind: Literal["rule"] = "rule"
+    attributes: Names = ()
+    rules: tuple[RuleSettings, ...] = Field(min_length=1)
+    conflicts: Literal["first", "majority"] = "first"
+
+
+class ExampleSettings(Section):
+    """A text with its right answers (attribute = value), shown to a language model before it is asked."""
+
+    text: str = Field(min_length=1)
+    answers: dict[str, str] = Field(min_length=1)
+
+
+class LLMAnnotatorSettings(Section):
+    """An annotator that asks a language model at an OpenAI-compatible `address`; "" means the embedded model.
+
+    `mode` is "chat" for models with a chat template, "completion" for base models (the embedded one is always asked in
+    that way); the first `excerpt_characters` of a text are shown.
+    `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan and [spending]. No
+    minute has more requests or tokens than are allowed (0 = any number).
+    The key to the service is read from the environment variable `key_variable`, never from the file.
+    """
+
+    name: Name
+    kind: Literal["llm"] = "llm"
+    attributes: Names = ()
+    address: str = ""
+    model: str = ""
+    key_variable: str = "CURATE_LLM_KEY"
+    mode: Literal["chat", "completion"] = "chat"
+    examples: tuple[ExampleSettings, ...] = ()
+    excerpt_characters: Annotated[StrictInt, Field(ge=1)] = 600
+    sample: Count = 0
+    concurrency: Annotated[StrictInt, Field(ge=1)] = 4
+    requests_per_minute: Count = 0
+    tokens_per_minute: Count = 0
+    timeout: Seconds = 60.0
+    prompt_price: Amount = 0.0
+    completion_price: Amount = 0.0
+
+
+class ClipAnnotatorSettings(Section):
+    """An annotator that asks an open_clip `model` which value's prompts an image is nearest to.
+
+    The model is a folder with open_clip_config.json, or MODEL/WEIGHTS as open_clip names them. Every value is put into
+    the `templates` ({value}, {description}; none = the usual ones), or has `prompts` of its own (by attribute and
+    value). Where no value is as probable as `least`, it abstains.
+    """
+
+    name: Name
+    kind: Literal["clip"] = "clip"
+    attributes: Names = ()
+    model: Filled
+    templates: Names = ()
+    prompts: dict[str, dict[str, Annotated[Names, Field(min_length=1)]]] = {}
+    least: Share = 0.0
+
+
+AnnotatorSettings = Annotated[
+    RuleAnnotatorSettings | LLMAnnotatorSettings | ClipAnnotatorSettings, Field(discriminator="kind")
+]
+KINDS = ("rule", "llm", "clip")
