@@ -122,6 +122,18 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class Captioner(Protocol):
+    """Writes a text about each image, "" where it has nothing to say, and how probable its words were to it, in [0, 1].
+
+    `version` changes whenever the texts would.
+    """
+
+    version: str
+
+    def captions(self, items: pa.Table) -> Sequence[tuple[str, float]]: ...
+
+
+@runtime_checkable
 class Learner(Protocol):
     """Takes increments in order and needs no task boundary.
 

@@ -17,7 +17,7 @@ _OTHER_WORDS = """
             AND w.annotator = a.annotator AND a.annotator_kind = 'human'
             AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
         WHERE a.protocol = $protocol AND a.protocol_version <> $version
-            AND a.annotator_kind NOT IN ('rule', 'source', 'clip')
+            AND a.annotator_kind NOT IN ('rule', 'source', 'clip', 'caption')
         QUALIFY rank() OVER (PARTITION BY item_id, protocol_version, attribute, annotator
             ORDER BY commit_number DESC, annotator_version DESC) = 1
     ), answered AS (

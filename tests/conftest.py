@@ -146,11 +146,7 @@ def random_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
     Trained weights cannot be had without a network; what such a model says about a picture means nothing.
     """
-    import json
-
     import open_clip.model
-    import torch
-    from safetensors.torch import save_file
 
     tower = {"width": 32, "layers": 1}
     configuration = {
@@ -159,10 +155,55 @@ def random_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         "text_cfg": {"context_length": 32, "vocab_size": 49408, "heads": 2, **tower},
     }
 
-    def save(seed: int = 0) -> Path:
-        folder = tmp_path_factory.mktemp("clip")
+    return _saving(tmp_path_factory, configuration, lambda: open_clip.model.CLIP(**configuration))
+
+
+@pytest.fixture(scope="session")
+def random_coca(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that saves a small CoCa model with random weights, which writes words of chance.
+
+    What it is given as `ends` is a token in whose place it ends.
+    """
+    from open_clip.coca_model import CoCa
+
+    tower = {"width": 32, "layers": 1, "output_tokens": True}
+    text = {"context_length": 16, "vocab_size": 49408, "heads": 2, "width": 32, "layers": 1}
+    configuration = {
+        "embed_dim": 32,
+        "vision_cfg": {
+            "image_size": 32, "patch_size": 8, "head_width": 16, "attentional_pool": True, "attn_pooler_heads": 2,
+            **tower,
+        },
+        "text_cfg": {**text, "embed_cls": True, "output_tokens": True},
+        "multimodal_cfg": {**text, "attn_pooler_heads": 2},
+        "custom_text": True,
+    }  # fmt: skip
+
+    def build() -> Any:
+        import torch
+
+        model = CoCa(**{name: value for name, value in configuration.items() if name != "custom_text"})
+        torch.nn.init.normal_(model.text_decoder.text_projection)
+        return model
+
+    return _saving(tmp_path_factory, configuration, build)
+
+
+def _saving(
+    folders: pytest.TempPathFactory, configuration: dict[str, Any], build: Callable[[], Any]
+) -> Callable[..., Path]:
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+
+    def save(seed: int = 0, *, ends: int | None = None) -> Path:
+        folder = folders.mktemp("clip")
         torch.manual_seed(seed)
-        state = open_clip.model.CLIP(**configuration).state_dict()
+        state = build().state_dict()
+        if ends is not None:
+            columns = state["text_decoder.text_projection"]
+            columns[:, 49407] = 1.01 * columns[:, ends]
         save_file({name: value.contiguous() for name, value in state.items()}, folder / "open_clip_model.safetensors")
         described = {"model_cfg": configuration, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3}}
         (folder / "open_clip_config.json").write_text(json.dumps(described), encoding="utf-8")

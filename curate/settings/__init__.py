@@ -2,6 +2,7 @@
 
 from curate.settings.annotators import (
     AnnotatorSettings,
+    CaptionAnnotatorSettings,
     ClipAnnotatorSettings,
     LLMAnnotatorSettings,
     RuleAnnotatorSettings,
@@ -43,6 +44,7 @@ __all__ = [
     "AlignSettings",
     "AnnotatorSettings",
     "AttributeSettings",
+    "CaptionAnnotatorSettings",
     "ClipAnnotatorSettings",
     "ConsensusSettings",
     "ContaminationSettings",

@@ -80,7 +80,28 @@ class ClipAnnotatorSettings(Section):
     least: Share = 0.0
 
 
+class CaptionAnnotatorSettings(Section):
+    """An annotator that lets a CoCa `model` of open_clip write captions, up to so many `tokens`, about images.
+
+    They become values of `attribute`, which the protocol does not ask; it abstains where its words were on average less
+    probable to it than `least`. The model is named as that of `clip` is.
+    """
+
+    name: Name
+    kind: Literal["caption"] = "caption"
+    model: Filled
+    attribute: Filled = "caption"
+    tokens: Annotated[StrictInt, Field(ge=1)] = 30
+    least: Share = 0.0
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """None of the protocol's."""
+        return ()
+
+
 AnnotatorSettings = Annotated[
-    RuleAnnotatorSettings | LLMAnnotatorSettings | ClipAnnotatorSettings, Field(discriminator="kind")
+    RuleAnnotatorSettings | LLMAnnotatorSettings | ClipAnnotatorSettings | CaptionAnnotatorSettings,
+    Field(discriminator="kind"),
 ]
-KINDS = ("rule", "llm", "clip")
+KINDS = ("rule", "llm", "clip", "caption")

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from curate.errors import ConfigurationError, UnknownNameError
-from curate.settings.annotators import ClipAnnotatorSettings, LLMAnnotatorSettings, RuleAnnotatorSettings
+from curate.settings.annotators import (
+    CaptionAnnotatorSettings,
+    ClipAnnotatorSettings,
+    LLMAnnotatorSettings,
+    RuleAnnotatorSettings,
+)
 from curate.settings.filtering import ScoreRuleSettings
 from curate.settings.models import (
     AttributeSettings,
@@ -56,6 +61,8 @@ def check_settings(settings: Settings, place: str) -> None:
             _check_rules(annotator, attributes, where)
         elif isinstance(annotator, ClipAnnotatorSettings):
             _check_clip(annotator, attributes, where)
+        elif isinstance(annotator, CaptionAnnotatorSettings):
+            _check_captions(annotator, attributes, where)
         else:
             _check_llm(annotator, attributes, where)
     for snapshot in settings.snapshot:
@@ -64,9 +71,10 @@ def check_settings(settings: Settings, place: str) -> None:
         _check_learner(settings, learner, f"{place}, learner {learner.name!r}")
 
 
-def source_attributes(settings: Settings) -> set[str]:
-    """Return the attributes that labels of the sources bring."""
-    return {source.attribute for source in settings.source if source.label}
+def open_attributes(settings: Settings) -> set[str]:
+    """Return the attributes whose values no list closes: what labels of the sources bring, and captions."""
+    written = {one.attribute for one in settings.annotator if isinstance(one, CaptionAnnotatorSettings)}
+    return {source.attribute for source in settings.source if source.label} | written
 
 
 def _check_reserved(settings: Settings, place: str) -> None:
@@ -171,6 +179,14 @@ def _check_clip(annotator: ClipAnnotatorSettings, attributes: dict[str, Attribut
         _known("value", prompts, attributes[name].values, f"{where}, prompts, attribute {name!r}")
 
 
+def _check_captions(annotator: CaptionAnnotatorSettings, attributes: Iterable[str], where: str) -> None:
+    if annotator.attribute in attributes:
+        raise ConfigurationError(
+            f"{where}: the protocol asks {annotator.attribute!r}, and captions are no values of it",
+            hint='attribute = "caption"',
+        )
+
+
 def _check_llm(annotator: LLMAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:
     if not attributes:
         raise ConfigurationError(f"{where} has nothing to ask", hint="add a [[protocol.attribute]]")
@@ -201,7 +217,7 @@ def _check_address(address: str, where: str, key_variable: str) -> None:
 
 def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) -> None:
     _known("source", snapshot.sources, [source.name for source in settings.source], where)
-    labels = {attribute.name for attribute in settings.protocol.attribute} | source_attributes(settings)
+    labels = {attribute.name for attribute in settings.protocol.attribute} | open_attributes(settings)
     _known("label", [snapshot.label] if snapshot.label else [], labels, where)
     claimants = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
     if settings.consensus.method != "none":
@@ -235,9 +251,7 @@ def _check_asked_values(settings: Settings, snapshot: SnapshotSettings, attribut
     """Refuse attributes that nobody asks about, and values that no claim can have."""
     asked = [*snapshot.values.items(), *((quota.attribute, tuple(quota.values)) for quota in snapshot.quotas)]
     _known("attribute", [attribute for attribute, _ in asked], attributes, where)
-    closed = {
-        one.name: one.values for one in settings.protocol.attribute if one.name not in source_attributes(settings)
-    }
+    closed = {one.name: one.values for one in settings.protocol.attribute if one.name not in open_attributes(settings)}
     for attribute, values in asked:
         if attribute in closed:
             _known("value", values, closed[attribute], f"{where}, attribute {attribute!r}")
@@ -272,8 +286,8 @@ def _check_claimed(settings: Settings, where: str) -> None:
             continue
         names = [one.name for one in (*settings.annotator, *settings.source)] + [CONSENSUS]
         _known("annotator", [annotator], [*names, *(f"learner:{one.name}" for one in settings.learner)], where)
-        _known("attribute", [attribute], {*asked, *source_attributes(settings)}, where)
-        if attribute not in source_attributes(settings):
+        _known("attribute", [attribute], {*asked, *open_attributes(settings)}, where)
+        if attribute not in open_attributes(settings):
             _known("value", [value], asked[attribute], f"{where}, attribute {attribute!r}")
 
 

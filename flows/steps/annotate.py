@@ -8,7 +8,7 @@ import pyarrow as pa
 from curate.annotate.protocol import Attribute
 from curate.errors import RefusedRequestError, ServiceError
 from curate.flows.project import Project, parameters_hash
-from curate.flows.steps.annotators import Annotating, annotatings, project_protocol
+from curate.flows.steps.annotators import Annotating, annotatings
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
 from curate.flows.steps.carry import carry_over, unversioned_change
 from curate.store.applicable import applicable_items
@@ -30,7 +30,7 @@ class AnnotateStep:
         to_do = done = calls = tokens = 0
         cost = 0.0
         for annotating in annotatings(project):
-            ledger = _ledger(project, annotating)
+            ledger = _ledger(annotating)
             pending = _count_pending(project, annotating)
             with project.reader() as reader:
                 done += count_settled(reader, ledger)
@@ -70,8 +70,7 @@ class AnnotateStep:
 
 def _annotate(project: Project, progress: Progress, annotating: Annotating) -> tuple[int, int]:
     """Ask what is asked of every item, then what depends on those answers, attribute by attribute."""
-    protocol = project_protocol(project)
-    dependent = [one for one in protocol.attributes if one.when and one.name in annotating.attributes]
+    dependent = annotating.dependent
     always = [name for name in annotating.attributes if name not in {one.name for one in dependent}]
     done = failed = 0
     if always:
@@ -85,8 +84,8 @@ def _annotate(project: Project, progress: Progress, annotating: Annotating) -> t
 def _annotate_all(
     project: Project, progress: Progress, annotating: Annotating, attributes: Sequence[str]
 ) -> tuple[int, int]:
-    ledger = _ledger(project, annotating)
-    compute = _computation(project, annotating, attributes)
+    ledger = _ledger(annotating)
+    compute = _computation(annotating, attributes)
     if annotating.sample:
         return _annotate_sample(project, progress, annotating, attributes)
 
@@ -104,9 +103,9 @@ def _annotate_dependent(
 ) -> tuple[int, int]:
     """Ask for one attribute of the items that it applies to by now; the claims about its parents are committed."""
     protocol = project.settings.protocol
-    ledger = _ledger(project, annotating, attribute.name)
-    compute = _computation(project, annotating, [attribute.name])
-    within = _ledger(project, annotating).parameters if among else ""
+    ledger = _ledger(annotating, attribute.name)
+    compute = _computation(annotating, [attribute.name])
+    within = _ledger(annotating).parameters if among else ""
     done = failed = 0
     while True:
         with project.reader() as reader:
@@ -135,7 +134,7 @@ def _annotate_sample(
     attributes: Sequence[str],
 ) -> tuple[int, int]:
     """Annotate the sample in the order of a hash, a few items a commit, so that a kill costs little."""
-    ledger, compute = _ledger(project, annotating), _computation(project, annotating, attributes)
+    ledger, compute = _ledger(annotating), _computation(annotating, attributes)
     with project.reader() as reader:
         sample = pending_sample(reader, ledger, annotating.modalities, annotating.sample)
     if not len(sample):
@@ -161,25 +160,24 @@ def _annotate_sample(
 
 
 def _count_pending(project: Project, annotating: Annotating) -> int:
-    ledger = _ledger(project, annotating)
+    ledger = _ledger(annotating)
     if not annotating.sample:
         return count_pending(project, ledger, annotating.modalities)
     with project.reader() as reader:
         return len(pending_sample(reader, ledger, annotating.modalities, annotating.sample))
 
 
-def _ledger(project: Project, annotating: Annotating, *attribute: str) -> LedgerKey:
+def _ledger(annotating: Annotating, *attribute: str) -> LedgerKey:
     """Return the key of what an annotator asks of every item, or of one attribute that depends on others."""
-    protocol = project.settings.protocol
-    identity = [annotating.name, annotating.annotator.version, protocol.name, protocol.version, annotating.sample]
+    identity = [annotating.name, annotating.annotator.version, *annotating.asked, annotating.sample]
     return LedgerKey("annotate", "1", parameters_hash([*identity, *attribute]))
 
 
-def _computation(project: Project, annotating: Annotating, attributes: Sequence[str]) -> Callable[[pa.Table], Outcome]:
+def _computation(annotating: Annotating, attributes: Sequence[str]) -> Callable[[pa.Table], Outcome]:
     def compute(items: pa.Table) -> Outcome:
         answer = annotating.annotate(items, attributes)
         tables = {
-            "annotations": _claim_rows(project, annotating, answer),
+            "annotations": _claim_rows(annotating, answer),
             "failures": _failure_rows(annotating, answer),
             "requests": annotating.drained(),
             **annotating.kept_rows(),
@@ -190,11 +188,12 @@ def _computation(project: Project, annotating: Annotating, attributes: Sequence[
     return compute
 
 
-def _claim_rows(project: Project, annotating: Annotating, answer: Annotated) -> pa.Table:
+def _claim_rows(annotating: Annotating, answer: Annotated) -> pa.Table:
+    protocol, version = annotating.asked
     columns = {
         "item_id": [claim.item_id for claim in answer.claims],
-        "protocol": project.settings.protocol.name,
-        "protocol_version": project.settings.protocol.version,
+        "protocol": protocol,
+        "protocol_version": version,
         "attribute": [claim.attribute for claim in answer.claims],
         "value": [claim.value for claim in answer.claims],
         "confidence": [claim.confidence for claim in answer.claims],

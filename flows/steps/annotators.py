@@ -17,13 +17,13 @@ from curate.annotate.llm.asking import Asking
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
 from curate.annotate.llm.spending import Spending
-from curate.annotate.protocol import Protocol
+from curate.annotate.protocol import Attribute, Protocol
 from curate.annotate.rule import RuleAnnotator, rule_from_mapping
 from curate.errors import BudgetSpentError
 from curate.flows.project import Project
 from curate.flows.spending import money_left
 from curate.flows.steps.base import LARGEST_BATCH
-from curate.settings import ClipAnnotatorSettings, LLMAnnotatorSettings
+from curate.settings import CaptionAnnotatorSettings, ClipAnnotatorSettings, LLMAnnotatorSettings
 from curate.store.journal import Journal, StoredRequests, stored_responses
 from curate.store.schema import table
 from curate.store.write import rows
@@ -89,6 +89,17 @@ class Annotating:
     def account(self) -> list[str]:
         """Say what was asked and what it came to; nothing where nothing was asked."""
         return []
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """The name and version of the protocol that the claims answer."""
+        protocol = self._project.settings.protocol
+        return protocol.name, protocol.version
+
+    @property
+    def dependent(self) -> Sequence[Attribute]:
+        """The attributes that only some items are asked for, as others are answered."""
+        return [one for one in project_protocol(self._project).attributes if one.when and one.name in self.attributes]
 
     @property
     def attributes(self) -> Sequence[str]:
@@ -240,10 +251,10 @@ def annotatings(project: Project) -> Iterator[Annotating]:
     for settings in project.settings.annotator:
         if isinstance(settings, LLMAnnotatorSettings):
             yield ModelAnnotating(project, settings)
-        elif isinstance(settings, ClipAnnotatorSettings):
-            from curate.flows.steps.image_annotators import ClipAnnotating
+        elif isinstance(settings, ClipAnnotatorSettings | CaptionAnnotatorSettings):
+            from curate.flows.steps.image_annotators import image_annotating
 
-            yield ClipAnnotating(project, settings)
+            yield image_annotating(project, settings)
         else:
             rules = [rule_from_mapping(rule.model_dump()) for rule in settings.rules]
             yield Annotating(

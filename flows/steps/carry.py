@@ -47,7 +47,7 @@ def carry_over(project: Project) -> int:
 
 def unversioned_change(project: Project) -> str:
     """Say that the protocol is not what its version was when it was first used; "" where it is."""
-    if not project.settings.annotator:
+    if not (project.settings.annotator and project.settings.protocol.attribute):
         return ""
     protocol = project_protocol(project)
     with project.reader() as reader:

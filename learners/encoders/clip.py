@@ -48,6 +48,11 @@ class ClipSource:
         model, _, weights = where.partition("/")
         return cls(None, model, weights, f"{model}.{hash_of_files(_fetched(model, weights, where))}")
 
+    @property
+    def name(self) -> str:
+        """What open_clip finds the model by."""
+        return f"local-dir:{self.folder}" if self.folder else self.model
+
 
 class ClipImageEncoder(PictureEncoder):
     """The image tower: features of length 1, comparable with those of the same model's text tower."""
@@ -85,6 +90,11 @@ def similarity_scale(source: ClipSource) -> float:
     return _towers(source).scale
 
 
+def tokenizer_of(source: ClipSource) -> Any:
+    """Return open_clip's tokenizer for the model's texts."""
+    return _towers(source).texts.extra
+
+
 @dataclass(frozen=True, slots=True)
 class _Towers:
     images: Network
@@ -114,8 +124,7 @@ def _towers(source: ClipSource) -> _Towers:
     with needing_encoders("clip"):
         import open_clip
         import torch
-    name = f"local-dir:{source.folder}" if source.folder else source.model
-    where = device()
+    name, where = source.name, device()
     try:
         module, transform = open_clip.create_model_from_pretrained(name, source.weights or None, device=where)
         tokenizer = open_clip.get_tokenizer(name)
