@@ -15,10 +15,13 @@ DAMAGED_SUFFIX = ".damaged"
 RESTORE_HINT = "curate backup --restore FOLDER, or without a backup: curate backup --rebuild"
 _RETRY_PAUSE = 0.02
 _NAME = "ledger"
-_FEWEST_ROWS, _ROW_GROUP = 2_048, 16_384
+_FEWEST_ROWS, _ROW_GROUP = 2_048, 65_536
 _GROUP_BYTES = 8 * 2**20
 """DuckDB holds several row groups at once, and writes the newest ones anew with each commit: with its own 122,880 rows,
 texts of 4 kB took 3.4 GB of memory, with 16,384 up to 1.4, with 4,096 up to 0.8 and half the time. They get 2,048."""
+_SHORT_BYTES, _SHORT_GROUP_BYTES = 2**10, 16 * 2**20
+"""Short rows get larger row groups: a million texts of 155 bytes go in 10 % faster by 65,536 than by 16,384. Others are
+written by one thread, which holds less: a file of 5 GB peaks at 0.81 GiB, not at 0.91, and takes no longer."""
 _STORAGE = "STORAGE_VERSION 'v1.2.0'"
 """Readable by DuckDB 1.5 and 2.0 alike, whichever created it."""
 
@@ -39,6 +42,8 @@ def open_ledger(folder: Path, *, timeout: float, row_bytes: float = 0.0) -> Iter
             pass
     connection = _connect(path, timeout, row_group=_row_group(row_bytes))
     try:
+        if row_bytes >= _SHORT_BYTES:
+            connection.execute("SET threads = 1")
         yield connection
     finally:
         connection.close()
@@ -98,7 +103,8 @@ def rewrite_ledger(folder: Path, *, timeout: float) -> None:
 
 def _row_group(row_bytes: float) -> int:
     """How many rows of this mean size make a row group: a power of two, as DuckDB takes multiples of 2,048 only."""
-    rows = int(_GROUP_BYTES / max(1.0, row_bytes))
+    most = _SHORT_GROUP_BYTES if row_bytes < _SHORT_BYTES else _GROUP_BYTES
+    rows = int(most / max(1.0, row_bytes))
     return max(_FEWEST_ROWS, min(_ROW_GROUP, 1 << max(0, rows.bit_length() - 1)))
 
 

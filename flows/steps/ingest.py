@@ -26,8 +26,8 @@ from curate.store.work import cursors
 from curate.store.write import CursorMove, Write
 from curate.types import Progress, StepReport
 
-BATCH_ROWS = 250_000
-BATCH_BYTES = 32 * 2**20
+BATCH_ROWS = 400_000
+BATCH_BYTES = 40 * 2**20
 PART_ROWS = 10_000
 
 

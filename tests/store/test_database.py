@@ -1,5 +1,6 @@
 """Opening the ledger: whole or not at all, readable by older DuckDB, and clear about who is in the way."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -78,14 +79,15 @@ def test_a_creation_that_was_killed_is_made_good(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row_bytes", "rows"), [(0.0, 16_384), (155.0, 16_384), (2_000.0, 4_096), (4_000.0, 2_048), (1e9, 2_048)]
+    ("row_bytes", "rows"),
+    [(0.0, 65_536), (155.0, 65_536), (1_000.0, 16_384), (2_000.0, 4_096), (4_000.0, 2_048), (1e9, 2_048)],
 )
 def test_large_rows_are_held_in_small_groups(folder: Path, row_bytes: float, rows: int) -> None:
     folder.mkdir()
     with open_ledger(folder, timeout=0) as connection:
         connection.execute("CREATE TABLE t AS SELECT range AS n FROM range(10000)")
     with open_ledger(folder, timeout=0, row_bytes=row_bytes) as connection:
-        connection.execute("CREATE TABLE u AS SELECT range AS n FROM range(40000)")
+        connection.execute("CREATE TABLE u AS SELECT range AS n FROM range(70000)")
         connection.execute("INSERT INTO t SELECT 10000 + range FROM range(20000)")
     with open_ledger(folder, timeout=0) as connection:
         [(most,)] = connection.execute(
@@ -97,3 +99,11 @@ def test_large_rows_are_held_in_small_groups(folder: Path, row_bytes: float, row
         assert connection.execute("SELECT count(*), sum(n), bool_and(n = rowid) FROM t").fetchall() == [
             (30_000, 449_985_000, True)
         ]
+
+
+@pytest.mark.parametrize(("row_bytes", "is_one"), [(155.0, False), (4_000.0, True)])
+def test_large_rows_are_written_by_one_thread(folder: Path, row_bytes: float, is_one: bool) -> None:
+    folder.mkdir()
+    with open_ledger(folder, timeout=0, row_bytes=row_bytes) as connection:
+        [(threads,)] = connection.execute("SELECT current_setting('threads')").fetchall()
+    assert threads == (1 if is_one else len(os.sched_getaffinity(0)))
