@@ -3,8 +3,9 @@
 For every task and seed each selector ranks the same pool for the same targets; its ranking is judged by average
 precision and precision at 200 for the wanted kind, and by the bits per character of texts that were held out, under a
 model trained on the first 50,000, 150,000 and 400,000 characters in its order. The same again with every text cut to
-600 characters. ZIP-FIT is alignment with its formula over LZ4 blocks and with gzip, DSIR the form of its library and
-with smoothing; `random`, `length` and `tfidf` are the baselines, `oracle` has the wanted kind first, in random order.
+600 characters. ZIP-FIT is alignment with its formula over LZ4 blocks and with gzip, and by the nearest and the eight
+nearest targets in place of their mean, DSIR the form of its library and with smoothing; `random`, `length` and `tfidf`
+are the baselines, `oracle` has the wanted kind first, in random order.
 
 On one more task, HumanEval with copies planted (a fifth of the Python functions four times more, a word changed), each
 pass for diversity reorders the best 600 of ZIP-FIT: near-duplicates taken out, the entropy law, facility location over
@@ -38,7 +39,7 @@ from benchmarks.harness.command import Options, Result, main
 from benchmarks.harness.corpora import corpus
 from benchmarks.harness.miniature import TASKS, Task, task
 from benchmarks.harness.paired import Timings, take_turns
-from benchmarks.harness.passes import FIRST, by_place, copies_among, passes, with_copies
+from benchmarks.harness.passes import FIRST, copies_among, passes, with_copies
 from curate.errors import MissingExtraError
 from curate.select import alignment
 from curate.select.baselines import length_scores, random_scores
@@ -47,6 +48,7 @@ from curate.select.fusion import borda, reciprocal_rank, weighted_sum
 from curate.select.held_out import HeldOut
 from curate.select.importance import log_weights, resample
 from curate.select.measures import best_of, precision_at
+from curate.select.rivals import by_place
 from curate.select.tfidf import tfidf_scores
 from curate.statistics import Interval, average_precision, bootstrap_interval, spearman
 
@@ -131,6 +133,8 @@ def _rankings(drawn: Task, seed: int, quick: bool) -> dict[str, Scores]:
         "length": length_scores(texts),
         "tfidf": tfidf_scores(texts, targets),
         "ZIP-FIT": zip_fit,
+        "ZIP-FIT max": alignment.score(texts, targets, reduce="max"),
+        "ZIP-FIT top 8": alignment.score(texts, targets, reduce="top-m", top_m=8),
         "DSIR": log_weights(texts, targets, smoothing=0),
         "DSIR smoothed": smoothed,
         "DSIR smoothed, Gumbel": by_place(drawn_first, len(texts)),

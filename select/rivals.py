@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from curate.errors import BadDataError
 from curate.select import alignment, compressors, importance
 from curate.select.baselines import length_scores, random_scores
+from curate.select.budgets import in_turns
 from curate.select.fused import fused
 from curate.select.held_out import HeldOut
 from curate.select.measures import best_of, bits_per_character, kl_reduction, length_bias, overlap
@@ -25,10 +26,18 @@ if TYPE_CHECKING:
 
     from curate.select.similarity import LengthControl
 
-OWN = "align"
+OWN, MIXED = "align", "mix"
 BASELINES = ("random", "length")
 """What knows nothing of the target: a selector that one of these beats is not worth its time."""
 MOST_TARGETS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several targets, and its part of the choice in proportion to the others'."""
+
+    targets: Sequence[str]
+    proportion: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +64,15 @@ def judge_selectors(
     reduce: alignment.Reduction = "mean",
     top_m: int = 8,
     length_control: LengthControl = "none",
+    proportion: float = 1.0,
+    more: Sequence[Part] = (),
+    by_item: bool = True,
     seed: int = 0,
 ) -> tuple[Judged, ...]:
     """Let alignment and its rivals choose `count` of the texts, and judge each choice; alignment comes first.
 
+    With `more` targets all selectors but one choose for all of them together; `mix` chooses for each by turns, in
+    their proportions (`targets` has `proportion`) of items or, unless `by_item`, of characters.
     Cost: some seconds for 2,000 texts of a kilobyte. Memory: some 200 bytes for each byte of text.
 
     Raises:
@@ -66,26 +80,36 @@ def judge_selectors(
     """
     if not texts or count < 1:
         raise BadDataError("there is nothing to choose from")
-    seen, unseen = halves(targets)
+    parts = (Part(targets, proportion), *more)
+    known = [halves(part.targets, 2 * MOST_TARGETS // len(parts)) for part in parts]
+    seen, unseen = ([text for both in known for text in both[half]] for half in (0, 1))
+
+    def aligned(to: Sequence[str]) -> NDArray[np.float64]:
+        return alignment.score(texts, to, compressor, reduce, top_m=top_m, length_control=length_control)
+
     rankings = {
-        OWN: alignment.score(texts, seen, compressor, reduce, top_m=top_m, length_control=length_control),
+        OWN: aligned(seen),
         "fused": fused(texts, seen).scores,
         "importance": importance.log_weights(texts, seen),
         "tfidf": tfidf_scores(texts, seen),
         "random": random_scores(item_ids, seed),
         "length": length_scores(texts),
     }
+    if more:
+        sizes = [1 if by_item else len(text) for text in texts]
+        order = in_turns([aligned(first) for first, _ in known], sizes, [part.proportion for part in parts])
+        rankings[MIXED] = by_place(order, len(texts))
     held_out = HeldOut(texts, unseen) if unseen else None
     return tuple(_judged(name, rankings, texts, unseen or seen, count, held_out) for name in rankings)
 
 
-def halves(targets: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return every second target, up to 200, and the others; of a single target its first and its second half.
+def halves(targets: Sequence[str], most: int = 2 * MOST_TARGETS) -> tuple[list[str], list[str]]:
+    """Return every second of the first `most` targets, and the others; of a single target its first and second half.
 
     >>> halves(["one", "two", "three"])
     (['one', 'three'], ['two'])
     """
-    known = [text for text in targets if text.strip()][: 2 * MOST_TARGETS]
+    known = [text for text in targets if text.strip()][:most]
     if len(known) == 1:
         middle = len(known[0]) // 2
         known = [known[0][:middle], known[0][middle:]]
@@ -109,6 +133,15 @@ def _judged(
         length_bias(scores, [len(text) for text in texts]),
         overlap(scores, rankings[OWN], count),
     )
+
+
+def by_place(order: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Return scores that rank the places as `order` does: 1 for the first; NaN for those that it leaves out."""
+    import numpy as np
+
+    scores = np.full(count, np.nan)
+    scores[order] = np.linspace(1, 0, len(order))
+    return scores
 
 
 def beaten_by(judged: Sequence[Judged], selector: str = OWN) -> tuple[str, ...]:

@@ -53,13 +53,6 @@ def copies_among(texts: Sequence[str]) -> int:
     return len(near_duplicates(texts))
 
 
-def by_place(order: Positions, size: int) -> NDArray[np.float64]:
-    """Return scores that give this order of positions; what is not in it has none."""
-    scores = np.full(size, np.nan)
-    scores[order] = -np.arange(len(order), dtype=np.float64)
-    return scores
-
-
 def _vectors(texts: Sequence[str]) -> NDArray[np.float64]:
     """Return counts of byte trigrams, folded into fewer dimensions with random signs (feature hashing)."""
     found = hashed_byte_ngrams(texts, 3)

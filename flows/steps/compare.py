@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from curate.errors import BadDataError
 from curate.flows.project import Project
-from curate.flows.steps.align import AlignStep, read_target
+from curate.flows.steps.align import AlignStep, read_target_at
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.fuse import SELECTOR
-from curate.select.rivals import Judged, beaten_by, judge_selectors
+from curate.select.rivals import MIXED, OWN, Judged, Part, beaten_by, judge_selectors
 from curate.settings import SnapshotSettings
 from curate.statistics import Interval
 from curate.store.candidates import Candidates, sampled_candidates
@@ -20,6 +21,8 @@ from curate.store.write import CursorMove, Write, rows
 from curate.types import Progress, StepReport
 
 SUBJECT = "selection of "
+SELECTOR_TARGETS = {SELECTOR: AlignStep.name}
+"""Selectors that have another's target, and score the same texts."""
 SAMPLE = 2_000
 _FORMULAS = {
     "KL reduction": "KL(target || candidates) - KL(target || chosen) over hashed words and pairs, nats",
@@ -27,11 +30,21 @@ _FORMULAS = {
     "length bias": "Spearman's correlation of score and length",
     "overlap": "share of the chosen that alignment chooses too",
 }
-_OFF = "no snapshot is ordered by align or fused, or baselines = false in [align]"
+_OFF = "no snapshot is ordered by align, fused or mix, or baselines = false in [align]"
+_MIX = "mix"
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a snapshot's order is judged by: its own selector, what that is called, its targets' addresses and parts."""
+
+    own: str
+    called: str
+    addresses: tuple[tuple[str, float], ...]
 
 
 class CompareStep:
-    """The newest number of each snapshot that is ordered by `align` or `fused`, once; the figures go to `metrics`.
+    """The newest number of each snapshot that is ordered by alignment, `fused` or `mix`, once, into `metrics`.
 
     Figures are of a sample of 2,000 candidates, the same in every run. Memory: the sample's texts.
     """
@@ -52,20 +65,39 @@ class CompareStep:
         orders = {settings.name: settings.order_by for settings in _ranked(project)}
         for snapshot, move in list(_waiting(project)):
             with project.reader() as reader:
-                found = sampled_candidates(reader, snapshot, "align", SAMPLE)
-            judged = _judged(project, found)
+                found = sampled_candidates(reader, snapshot, _scored_by(orders[snapshot.snapshot]), SAMPLE)
+            sought = _sought(project, orders[snapshot.snapshot])
+            judged = _judged(project, found, sought)
             if project.store.commit(Write(self.name, {"metrics": _metrics(snapshot, judged)}, [move])).stale:
                 continue
             done += 1
-            notes += _remarks(snapshot, judged, orders[snapshot.snapshot])
+            notes += _remarks(snapshot, judged, sought)
         return step_report(self.name, began, done=done, notes=tuple(notes))
 
 
 def _ranked(project: Project) -> list[SnapshotSettings]:
-    align = project.settings.align
-    if not (align.baselines and align.target):
+    if not project.settings.align.baselines:
         return []
-    return [settings for settings in project.settings.snapshot if settings.order_by in (AlignStep.name, SELECTOR)]
+    return [settings for settings in project.settings.snapshot if _sought(project, settings.order_by).addresses]
+
+
+def _sought(project: Project, order_by: str) -> Sought:
+    """Return how an order is judged; without addresses it is not, for it has no target of text."""
+    align = project.settings.align
+    known = {AlignStep.name: align.target} | {f"{AlignStep.name}:{one.name}": one.target for one in align.more}
+    known = {name: address for name, address in known.items() if address}
+    if order_by == _MIX:
+        parts = {SELECTOR_TARGETS.get(name, name): part for name, part in project.settings.mix.parts.items()}
+        found = tuple((known[name], float(part)) for name, part in parts.items() if name in known)
+        return Sought(MIXED if len(found) > 1 else OWN, "the mix", found)
+    target = known.get(SELECTOR_TARGETS.get(order_by, order_by), "")
+    called = "the fused selector" if order_by == SELECTOR else "alignment"
+    return Sought(SELECTOR if order_by == SELECTOR else OWN, called, ((target, 1.0),) if target else ())
+
+
+def _scored_by(order_by: str) -> str:
+    """Return the selector whose scores tell which texts the snapshot chose from."""
+    return SELECTOR_TARGETS.get(order_by, order_by)
 
 
 def _waiting(project: Project) -> Iterator[tuple[Numbered, CursorMove]]:
@@ -78,21 +110,26 @@ def _waiting(project: Project) -> Iterator[tuple[Numbered, CursorMove]]:
                 yield snapshot, CursorMove(consumer, "", position, str(snapshot.number))
 
 
-def _judged(project: Project, found: Candidates) -> tuple[Judged, ...]:
+def _judged(project: Project, found: Candidates, sought: Sought) -> tuple[Judged, ...]:
     """Return nothing where the sample or the target has too little text to compare anything."""
     align = project.settings.align
-    targets = read_target(project).texts
+    first, *more = [
+        Part(read_target_at(str(project.path(address)), address).texts, part) for address, part in sought.addresses
+    ]
     count = max(1, round(found.selected_share * len(found.texts)))
     try:
         return judge_selectors(
             found.item_ids,
             found.texts,
-            targets,
+            first.targets,
             count,
             compressor=align.compressor,
             reduce=align.reduce,
             top_m=align.top_m,
             length_control=align.length_control,
+            proportion=first.proportion,
+            more=more,
+            by_item=project.settings.mix.unit == "items",
         )
     except BadDataError:
         return ()
@@ -128,9 +165,8 @@ def _with_bounds(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
     yield f"{name}, high", interval.high
 
 
-def _remarks(snapshot: Numbered, judged: tuple[Judged, ...], order_by: str) -> list[str]:
+def _remarks(snapshot: Numbered, judged: tuple[Judged, ...], sought: Sought) -> list[str]:
     name = f"{snapshot.snapshot} {snapshot.number}"
     if not judged:
         return [f"{name}: too little text to compare selectors"]
-    own = "alignment" if order_by == AlignStep.name else "the fused selector"
-    return [f"{name}: choosing by {one} is as good as {own}" for one in beaten_by(judged, order_by)]
+    return [f"{name}: choosing by {one} is as good as {sought.called}" for one in beaten_by(judged, sought.own)]

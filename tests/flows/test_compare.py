@@ -9,6 +9,7 @@ from curate.flows.project import Project
 from curate.flows.steps.align import AlignStep
 from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.ingest import IngestStep
+from curate.flows.steps.mix import MixStep
 from curate.flows.steps.report import ReportStep, report_path
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.settings import load_settings
@@ -61,9 +62,10 @@ def frozen(project: Project) -> Project:
     return project
 
 
-def figures(project: Project) -> dict[tuple[str, str], float]:
+def figures(project: Project, snapshot: str = "like-target") -> dict[tuple[str, str], float]:
+    query = "SELECT name, slice, value FROM metrics WHERE subject = $subject"
     with project.reader() as reader:
-        found = reader.query("SELECT name, slice, value FROM metrics WHERE subject = 'selection of like-target'")
+        found = reader.query(query, {"subject": f"selection of {snapshot}"})
     return {(row["name"], row["slice"]): row["value"] for row in found.to_pylist()}
 
 
@@ -90,7 +92,7 @@ def test_it_can_be_switched_off(project: Project) -> None:
     frozen(project)
     off = opened(project.folder, "\nbaselines = false")
     assert CompareStep().plan(off, QUIET).notes == (
-        "no snapshot is ordered by align or fused, or baselines = false in [align]",
+        "no snapshot is ordered by align, fused or mix, or baselines = false in [align]",
     )
     assert CompareStep().run(off, QUIET).idle
     assert figures(off) == {}
@@ -103,3 +105,39 @@ def test_a_baseline_that_is_as_good_is_a_note(project: Project) -> None:
         file.write_text(f"the same words in another order {file.stem}")
     frozen(project)
     assert any("as good as alignment" in note for note in CompareStep().run(project, QUIET).notes)
+
+
+MORE = """
+more = [{ name = "prose", target = "prose" }]
+
+[mix]
+parts = { align = 1, "align:prose" = 1 }
+
+[[snapshot]]
+name = "like-prose"
+order_by = "align:prose"
+limit = 8
+
+[[snapshot]]
+name = "mixed"
+order_by = "mix"
+limit = 8
+"""
+
+
+def test_selections_for_further_targets_and_their_mix_are_compared_too(project: Project) -> None:
+    (project.folder / "prose").mkdir()
+    for number in range(4):
+        (project.folder / "prose" / f"{number}.txt").write_text(PROSE.format(number + 90, number))
+    several = opened(project.folder, MORE)
+    for step in (IngestStep(), AlignStep(), MixStep(), SnapshotStep()):
+        step.run(several, QUIET)
+    assert CompareStep().run(several, QUIET).done == 3
+    assert CompareStep().run(several, QUIET).idle
+    prose, mixed = figures(several, "like-prose"), figures(several, "mixed")
+    assert prose["bits per character", "align"] < prose["bits per character", "length"]
+    assert ("KL reduction", "mix") not in prose
+    # Both kinds of texts predict both kinds of targets better than only the nearer ones do.
+    assert mixed["bits per character", "mix"] < mixed["bits per character", "align"]
+    ReportStep().run(several, QUIET)
+    assert '<th scope="row">mix</th>' in report_path(several).read_text(encoding="utf-8")
