@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import StoreError
@@ -12,6 +13,14 @@ from curate.store.manifest import replace_file
 from curate.store.reader import Reader
 
 CHECKPOINT_FOLDER = "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A learner's state after a number of its snapshot, by the name of its file."""
+
+    name: str
+    number: int
 
 
 def save_checkpoint(store_folder: Path, state: bytes) -> str:
@@ -59,14 +68,16 @@ def load_checkpoint(store_folder: Path, name: str) -> bytes:
     return state
 
 
-def latest_checkpoint(reader: Reader, learner: str, version: str, encoder_version: str, snapshot: str) -> str:
-    """Return the hash of a learner's newest checkpoint over a snapshot, "" before its first."""
+def newest_checkpoint(
+    reader: Reader, learner: str, version: str, encoder_version: str, snapshot: str
+) -> Checkpoint | None:
+    """Return a learner's newest checkpoint over a snapshot, None before its first."""
     found = reader.query(
-        "SELECT checkpoint FROM checkpoints WHERE learner = ? AND learner_version = ? AND encoder_version = ?"
-        " AND snapshot = ? ORDER BY number DESC LIMIT 1",
+        "SELECT checkpoint, number FROM checkpoints WHERE learner = ? AND learner_version = ?"
+        " AND encoder_version = ? AND snapshot = ? ORDER BY number DESC LIMIT 1",
         [learner, version, encoder_version, snapshot],
     )
-    return str(found["checkpoint"][0]) if len(found) else ""
+    return Checkpoint(*found.to_pylist()[0].values()) if len(found) else None
 
 
 def _path(store_folder: Path, name: str) -> Path:

@@ -1,5 +1,6 @@
 """Claims of several annotators about the same attribute, and the values that were drawn from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ from curate.store.reader import Reader
 _QUESTIONS = """
     WITH asked AS (
         SELECT protocol, protocol_version, attribute, annotator, commit_number FROM annotations
+        WHERE NOT list_contains($without::VARCHAR[], annotator_kind)
         UNION ALL SELECT protocol, protocol_version, attribute, NULL, commit_number FROM abstentions
     )
     SELECT protocol, protocol_version, attribute, max(commit_number) AS newest FROM asked
@@ -23,7 +25,8 @@ _CLAIMS = f"""
     SELECT a.item_id, a.annotator, a.value FROM annotations a ANTI JOIN withdrawn w ON (
         w.item_id = a.item_id AND w.annotator = a.annotator AND a.annotator_kind = 'human'
         AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
-    WHERE {_MATCHES} AND NOT (list_contains(['human', 'simulated'], a.annotator_kind) AND a.item_id IN (
+    WHERE {_MATCHES} AND NOT list_contains($without::VARCHAR[], a.annotator_kind)
+        AND NOT (list_contains(['human', 'simulated'], a.annotator_kind) AND a.item_id IN (
         SELECT item_id FROM audits WHERE {_MATCHES}))
     QUALIFY row_number() OVER (
         PARTITION BY item_id, annotator ORDER BY commit_number DESC, confidence DESC, value) = 1
@@ -48,20 +51,21 @@ class Question:
         return "/".join((self.protocol, self.version, self.attribute))
 
 
-def contested_questions(reader: Reader) -> list[Question]:
-    """Return every question that at least two annotators have answered."""
+def contested_questions(reader: Reader, without: Sequence[str] = ()) -> list[Question]:
+    """Return every question that at least two annotators have answered, `without` those of these kinds."""
     return [
         Question(row["protocol"], row["protocol_version"], row["attribute"], row["newest"])
-        for row in reader.query(_QUESTIONS).to_pylist()
+        for row in reader.query(_QUESTIONS, {"without": list(without)}).to_pylist()
     ]
 
 
-def newest_claims(reader: Reader, question: Question) -> pa.Table:
+def newest_claims(reader: Reader, question: Question, without: Sequence[str] = ()) -> pa.Table:
     """Return item, annotator and value of each annotator's newest claim on an item, the surest of equally new ones.
 
-    What people said of audits is left out: audits judge, and teach nothing, not even what annotators are worth.
+    What people said of audits is left out: audits judge, and teach nothing, not even what annotators are worth. So is
+    what annotators of the kinds `without` said.
     """
-    return reader.query(_CLAIMS, _parameters(question))
+    return reader.query(_CLAIMS, {**_parameters(question), "without": list(without)})
 
 
 def drawn_values(reader: Reader, question: Question) -> pa.Table:

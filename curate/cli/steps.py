@@ -60,8 +60,8 @@ def show_report(invocation: Invocation, report: StepReport) -> None:
             invocation.narrate(f"  {note}")
 
 
-def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
-    report = run_named(invocation, name, dry_run=dry_run)
+def _run(invocation: Invocation, name: str, dry_run: bool, settings: "Settings | None" = None) -> int:
+    report = run_named(invocation, name, dry_run=dry_run, settings=settings)
     if report is None:
         return 0
     narrate_next(invocation, [report])
@@ -275,15 +275,25 @@ def align_verb(invocation: Invocation, /, dry_run: bool, **of_shards: Any) -> in
     return _run(invocation, "align", dry_run)
 
 
-@verb("annotate", examples=["curate annotate --dry-run", "curate annotate"], exits=(4, 5, 6, 7))
+@verb(
+    "annotate",
+    examples=["curate annotate --dry-run", "curate annotate", "curate annotate --with learner:topics"],
+    exits=(4, 5, 6, 7),
+)
+@click.option("--with", "name", metavar="NAME", help="Ask this annotator alone, or learner:NAME for a [[learner]].")
 @dry_run_option()
 @pass_invocation
-def annotate_verb(invocation: Invocation, dry_run: bool) -> int:
+def annotate_verb(invocation: Invocation, /, name: str | None, dry_run: bool) -> int:
     """Let the annotators answer the protocol's questions about new items.
 
     With --dry-run it prints the calls, tokens and cost to expect. An answer that was received is never paid for again.
+    A learner's newest checkpoint is asked about every item that did not teach it.
     """
-    return _run(invocation, "annotate", dry_run)
+    if name is None:
+        return _run(invocation, "annotate", dry_run)
+    from curate.settings.teaching import with_annotator
+
+    return _run(invocation, "annotate", dry_run, with_annotator(invocation.load()[0].settings, name))
 
 
 @verb("consensus", examples=["curate consensus --dry-run", "curate consensus --method majority"], exits=WRITES)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictBool, StrictInt
 
 from curate.settings.section import Amount, Count, Filled, Name, Names, Seconds, Section, Share
 
@@ -100,8 +100,27 @@ class CaptionAnnotatorSettings(Section):
         return ()
 
 
+class LearnerAnnotatorSettings(Section):
+    """An annotator that claims what the newest checkpoint of a `[[learner]]` finds likeliest.
+
+    It answers the attribute that is the label of the learner's snapshot, about items of its modality. Where nothing is
+    as probable as `least`, it abstains. Every new checkpoint is asked about all items `again`, or about those
+    only that no checkpoint was asked about.
+    """
+
+    name: Name
+    kind: Literal["learner"] = "learner"
+    learner: Name
+    least: Share = 0.0
+    again: StrictBool = True
+
+
 AnnotatorSettings = Annotated[
-    RuleAnnotatorSettings | LLMAnnotatorSettings | ClipAnnotatorSettings | CaptionAnnotatorSettings,
+    RuleAnnotatorSettings
+    | LLMAnnotatorSettings
+    | ClipAnnotatorSettings
+    | CaptionAnnotatorSettings
+    | LearnerAnnotatorSettings,
     Field(discriminator="kind"),
 ]
-KINDS = ("rule", "llm", "clip", "caption")
+KINDS = ("rule", "llm", "clip", "caption", "learner")

@@ -9,6 +9,7 @@ from curate.errors import ConfigurationError, UnknownNameError
 from curate.settings.annotators import (
     CaptionAnnotatorSettings,
     ClipAnnotatorSettings,
+    LearnerAnnotatorSettings,
     LLMAnnotatorSettings,
     RuleAnnotatorSettings,
 )
@@ -22,6 +23,7 @@ from curate.settings.models import (
     SourceSettings,
 )
 from curate.settings.protocol import ProtocolSettings
+from curate.settings.teaching import check_learner_annotators
 from curate.types import TOKENIZERS
 
 CONSENSUS = "consensus"
@@ -56,6 +58,8 @@ def check_settings(settings: Settings, place: str) -> None:
     _check_protocol(settings.protocol, attributes, place)
     for annotator in settings.annotator:
         where = f"{place}, annotator {annotator.name!r}"
+        if isinstance(annotator, LearnerAnnotatorSettings):
+            continue
         _known("attribute", annotator.attributes, attributes, where)
         if isinstance(annotator, RuleAnnotatorSettings):
             _check_rules(annotator, attributes, where)
@@ -69,6 +73,7 @@ def check_settings(settings: Settings, place: str) -> None:
         _check_snapshot(settings, snapshot, f"{place}, snapshot {snapshot.name!r}")
     for learner in settings.learner:
         _check_learner(settings, learner, f"{place}, learner {learner.name!r}")
+    check_learner_annotators(settings, place)
 
 
 def open_attributes(settings: Settings) -> set[str]:

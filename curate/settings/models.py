@@ -167,10 +167,12 @@ class BudgetSettings(Section):
 class ConsensusSettings(Section):
     """How the claims of several annotators about one attribute become one value with a posterior ("none" = not at all).
 
-    `bayesian` weighs annotators by how right they are, value by value, with priors for those who said little.
+    `bayesian` weighs annotators by how right they are, value by value, with priors for those who said little. What
+    `learners` claim is left out unless told otherwise, so that a learner can learn from the values.
     """
 
     method: Literal["bayesian", "dawid-skene", "majority", "none"] = "bayesian"
+    learners: StrictBool = False
 
 
 class SnapshotSettings(Section):

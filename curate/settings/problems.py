@@ -117,8 +117,8 @@ def _expectation(finding: Mapping[str, Any]) -> str:
 def _readable(location: Location) -> str:
     """The key path without the names that pydantic adds for union members and dictionary keys."""
     parts: list[str | int] = []
-    for part in location:
-        follows_index = bool(parts) and isinstance(parts[-1], int)
+    for place, part in enumerate(location):
+        follows_index = place > 0 and isinstance(location[place - 1], int)
         if part == "[key]" or (follows_index and part in KINDS):
             continue
         parts.append(part)

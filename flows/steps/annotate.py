@@ -29,7 +29,11 @@ class AnnotateStep:
         """Count the items that annotators have left to do, and what their requests would cost."""
         to_do = done = calls = tokens = 0
         cost = 0.0
+        notes: list[str] = []
         for annotating in annotatings(project):
+            if annotating.waiting:
+                notes.append(annotating.waiting)
+                continue
             ledger = _ledger(annotating)
             pending = _count_pending(project, annotating)
             with project.reader() as reader:
@@ -37,7 +41,7 @@ class AnnotateStep:
             estimate = annotating.estimate(pending)
             to_do, calls, tokens = to_do + pending, calls + estimate.calls, tokens + estimate.tokens
             cost += estimate.cost
-        return Plan(self.name, to_do, done, calls, tokens, cost)
+        return Plan(self.name, to_do, done, calls, tokens, cost, tuple(notes))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Let each annotator work through what it has not seen; its claims and its requests commit together."""
@@ -51,6 +55,9 @@ class AnnotateStep:
         if changed := unversioned_change(project):
             notes.append(changed)
         for annotating in annotatings(project):
+            if annotating.waiting:
+                notes.append(annotating.waiting)
+                continue
             with annotating:
                 try:
                     finished, unable = _annotate(project, progress, annotating)
@@ -169,7 +176,7 @@ def _count_pending(project: Project, annotating: Annotating) -> int:
 
 def _ledger(annotating: Annotating, *attribute: str) -> LedgerKey:
     """Return the key of what an annotator asks of every item, or of one attribute that depends on others."""
-    identity = [annotating.name, annotating.annotator.version, *annotating.asked, annotating.sample]
+    identity = [*annotating.identity, *annotating.asked, annotating.sample]
     return LedgerKey("annotate", "1", parameters_hash([*identity, *attribute]))
 
 

@@ -23,7 +23,12 @@ from curate.errors import BudgetSpentError
 from curate.flows.project import Project
 from curate.flows.spending import money_left
 from curate.flows.steps.base import LARGEST_BATCH
-from curate.settings import CaptionAnnotatorSettings, ClipAnnotatorSettings, LLMAnnotatorSettings
+from curate.settings import (
+    CaptionAnnotatorSettings,
+    ClipAnnotatorSettings,
+    LearnerAnnotatorSettings,
+    LLMAnnotatorSettings,
+)
 from curate.store.journal import Journal, StoredRequests, stored_responses
 from curate.store.schema import table
 from curate.store.write import rows
@@ -51,7 +56,7 @@ class Annotating:
     """One annotator at work in a project: what it needs from outside, and what its requests leave in the store.
 
     Use it in a `with` block: an embedded model's server stops with it. It is asked about items of its `modalities`, at
-    most so many at once.
+    most so many at once; where it is `waiting` for something, which it says there, it is not asked at all.
     """
 
     modalities: tuple[Modality, ...] = ("text",)
@@ -64,6 +69,7 @@ class Annotating:
         self.rows = rows
         self.under_way = 0
         self.description = ""
+        self.waiting = ""
         self._project = project
         self._stack = ExitStack()
 
@@ -76,6 +82,11 @@ class Annotating:
     ) -> None:
         """Free what the annotator held."""
         self._stack.close()
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What must change for an item to be asked about again."""
+        return self.name, self.annotator.version
 
     def estimate(self, items: int) -> Estimate:
         """Say what annotating this many items would cost; rules cost nothing."""
@@ -255,6 +266,10 @@ def annotatings(project: Project) -> Iterator[Annotating]:
             from curate.flows.steps.image_annotators import image_annotating
 
             yield image_annotating(project, settings)
+        elif isinstance(settings, LearnerAnnotatorSettings):
+            from curate.flows.steps.learner_annotators import LearnerAnnotating
+
+            yield LearnerAnnotating(project, settings)
         else:
             rules = [rule_from_mapping(rule.model_dump()) for rule in settings.rules]
             yield Annotating(

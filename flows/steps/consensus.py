@@ -1,7 +1,7 @@
 """The step `consensus`: draw one value with a posterior from what several annotators claim."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -52,7 +52,7 @@ class ConsensusStep:
         if project.settings.consensus.method == "none":
             return Plan(self.name, 0, 0, notes=(_OFF,))
         with project.reader() as reader:
-            questions = contested_questions(reader)
+            questions = contested_questions(reader, _left_out(project))
             waiting = _waiting(reader, project, questions)
         return Plan(self.name, len(waiting), len(questions) - len(waiting), notes=("counted in questions",))
 
@@ -63,18 +63,23 @@ class ConsensusStep:
         if method == "none":
             return step_report(self.name, began, notes=(_OFF,))
         with project.reader() as reader:
-            waiting = _waiting(reader, project, contested_questions(reader))
+            waiting = _waiting(reader, project, contested_questions(reader, _left_out(project)))
         details: dict[str, int] = {}
         for question, move in waiting:
             with project.reader() as reader:
-                tables = _drawn(reader, question, method)
+                tables = _drawn(reader, question, method, _left_out(project))
             if not project.store.commit(Write(self.name, tables, [move])).stale:
                 details[question.key] = len(tables["consensus"])
         return step_report(self.name, began, done=len(details), details=details)
 
 
+def _left_out(project: Project) -> tuple[str, ...]:
+    """The kinds of annotators that have no say: learners may learn from the consensus, and not from themselves."""
+    return () if project.settings.consensus.learners else ("learner",)
+
+
 def _waiting(reader: Reader, project: Project, questions: list[Question]) -> list[tuple[Question, CursorMove]]:
-    method = project.settings.consensus.method
+    method = project.settings.consensus.method + " with learners" * project.settings.consensus.learners
     known = cursors(reader, CONSUMER)
     found = []
     for question in questions:
@@ -84,8 +89,8 @@ def _waiting(reader: Reader, project: Project, questions: list[Question]) -> lis
     return found
 
 
-def _drawn(reader: Reader, question: Question, method: str) -> dict[str, pa.Table]:
-    claims = newest_claims(reader, question)
+def _drawn(reader: Reader, question: Question, method: str, without: Sequence[str]) -> dict[str, pa.Table]:
+    claims = newest_claims(reader, question, without)
     items, values, annotators = (
         claims[name].combine_chunks().dictionary_encode() for name in ("item_id", "value", "annotator")
     )

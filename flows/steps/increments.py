@@ -15,7 +15,8 @@ from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.embeddings import KeptEncoder, keep_embeddings
 from curate.learners.base import BaseLearner
 from curate.learners.factory import learner_named
-from curate.store.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
+from curate.settings import LearnerSettings
+from curate.store.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 from curate.store.reader import Reader
 from curate.store.snapshots import items_before_snapshot, snapshot_items
 from curate.store.work import batches
@@ -46,6 +47,19 @@ class Pupil:
         """The name of the learner's cursor."""
         identity = [self.make().version, self.encoder.version, self.snapshot]
         return f"learn/{self.name}/{parameters_hash(identity)}"
+
+
+def pupil_of(settings: LearnerSettings, encoder: Encoder, kind: str = "") -> Pupil:
+    """Return a `[[learner]]` as it is, or a baseline of another kind that learns the same beside it."""
+    own = kind in ("", settings.kind)
+    return Pupil(
+        name=settings.name if own else f"{settings.name}/{kind}",
+        kind=settings.kind if own else kind,
+        snapshot=settings.snapshot,
+        encoder=encoder,
+        seed=settings.seed,
+        parameters=settings.parameters if own else {},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +93,11 @@ class Evaluation:
 def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[BaseLearner, str]:
     """Return the learner at its last checkpoint and that checkpoint's hash ("" before the first)."""
     learner = pupil.make()
-    parent = latest_checkpoint(reader, pupil.name, learner.version, pupil.encoder.version, pupil.snapshot)
-    if parent:
-        learner.load(load_checkpoint(store_folder, parent))
-    return learner, parent
+    newest = newest_checkpoint(reader, pupil.name, learner.version, pupil.encoder.version, pupil.snapshot)
+    if newest is None:
+        return learner, ""
+    learner.load(load_checkpoint(store_folder, newest.name))
+    return learner, newest.name
 
 
 def embed_increment(project: Project, progress: Progress, pupil: Pupil, increment: Increment) -> None:

@@ -13,14 +13,14 @@ from curate.flows.steps.increments import (
     evaluate,
     learn_increment,
     load_pupil,
+    pupil_of,
     unlabelled_features,
 )
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import BASELINES
-from curate.settings import LearnerSettings
 from curate.store.snapshots import list_snapshots
 from curate.store.work import cursor
-from curate.types import Encoder, Progress, StepReport
+from curate.types import Progress, StepReport
 
 _ELSEWHERE: dict[str, float] = {}
 
@@ -73,19 +73,7 @@ def _pupils(project: Project) -> Iterator[Pupil]:
     for settings in project.settings.learner:
         encoder = encoder_named(settings.encoder, project.folder)
         for kind in dict.fromkeys((settings.kind, *BASELINES)):
-            yield _pupil(settings, kind, encoder)
-
-
-def _pupil(settings: LearnerSettings, kind: str, encoder: Encoder) -> Pupil:
-    own = kind == settings.kind
-    return Pupil(
-        name=settings.name if own else f"{settings.name}/{kind}",
-        kind=kind,
-        snapshot=settings.snapshot,
-        encoder=encoder,
-        seed=settings.seed,
-        parameters=settings.parameters if own else {},
-    )
+            yield pupil_of(settings, encoder, kind)
 
 
 def _increments(project: Project, pupil: Pupil) -> list[Increment]:

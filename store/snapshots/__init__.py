@@ -1,6 +1,6 @@
 """Snapshots: immutable, numbered training sets, each with a content hash and the reasons for what it left out."""
 
-from curate.store.snapshots.content import items_before_snapshot, snapshot_items
+from curate.store.snapshots.content import items_before_snapshot, snapshot_items, taught_items
 from curate.store.snapshots.difference import Difference, count_differences, differing_items
 from curate.store.snapshots.draft import Draft, content_hash, draft_snapshot
 from curate.store.snapshots.funnel import stage_of
@@ -47,6 +47,7 @@ __all__ = [
     "snapshot_write",
     "spec_hash",
     "stage_of",
+    "taught_items",
     "token_scores",
     "what_hurries",
 ]

@@ -44,3 +44,14 @@ def items_before_snapshot(reader: Reader, name: str, number: int, most: int) -> 
             SELECT item_id FROM judged WHERE barrier IS NULL AND split = 'train' ORDER BY item_id LIMIT $most
         ) USING (item_id) ORDER BY item_id"""
     return reader.query(query, {"most": most})
+
+
+def taught_items(reader: Reader, name: str, number: int, ids: Sequence[str]) -> set[str]:
+    """Return those of the items that learners met with a label in a snapshot's numbers up to this one."""
+    reader.register("wanted_items", pa.table({"item_id": pa.array(ids, pa.string())}))
+    found = reader.query(
+        "SELECT DISTINCT item_id FROM snapshot_items SEMI JOIN wanted_items USING (item_id)"
+        " WHERE snapshot = ? AND number <= ? AND split = 'train' AND label IS NOT NULL",
+        [name, number],
+    )
+    return set(found["item_id"].to_pylist())

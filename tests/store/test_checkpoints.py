@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from curate.errors import StoreError
-from curate.store.checkpoints import CHECKPOINT_FOLDER, latest_checkpoint, load_checkpoint, save_checkpoint
+from curate.store.checkpoints import (
+    CHECKPOINT_FOLDER,
+    Checkpoint,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from curate.store.store import Store
 from curate.store.write import Write, rows
 
@@ -60,7 +66,7 @@ def test_the_newest_of_one_learner_is_found(store: Store) -> None:
         }
         store.commit(Write("learn", {"checkpoints": rows("checkpoints", header, 1)}))
     with store.reader() as reader:
-        assert latest_checkpoint(reader, "pupil", "1", "e", "digits") == "1/2"
-        assert latest_checkpoint(reader, "pupil", "2", "e", "digits") == "2/1"
-        assert latest_checkpoint(reader, "pupil", "1", "other", "digits") == ""
+        assert newest_checkpoint(reader, "pupil", "1", "e", "digits") == Checkpoint("1/2", 2)
+        assert newest_checkpoint(reader, "pupil", "2", "e", "digits") == Checkpoint("2/1", 1)
+        assert newest_checkpoint(reader, "pupil", "1", "other", "digits") is None
         assert reader.query("SELECT DISTINCT classes FROM checkpoints").to_pylist() == [{"classes": ["a", "b"]}]

@@ -1,0 +1,93 @@
+"""Learners as annotators: their newest checkpoint says what it finds of the items that did not teach it."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import pyarrow as pa
+
+from curate.annotate.learner import LearnerAnnotator
+from curate.flows.project import Project, parameters_hash
+from curate.flows.steps.annotators import Annotating, project_protocol
+from curate.flows.steps.embeddings import ROWS_AT_ONCE, KeptEncoder
+from curate.flows.steps.increments import pupil_of
+from curate.learners.encoders.factory import encoder_named
+from curate.settings import LearnerAnnotatorSettings
+from curate.settings.teaching import named_learner, taught_snapshot
+from curate.store.checkpoints import Checkpoint, load_checkpoint, newest_checkpoint
+from curate.store.snapshots import taught_items
+from curate.types import Annotated
+
+
+class LearnerAnnotating(Annotating):
+    """A learner at work: its checkpoint is loaded with the first batch, and what was encoded once is read.
+
+    Memory: the checkpoint, and a batch of at most 512 items.
+    """
+
+    most = ROWS_AT_ONCE
+
+    def __init__(self, project: Project, settings: LearnerAnnotatorSettings) -> None:
+        snapshot = taught_snapshot(project.settings, settings)
+        taught = named_learner(project.settings, settings.learner)
+        self._pupil = pupil_of(taught, encoder_named(taught.encoder, project.folder))
+        self._learner = self._pupil.make()
+        self._again = settings.again
+        self._checkpoint = self._newest(project)
+        self._loaded = False
+        self.modalities = (snapshot.modality,)
+        self._own = LearnerAnnotator(
+            settings.name,
+            self._version(settings, snapshot.label),
+            snapshot.label,
+            snapshot.modality,
+            self._learner,
+            self._pupil.encoder,
+            project_protocol(project).attribute(snapshot.label).values,
+            settings.least,
+        )
+        super().__init__(project, self._own, rows=ROWS_AT_ONCE)
+        self._fresh: dict[str, pa.Table] = {}
+        if self._checkpoint is None:
+            self.waiting = f"{settings.name}: learner {taught.name!r} has no checkpoint yet, so it is not asked"
+        else:
+            self.description = f"learner {taught.name!r} after {snapshot.name} {self._checkpoint.number}"
+
+    @property
+    def attributes(self) -> Sequence[str]:
+        """The one attribute that the learner tells."""
+        return [self._own.attribute]
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The checkpoint where each new one is asked about all items again, else only what every one of them is."""
+        return super().identity if self._again else (self.name, "once", *self._kind())
+
+    def annotate(self, items: pa.Table, attributes: Sequence[str]) -> Annotated:
+        """Return what the checkpoint says about a batch."""
+        assert self._checkpoint is not None
+        if not self._loaded:
+            self._learner.load(load_checkpoint(self._project.store_folder, self._checkpoint.name))
+            self._loaded = True
+        with self._project.reader() as reader:
+            kept = KeptEncoder(self._pupil.encoder, reader)
+            self._own.encoder = kept
+            self._own.learned = partial(taught_items, reader, self._pupil.snapshot, self._checkpoint.number)
+            said = self._own.annotate(items)
+        self._fresh = {"embeddings": kept.fresh_rows()}
+        return said
+
+    def kept_rows(self) -> dict[str, pa.Table]:
+        """Return the features that were computed for the last batch."""
+        return self._fresh
+
+    def _newest(self, project: Project) -> Checkpoint | None:
+        with project.reader() as reader:
+            return newest_checkpoint(reader, self._pupil.name, *self._kind(), self._pupil.snapshot)
+
+    def _kind(self) -> tuple[str, str]:
+        return self._learner.version, self._pupil.encoder.version
+
+    def _version(self, settings: LearnerAnnotatorSettings, label: str) -> str:
+        """The checkpoint's name, and a hash of what else its answers depend on."""
+        name = self._checkpoint.name[:16] if self._checkpoint else ""
+        return f"{name}+{parameters_hash([*self._kind(), label, settings.least])[:8]}"
