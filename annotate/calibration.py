@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from curate.statistics import wilson_interval
 Numbers = NDArray[np.float64]
 Positions = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
+ClaimMap: TypeAlias = Callable[[Numbers], Numbers]
+"""From confidences to calibrated ones."""
+FitMap: TypeAlias = Callable[[Numbers, Booleans], ClaimMap]
 COLDEST, HOTTEST = 0.05, 20.0
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -118,6 +122,41 @@ def _pooled(first: tuple[float, float, int], second: tuple[float, float, int]) -
     return (first[0] * first[1] + second[0] * second[1]) / weight, weight, first[2] + second[2]
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimTemperature:
+    """A temperature for confidences alone: what a claim leaves to the other `values` is shared among them evenly."""
+
+    temperature: float
+    values: int
+
+    def __call__(self, confidence: Numbers) -> Numbers:
+        """Return the calibrated confidences."""
+        result: Numbers = Temperature(self.temperature)(_spread(confidence, self.values))[:, 0]
+        return result
+
+
+def fit_claim_temperature(confidence: Numbers, right: Booleans, values: int) -> ClaimTemperature:
+    """Return the temperature of claims of which only the confidence is known, about an attribute of so many values.
+
+    With two values that is all there is to know. One number is hard to overfit: it serves from some fifty answers on.
+
+    Raises:
+        BadDataError: no items, or the lengths differ.
+
+    >>> sure, right = np.full(8, 0.99), np.array([True] * 6 + [False] * 2)
+    >>> fit_claim_temperature(sure, right, 2)(sure).round(3).tolist()[0]
+    0.75
+    """
+    fitted = fit_temperature(_spread(confidence, values), np.where(right, 0, 1))
+    return ClaimTemperature(fitted.temperature, values)
+
+
+def _spread(confidence: Numbers, values: int) -> Numbers:
+    """Return probabilities of shape (items, values) with the claimed value first."""
+    rest = (1.0 - confidence) / (values - 1)
+    return np.column_stack([confidence, *[rest] * (values - 1)])
+
+
 def expected_calibration_error(confidence: Numbers, right: Booleans, bins: int = 15) -> float:
     """Return the mean distance of confidence and share right over bins of equal width, weighted by their items.
 
@@ -140,11 +179,13 @@ class Calibration:
     items: int
     before: float
     after: float
-    map: Isotonic
+    map: ClaimMap
 
 
-def calibrate(confidence: Numbers, right: Booleans, seed: int = 0, folds: int = 5) -> Calibration:
-    """Return the isotonic map of all items, with the calibration error before and after.
+def calibrate(
+    confidence: Numbers, right: Booleans, seed: int = 0, folds: int = 5, fit: FitMap = fit_isotonic
+) -> Calibration:
+    """Return the map that is fitted to all items, with the calibration error before and after.
 
     The error after is measured on each fold with a map fitted on the others: on its own items every map looks perfect.
 
@@ -157,9 +198,9 @@ def calibrate(confidence: Numbers, right: Booleans, seed: int = 0, folds: int = 
     mapped = np.empty(len(right))
     for number in range(folds):
         outside = fold == number
-        mapped[outside] = fit_isotonic(confidence[~outside], right[~outside])(confidence[outside])
+        mapped[outside] = fit(confidence[~outside], right[~outside])(confidence[outside])
     before, after = (expected_calibration_error(values, right) for values in (confidence, mapped))
-    return Calibration(len(right), before, after, fit_isotonic(confidence, right))
+    return Calibration(len(right), before, after, fit(confidence, right))
 
 
 def abstention_threshold(confidence: Numbers, right: Booleans, bar: float, level: float = 0.05) -> float:

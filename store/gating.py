@@ -46,6 +46,24 @@ _VERSIONS = """
     FROM annotations
     WHERE protocol = $protocol AND protocol_version = $version AND list_contains($annotators, annotator)
     GROUP BY ALL"""
+_CONFIDENT = """
+    SELECT attribute, annotator, arg_max(annotator_version, (commit_number, annotator_version)) AS version
+    FROM annotations
+    WHERE protocol = $protocol AND protocol_version = $version
+      AND annotator_kind NOT IN ('human', 'simulated', 'source', 'rule', 'caption')
+    GROUP BY ALL ORDER BY ALL"""
+_GOLD = f"""
+    WITH proposed AS (
+        SELECT item_id, value, confidence, annotator_version FROM annotations
+        SEMI JOIN (
+            SELECT item_id FROM annotations WHERE {_MATCHES} AND list_contains($people, annotator_kind)
+        ) USING (item_id)
+        WHERE {_MATCHES} AND annotator = $annotator
+        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY commit_number DESC, confidence DESC, value) = 1
+    )
+    SELECT item_id, value, confidence FROM proposed ANTI JOIN dropped USING (item_id)
+    ANTI JOIN (SELECT item_id FROM snapshot_items WHERE split = 'train') USING (item_id)
+    WHERE annotator_version = $annotator_version ORDER BY item_id"""
 _GATES = """
     SELECT * EXCLUDE (run_id) FROM gates WHERE protocol = $protocol AND protocol_version = $version
     QUALIFY row_number() OVER (PARTITION BY attribute, annotator ORDER BY look DESC, commit_number DESC) = 1
@@ -128,6 +146,20 @@ def claimed_versions(reader: Reader, scope: GateScope, annotators: Sequence[str]
     """Return the newest version of each annotator that claims something, by attribute and annotator."""
     found = reader.query(_VERSIONS, {**scope.named(), "annotators": list(annotators)})
     return {(row["attribute"], row["annotator"]): row["version"] for row in found.to_pylist()}
+
+
+def confident_annotators(reader: Reader, scope: GateScope) -> list[tuple[str, str, str]]:
+    """Return attribute, name and newest version of each annotator whose confidence is a probability."""
+    return [tuple(row.values()) for row in reader.query(_CONFIDENT, scope.named()).to_pylist()]
+
+
+def gold_claims(reader: Reader, scope: GateScope, attribute: str, annotator: str, version: str) -> pa.Table:
+    """Return item_id, value and confidence of an annotator's newest claims where people answered and nothing trained.
+
+    Claims of other versions are left out. Memory: the rows, some 100 bytes each.
+    """
+    named = {"attribute": attribute, "annotator": annotator, "annotator_version": version, "people": list(PEOPLE)}
+    return reader.query(_GOLD, {**scope.named(), **named})
 
 
 def newest_gates(reader: Reader, scope: GateScope) -> list[dict[str, object]]:

@@ -53,7 +53,8 @@ class LanguageModelAnnotator:
     hyphen stands `basis`, which a new version of the protocol leaves as it is.
 
     Every answer is in `cache` before it is used, so a batch that was interrupted, or failed on the way, pays for no
-    received answer again. An answer that is of no use makes its item a failure without claims.
+    received answer again. An answer that is of no use makes its item a failure without claims; on an attribute about
+    which the model is less sure than `least` it abstains.
     Memory: a batch's texts and answers; requests under way: `service.concurrency`.
 
     Raises:
@@ -76,6 +77,7 @@ class LanguageModelAnnotator:
         parameters: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
         spending: Spending | None = None,
+        least: float = 0.0,
     ) -> None:
         if mode not in _WAYS:
             raise UnknownNameError("mode", mode, _WAYS, where=f"annotator {name!r}")
@@ -87,13 +89,15 @@ class LanguageModelAnnotator:
         self._cache = cache
         self._progress = progress or SilentProgress()
         self._spending = spending
+        self._least = least
         self._excerpt_characters = excerpt_characters
         self._mode, self._examples, self._parameters = mode, tuple(examples), dict(parameters or {})
         self.attributes = protocol.chosen(attributes)
         self._ways: dict[tuple[str, ...], Way] = {}
         self._way = self.way(tuple(attribute.name for attribute in self.attributes))
         self.basis = self._basis()
-        self.version = f"{self.basis}-{short_hash({'protocol': protocol.definition(), **self._way.definition()})}"
+        answered = {"protocol": protocol.definition(), **self._way.definition(), **({"least": least} if least else {})}
+        self.version = f"{self.basis}-{short_hash(answered)}"
 
     def way(self, attributes: Sequence[str]) -> Way:
         """Return the way of asking for these attributes only."""
@@ -152,4 +156,5 @@ class LanguageModelAnnotator:
     def asking(self) -> Asking:
         """Return threads for several batches, the next of which may be begun while one is waited for."""
         names = [attribute.name for attribute in self.attributes]
-        return Asking(self.name, self.way, names, Client(self.service, self._cache, self._spending), self._progress)
+        client = Client(self.service, self._cache, self._spending)
+        return Asking(self.name, self.way, names, client, self._progress, self._least)

@@ -34,7 +34,8 @@ class Asking:
 
     Requests go out in the order of what they share: all items for one prompt, then for the next, and among those the
     texts in alphabetical order, so that those which begin alike follow each other and meet a server's prefix cache.
-    `stopped` says that money ran out: an item with a question that was not asked is among those left.
+    `stopped` says that money ran out: an item with a question that was not asked is among those left. Answers that are
+    less sure than `least` are no claims.
 
     Memory: the texts and answers of the batches that were begun and not finished.
     """
@@ -46,12 +47,14 @@ class Asking:
         attributes: Sequence[str],
         client: Client,
         progress: Progress,
+        least: float = 0.0,
     ) -> None:
         self._name = name
         self._way = way
         self._attributes = tuple(attributes)
         self._client = client
         self._progress = progress
+        self._least = least
         threads = client.service.concurrency + min(client.service.concurrency, SPARE_THREADS)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._begun: dict[str, list[Future[_Result]]] = {}
@@ -115,6 +118,7 @@ class Asking:
             for opinions in found
             if isinstance(opinions, list)
             for opinion in opinions
+            if opinion.confidence >= self._least
         ]
         return Annotated(claims, [failure for failure in failures if failure is not None], sorted(left))
 

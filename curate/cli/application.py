@@ -28,6 +28,7 @@ VERBS = {
     "consensus": ("steps", "Draw one value with a posterior from what several annotators claim."),
     "label": ("labelling", "Serve the labelling page, or take in people's answers."),
     "gate": ("gate", "Judge annotators by audits, and queue questions for people."),
+    "calibrate": ("gate", "Compare annotators' confidences with people's answers."),
     "snapshot": ("snapshots", "Freeze the training sets whose content has changed, or look at frozen ones."),
     "compare": ("steps", "Put selections by alignment beside what the baselines would have chosen."),
     "export": ("steps", "Write the newest training sets as Parquet with a card."),

@@ -1,4 +1,4 @@
-"""The verb `gate`: judge annotators by audits, and ask people about the rest."""
+"""The verbs `gate` and `calibrate`: what people's answers say of annotators and of their confidence."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import click
 from curate.cli.invocation import Invocation
 from curate.cli.output import emit_json, emit_lines
 from curate.cli.reports import exit_code, narrate_next, show_plans
-from curate.cli.steps import carry_out_work, show_report
+from curate.cli.steps import carry_out_work, run_named, show_report
 from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
 from curate.console import table_lines
 from curate.errors import ConfigurationError
@@ -52,6 +52,24 @@ def gate_verb(invocation: Invocation, /, plan: bool, now: bool, dry_run: bool) -
         invocation, project, "gate", lambda project, progress: GateStep().run(project, progress, now=now)
     )
     show_report(invocation, report)
+    narrate_next(invocation, [report])
+    return exit_code([report])
+
+
+@verb("calibrate", examples=["curate calibrate --dry-run", "curate calibrate --method isotonic"], exits=WRITES)
+@setting_option("--method", "calibration.method", metavar="NAME", help="temperature, isotonic or none.")
+@dry_run_option()
+@pass_invocation
+def calibrate_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Compare annotators' confidences with people's answers.
+
+    For each annotator with probabilities, and each attribute: how far its confidence is from how often it is right
+    (expected calibration error) before and after a map that is fitted to people's answers about items that trained
+    nothing, and the least confidence from which on its claims clear the gate's bar. They are rows of the table metrics.
+    """
+    report = run_named(invocation, "calibrate", dry_run=dry_run)
+    if report is None:
+        return 0
     narrate_next(invocation, [report])
     return exit_code([report])
 

@@ -222,6 +222,24 @@ class GateSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationSummary:
+    """How sure an annotator is and how right, by `gold` answers of people: the errors of its confidence, in [0, 1].
+
+    `temperature` is None where the map is another; so is `least`, the confidence from which on claims clear the bar,
+    where none does.
+    """
+
+    annotator: str
+    question: str
+    gold: int
+    accuracy: float
+    before: float
+    after: float
+    temperature: float | None = None
+    least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RequestTotal:
     """What one model was asked and what it cost; `seconds` is the sum over the calls."""
 
@@ -323,6 +341,7 @@ class ReportData:
     agreements: tuple[Agreement, ...] = ()
     consensus: tuple[ConsensusSummary, ...] = ()
     gates: tuple[GateSummary, ...] = ()
+    calibrations: tuple[CalibrationSummary, ...] = ()
     requests: tuple[RequestTotal, ...] = ()
     snapshots: tuple[SnapshotSummary, ...] = ()
     exports: tuple[Export, ...] = ()

@@ -11,7 +11,7 @@ from curate.settings.annotators import (
 )
 from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import ContaminationSettings, EventQualitySettings, FilterSettings, ScoreRuleSettings
-from curate.settings.gate import GateSettings
+from curate.settings.gate import CalibrationSettings, GateSettings
 from curate.settings.load import (
     PROJECT_FILE,
     LoadedSettings,
@@ -45,6 +45,7 @@ __all__ = [
     "AlignSettings",
     "AnnotatorSettings",
     "AttributeSettings",
+    "CalibrationSettings",
     "CaptionAnnotatorSettings",
     "ClipAnnotatorSettings",
     "ConsensusSettings",

@@ -41,7 +41,7 @@ class LLMAnnotatorSettings(Section):
     `mode` is "chat" for models with a chat template, "completion" for base models (the embedded one is always asked in
     that way); the first `excerpt_characters` of a text are shown.
     `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan and [spending]. No
-    minute has more requests or tokens than are allowed (0 = any number).
+    minute has more requests or tokens than are allowed (0 = any number). It abstains where less sure than `least`.
     The key to the service is read from the environment variable `key_variable`, never from the file.
     """
 
@@ -61,6 +61,7 @@ class LLMAnnotatorSettings(Section):
     timeout: Seconds = 60.0
     prompt_price: Amount = 0.0
     completion_price: Amount = 0.0
+    least: Share = 0.0
 
 
 class ClipAnnotatorSettings(Section):

@@ -1,6 +1,6 @@
 """The settings of the flywheel's gate."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
@@ -35,3 +35,14 @@ class GateSettings(Section):
     budget: Annotated[StrictInt, Field(ge=0)] = 0
     people: Annotated[str, StringConstraints(pattern=PEOPLE_PATTERN)] = ""
     oracle_noise: Annotated[StrictFloat, Field(ge=0, lt=0.5)] = 0.05
+
+
+class CalibrationSettings(Section):
+    """How confidences are compared with people's answers, and what maps them to how often such claims are right.
+
+    That takes at least the `fewest` answers about items that trained nothing. Below some hundreds of them `temperature`
+    is the better `method`, for it has one number to fit; `isotonic` follows any rising shape.
+    """
+
+    method: Literal["temperature", "isotonic", "none"] = "temperature"
+    fewest: Annotated[StrictInt, Field(ge=20)] = 50

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 from curate.settings.annotators import AnnotatorSettings as AnnotatorSettings
 from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import FilterSettings
-from curate.settings.gate import GateSettings
+from curate.settings.gate import CalibrationSettings, GateSettings
 from curate.settings.protocol import AttributeSettings as AttributeSettings
 from curate.settings.protocol import ProtocolSettings as ProtocolSettings
 from curate.settings.section import NAME_PATTERN as NAME_PATTERN
@@ -323,6 +323,7 @@ class Settings(Section):
     annotator: tuple[AnnotatorSettings, ...] = ()
     consensus: ConsensusSettings = ConsensusSettings()
     gate: GateSettings = GateSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
     label: LabelSettings = LabelSettings()
     spending: SpendingSettings = SpendingSettings()
     snapshot: tuple[SnapshotSettings, ...] = ()

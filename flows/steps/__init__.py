@@ -4,6 +4,7 @@ from curate.errors import UnknownNameError
 from curate.flows.steps.align import AlignStep
 from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.base import Plan, Step
+from curate.flows.steps.calibrate import CalibrateStep
 from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.consensus import ConsensusStep
 from curate.flows.steps.dedup import DedupStep
@@ -29,6 +30,7 @@ STEPS: tuple[Step, ...] = (
     AnnotateStep(),
     LabelStep(),
     GateStep(),
+    CalibrateStep(),
     ConsensusStep(),
     FilterScoresStep(),
     FuseStep(),

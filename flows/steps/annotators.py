@@ -336,4 +336,5 @@ def _language_model(
         examples=[Example.from_mapping(example) for example in examples],
         excerpt_characters=settings.excerpt_characters,
         spending=spending,
+        least=settings.least,
     )

@@ -22,6 +22,7 @@ from curate.annotate.audits import (
 )
 from curate.annotate.gate import accuracy
 from curate.annotate.priorities import answer_gain, symmetric_noise
+from curate.flows.steps.calibrate import known_map
 from curate.flows.steps.gate_looks import Answered, Pair, State, answered, proposed_values
 from curate.store.gating import gate_pool
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from curate.settings import GateSettings
 
 Booleans = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
 Positions = NDArray[np.int64]
 _REPEAT, _AUDIT = 3.0, 2.0
 
@@ -132,7 +134,7 @@ def _ground(state: State, attribute: Attribute, pairs: Sequence[Pair]) -> _Groun
         said.of(ids),
         said,
         proposed_values(pool, attribute),
-        np.asarray(pool["confidence"].fill_null(0.0).to_numpy()),
+        _believed(state, attribute, first, np.asarray(pool["confidence"].fill_null(0.0).to_numpy())),
         reserved,
         drawn,
         used,
@@ -141,6 +143,19 @@ def _ground(state: State, attribute: Attribute, pairs: Sequence[Pair]) -> _Groun
         min((pair.passed_at for pair in own), default=0) if all(pair.passed for pair in own) else 0,
         first,
     )
+
+
+def _believed(state: State, attribute: Attribute, pair: Pair | None, confidence: Numbers) -> Numbers:
+    """How sure proposals are taken to be: as calibrated, else no surer than audits say that they are right.
+
+    A rule is always sure. Taken at its word no answer would be worth anything, and the same items be asked about.
+    """
+    if pair is None:
+        return confidence
+    calibrated = known_map(state.reader, state.scope, attribute, pair.annotator)
+    if calibrated is not None:
+        return calibrated(confidence)
+    return np.minimum(confidence, pair.accuracy) if pair.audited else confidence
 
 
 def _standing(ground: _Ground, recheck: float) -> Standing:

@@ -1,9 +1,11 @@
-"""What the report shows of the gate: verdicts, and what people were asked."""
+"""What the report shows of the gate: verdicts, what people were asked, and how sure annotators may be."""
 
 import math
 from typing import Any
 
-from curate.report.data import GateSummary, GateVerdict
+from curate.flows.steps.calibrate import SUBJECT
+from curate.report.data import CalibrationSummary, GateSummary, GateVerdict
+from curate.store import summaries
 from curate.store.gating import gate_figures, gate_verdicts
 from curate.store.reader import Reader
 
@@ -19,6 +21,33 @@ def gate_summaries(reader: Reader) -> tuple[GateSummary, ...]:
         counts = {name: int(row[name]) for name in ("rounds", "questions", "audits", "by_people", "simulated")}
         found.append(GateSummary(f"{row['protocol']}/{row['version']}", tuple(map(_verdict, own)), **counts))
     return tuple(found)
+
+
+def calibration_summaries(reader: Reader) -> tuple[CalibrationSummary, ...]:
+    """Return the newest figures of every annotator and attribute."""
+    newest: dict[str, list[dict[str, Any]]] = {}
+    for row in summaries.metrics(reader):
+        if row["subject"].startswith(SUBJECT):
+            kept = newest.setdefault(row["subject"], [])
+            if kept and kept[0]["number"] < row["number"]:
+                kept.clear()
+            kept.append(row)
+    return tuple(_calibration(subject.removeprefix(SUBJECT), rows) for subject, rows in sorted(newest.items()))
+
+
+def _calibration(named: str, rows: list[dict[str, Any]]) -> CalibrationSummary:
+    annotator, _, question = named.partition(" on ")
+    found = {row["name"]: row["value"] for row in rows}
+    return CalibrationSummary(
+        annotator,
+        question,
+        int(found["gold answers"]),
+        found["accuracy"],
+        found["ECE before"],
+        found["ECE after"],
+        found.get("temperature"),
+        found.get("least"),
+    )
 
 
 def _verdict(row: dict[str, Any]) -> GateVerdict:

@@ -3,10 +3,12 @@ import pytest
 from sklearn.isotonic import IsotonicRegression
 
 from curate.annotate.calibration import (
+    ClaimTemperature,
     Temperature,
     abstention_threshold,
     calibrate,
     expected_calibration_error,
+    fit_claim_temperature,
     fit_isotonic,
     fit_temperature,
 )
@@ -40,6 +42,23 @@ def test_calibration_lowers_the_error_on_other_items() -> None:
     assert found.before == pytest.approx(0.25, abs=0.02)
     assert expected_calibration_error(found.map(fresh), outcome) < 0.03
     assert 0.005 < found.after < 0.05
+
+
+def test_a_temperature_of_claims_lowers_the_error_of_one_who_is_too_sure() -> None:
+    generator = np.random.default_rng(7)
+    honest = generator.uniform(0.5, 1.0, 4_000)
+    right = generator.random(4_000) < honest
+    sure = ClaimTemperature(1 / 3, 2)(honest)
+    found = calibrate(sure, right, fit=lambda confidence, hits: fit_claim_temperature(confidence, hits, 2))
+    assert isinstance(found.map, ClaimTemperature)
+    assert found.map.temperature == pytest.approx(3.0, rel=0.1)
+    assert found.map(sure) == pytest.approx(honest, abs=0.02)
+    assert found.before > 0.1 > 0.04 > found.after
+
+
+def test_what_a_claim_leaves_is_shared_among_the_other_values() -> None:
+    whole = np.array([[0.7, 0.1, 0.1, 0.1]])
+    assert ClaimTemperature(2.0, 4)(np.array([0.7])) == pytest.approx(Temperature(2.0)(whole)[:, 0])
 
 
 def test_an_annotator_abstains_below_the_confidence_that_it_earns() -> None:

@@ -221,3 +221,18 @@ def test_names_outside_the_protocol_are_refused(cache: Any, protocol: Protocol) 
         annotator(protocol, UNUSED, cache, examples=[Example("x", {"kind": "java"})])
     with pytest.raises(UnknownNameError, match="unknown mode 'chart'"):
         annotator(protocol, UNUSED, cache, mode="chart")
+
+
+def test_it_abstains_where_it_is_less_sure_than_asked(
+    fake_module: ModuleType, cache: Any, protocol: Protocol, items: pa.Table
+) -> None:
+    with fake_module.FakeLanguageModelServer() as server:
+        every = annotator(protocol, server.address, cache, mode="completion").annotate(items)
+    sure = sorted(claim.confidence for claim in every.claims)
+    picky = annotator(protocol, UNUSED, cache, mode="completion", least=sure[2])
+    said = picky.annotate(items)
+    assert sorted(claim.confidence for claim in said.claims) == [one for one in sure if one >= sure[2]]
+    assert len(said.claims) < len(every.claims)
+    assert not said.failures
+    plain = annotator(protocol, UNUSED, cache, mode="completion")
+    assert picky.version != plain.version == annotator(protocol, UNUSED, cache, mode="completion", least=0.0).version

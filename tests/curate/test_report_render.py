@@ -14,6 +14,7 @@ from curate.report.data import (
     Agreement,
     Alignment,
     Arrival,
+    CalibrationSummary,
     CommitRow,
     ConsensusSummary,
     Drop,
@@ -86,6 +87,10 @@ def _data(text: str = "a text") -> ReportData:
                 4,
             ),
             GateSummary("other/1", (), 1, 10, 10, 0, 0),
+        ),
+        calibrations=(
+            CalibrationSummary(text, text, 60, 0.8, 0.2, 0.05, 2.0, 0.9),
+            CalibrationSummary("eye", "top", 60, 0.8, 0.2, 0.05),
         ),
         consensus=(
             ConsensusSummary(text, text, 0.5, ((text, 0.9, 3),)),

@@ -138,6 +138,14 @@ def test_the_wheel_passes_what_is_good_and_asks_about_the_rest(project: Project)
     } == {"oracle:{attribute}"}
 
 
+def test_a_rule_that_is_always_sure_is_not_taken_at_its_word(project: Project) -> None:
+    for _ in range(3):
+        turn(project)
+    kinds = "SELECT kind, count(*) AS n FROM queue WHERE attribute = 'mood' AND kind <> 'audit' GROUP BY kind"
+    asked = {row["kind"]: row["n"] for row in ask(project, kinds)}
+    assert asked["label"] > 10 * asked["repeat"] > 0
+
+
 def test_audits_train_nothing(project: Project) -> None:
     for _ in range(3):
         turn(project)

@@ -152,6 +152,8 @@ def test_the_loop_closes(folder: Path, first_walk: tuple[Path, dict[str, StepRep
     assert {row["version"].partition("+")[0] for row in versions} == {row["checkpoint"][:16] for row in checkpoints}
     assert len(versions) == 2
     assert ask(folder, "FROM gates WHERE annotator = 'pupil' AND audited > 20")
+    calibrated = "FROM metrics WHERE subject = 'calibration of pupil on notes/1/topic' AND name = 'ECE after'"
+    assert {row["checkpoint"] for row in ask(folder, calibrated)} & {row["version"] for row in versions}
 
 
 def test_it_is_asked_again_by_each_checkpoint_or_once(folder: Path) -> None:
