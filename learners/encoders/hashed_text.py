@@ -85,9 +85,12 @@ class HashedTextEncoder:
 
 def _characters(texts: Sequence[str]) -> tuple[Hashes, Integers]:
     """Return the code points of all texts, each between borders, and the number of the text that each belongs to."""
-    parts = [np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4") for text in texts]
-    bordered = [np.pad(part.astype(np.uint64), 1, constant_values=_BORDER) for part in parts]
-    return np.concatenate(bordered), np.repeat(np.arange(len(texts)), [len(part) for part in bordered])
+    joined = "".join(f"\0{text}\0" for text in texts).encode("utf-32-le", "surrogatepass")
+    characters = np.frombuffer(joined, dtype="<u4").astype(np.uint64)
+    lengths = np.array([len(text) + 2 for text in texts], np.int64)
+    ends = np.cumsum(lengths)
+    characters[ends - lengths] = characters[ends - 1] = _BORDER
+    return characters, np.repeat(np.arange(len(texts)), lengths)
 
 
 def _ngrams(characters: Hashes, owners: Integers, length: int) -> tuple[Hashes, Integers]:
