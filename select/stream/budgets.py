@@ -67,15 +67,24 @@ class BudgetManager:
 
         `given` are random numbers in place of the manager's own, as many as it may use (for tests against peers).
         """
+        return self.decide_with_chances(utilities, given)[0]
+
+    def decide_with_chances(
+        self, utilities: NDArray[np.float64], given: NDArray[np.float64] | None = None
+    ) -> tuple[Reasons, NDArray[np.float64]]:
+        """Return reasons, and each item's propensity: its probability of being asked about, given what came before.
+
+        0 where the account forbids to ask, 1 where no chance is in it. Of `Paced` it is the share of questions that are
+        left to chance, for whatever is asked at random or not at all.
+        """
         import numpy as np
 
         utilities = np.ascontiguousarray(utilities, np.float64)
         most = len(utilities) * self._kind.width
         drawn = self._numbers(most) if given is None else given
-        reasons, used = kernels.decide(self._kind.kernel, utilities, drawn, self._parameters, self._state)
+        reasons, chances, used = kernels.decide(self._kind.kernel, utilities, drawn, self._parameters, self._state)
         self._used += used
-        found: Reasons = reasons
-        return found
+        return reasons, chances
 
     def _numbers(self, most: int) -> NDArray[np.float64]:
         """The next numbers; many are made at once, for making a few costs as much as deciding a thousand times."""

@@ -6,6 +6,7 @@ classes). Uncertainties lie in [0, 1 - 1/classes], entropies in [0, 1].
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from curate.errors import BadDataError
@@ -139,6 +140,15 @@ def _one_more(after: list[Numbers], weights: list[Numbers]) -> tuple[list[Number
             more.append(added)
             shares.append(np.asarray(weight * one[:, label] / one.sum(axis=1)))
     return more, shares
+
+
+UTILITIES: Mapping[str, Callable[[Numbers, Numbers], Numbers]] = {
+    "entropy": lambda probabilities, features: entropy(probabilities),
+    "least-confidence": lambda probabilities, features: least_confidence(probabilities),
+    "margin": lambda probabilities, features: margin(probabilities),
+    "expected-model-change": expected_model_change,
+}
+"""Utilities of one model by name; each takes probabilities and the items' features."""
 
 
 def _check(values: Numbers, dimensions: int) -> None:
