@@ -70,7 +70,7 @@ _GATES = """
     ORDER BY attribute, annotator"""
 _ROUND = """
     SELECT q.item_id, q.attribute, q.kind, q.answers, q.round FROM queue q ANTI JOIN dropped USING (item_id)
-    WHERE q.protocol = $protocol AND q.protocol_version = $version
+    WHERE q.protocol = $protocol AND q.protocol_version = $version AND q.round > 0
       AND q.round = (SELECT max(round) FROM queue WHERE protocol = $protocol AND protocol_version = $version)
     ORDER BY q.attribute, q.item_id"""
 _VERDICTS = """
@@ -82,7 +82,7 @@ _FIGURES = """
     WITH asked AS (
         SELECT protocol, protocol_version AS version, count(DISTINCT round) AS rounds, count(*) AS questions,
             count(*) FILTER (kind = 'audit') AS audits
-        FROM queue GROUP BY ALL
+        FROM queue WHERE round > 0 GROUP BY ALL
     ), said AS (
         SELECT protocol, protocol_version AS version, count(*) FILTER (annotator_kind = 'human') AS by_people,
             count(*) FILTER (annotator_kind = 'simulated') AS simulated

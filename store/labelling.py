@@ -12,13 +12,16 @@ _BY_ID = """
     SELECT i.item_id, q.attribute, 'label' AS kind, 0.0 AS priority, q.place
     FROM items i CROSS JOIN asked_attributes q ANTI JOIN dropped USING (item_id)
     WHERE list_contains($modalities, i.modality) AND {applies}"""
+# Round 0 is that of online active learning: its questions stay open until they are answered.
 _FROM_QUEUE = """
     SELECT q.item_id, q.attribute, q.kind, q.priority, a.place
     FROM queue q JOIN asked_attributes a USING (attribute) ANTI JOIN dropped USING (item_id)
     JOIN items i USING (item_id)
     WHERE q.protocol = $protocol AND q.protocol_version = $version AND list_contains($modalities, i.modality)
       AND {applies}
-      AND q.round = (SELECT max(round) FROM queue WHERE protocol = $protocol AND protocol_version = $version)"""
+      AND (q.round = 0
+        OR q.round = (SELECT max(round) FROM queue WHERE protocol = $protocol AND protocol_version = $version))
+    QUALIFY row_number() OVER (PARTITION BY q.item_id, q.attribute ORDER BY q.round DESC) = 1"""
 _APPLIES = """(q.attribute NOT IN (SELECT attribute FROM conditions)
         OR (i.item_id, q.attribute) IN (SELECT (item_id, attribute) FROM applicable))"""
 _OPEN = "SELECT item_id, attribute, kind FROM ({questions}) ANTI JOIN known_places USING (item_id, attribute)"

@@ -120,5 +120,11 @@ def gate(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_frozen("gate"))
 
 
+@migration
+def acquire(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables of what online active learning decided, and of its policies' states."""
+    connection.execute(_frozen("acquire"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

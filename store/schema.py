@@ -138,6 +138,21 @@ QUEUE = Table(
     ),
     key=("item_id", "protocol", "protocol_version", "attribute", "round"),
 )
+ACQUISITIONS = Table(
+    "acquisitions",
+    (
+        ("item_id", _S), ("policy", _S), ("version", _S), ("protocol", _S), ("protocol_version", _S), ("attribute", _S),
+        ("place", _I), ("predicted", _S), ("utility", _F), ("propensity", _F), ("reason", _S),
+    ),
+    key=("item_id", "policy"),
+)
+POLICIES = Table(
+    "policies",
+    (
+        ("policy", _S), ("version", _S), ("seen", _I), ("spent", _I), ("learned", _I), ("silent", _I), ("state", _S),
+        ("checkpoint", _S),
+    ),
+)
 FAILURES = Table(
     "failures", (("item_id", _S), ("step", _S), ("actor", _S), ("reason", _S)),
     key=("item_id", "step", "actor", "reason"),
@@ -209,8 +224,8 @@ COMMITS = Table(
 
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
-    ABSTENTIONS, CONSENSUS, AUDITS, GATES, QUEUE, FAILURES, REQUESTS, EMBEDDINGS, SCORES, DECISIONS, SNAPSHOTS,
-    SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
+    ABSTENTIONS, CONSENSUS, AUDITS, GATES, QUEUE, ACQUISITIONS, POLICIES, FAILURES, REQUESTS, EMBEDDINGS, SCORES,
+    DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

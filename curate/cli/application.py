@@ -27,6 +27,7 @@ VERBS = {
     "mix": ("steps", "Order items for several targets at once, by turns."),
     "consensus": ("steps", "Draw one value with a posterior from what several annotators claim."),
     "label": ("labelling", "Serve the labelling page, or take in people's answers."),
+    "acquire": ("steps", "Watch the stream of items, and ask people where an answer teaches most."),
     "gate": ("gate", "Judge annotators by audits, and queue questions for people."),
     "calibrate": ("gate", "Compare annotators' confidences with people's answers."),
     "snapshot": ("snapshots", "Freeze the training sets whose content has changed, or look at frozen ones."),

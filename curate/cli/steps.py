@@ -207,6 +207,19 @@ def embed_verb(invocation: Invocation, dry_run: bool) -> int:
     return _run(invocation, "embed", dry_run)
 
 
+@verb("acquire", examples=["curate acquire --dry-run", "curate acquire"], exits=WRITES)
+@dry_run_option()
+@pass_invocation
+def acquire_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Watch the stream of items, and ask people where an answer teaches most.
+
+    Each [[acquire]] names an attribute, a learner and a rate, the share of items that people are asked about. Every
+    item is decided on once, in the order in which items came: the table acquisitions has each decision with its
+    utility and its propensity. The questions go to the labelling page; what people answer is learned whenever it comes.
+    """
+    return _run(invocation, "acquire", dry_run)
+
+
 @verb("filter-scores", examples=["curate filter-scores --dry-run", "curate filter-scores"], exits=WRITES)
 @dry_run_option()
 @pass_invocation

@@ -1,5 +1,6 @@
 """The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
 
+from curate.settings.acquire import AcquireSettings
 from curate.settings.annotators import (
     AnnotatorSettings,
     CaptionAnnotatorSettings,
@@ -42,6 +43,7 @@ from curate.settings.models import (
 
 __all__ = [
     "PROJECT_FILE",
+    "AcquireSettings",
     "AlignSettings",
     "AnnotatorSettings",
     "AttributeSettings",

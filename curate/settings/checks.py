@@ -71,6 +71,8 @@ def check_settings(settings: Settings, place: str) -> None:
             _check_llm(annotator, attributes, where)
     for snapshot in settings.snapshot:
         _check_snapshot(settings, snapshot, f"{place}, snapshot {snapshot.name!r}")
+    for policy in settings.acquire:
+        _known("attribute", [policy.attribute], attributes, f"{place}, acquire {policy.name!r}")
     for learner in settings.learner:
         _check_learner(settings, learner, f"{place}, learner {learner.name!r}")
     check_learner_annotators(settings, place)
@@ -96,6 +98,7 @@ def _check_names(settings: Settings, place: str) -> None:
     _unique("annotator", settings.annotator, place)
     _unique("snapshot", settings.snapshot, place)
     _unique("learner", settings.learner, place)
+    _unique("acquire", settings.acquire, place)
     _unique("attribute", settings.protocol.attribute, place)
     for name in {source.name for source in settings.source if source.label} & {one.name for one in settings.annotator}:
         raise ConfigurationError(

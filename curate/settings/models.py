@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
+from curate.settings.acquire import AcquireSettings
 from curate.settings.annotators import AnnotatorSettings as AnnotatorSettings
 from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import FilterSettings
@@ -325,6 +326,7 @@ class Settings(Section):
     gate: GateSettings = GateSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     label: LabelSettings = LabelSettings()
+    acquire: tuple[AcquireSettings, ...] = ()
     spending: SpendingSettings = SpendingSettings()
     snapshot: tuple[SnapshotSettings, ...] = ()
     export: ExportSettings = ExportSettings()

@@ -1,6 +1,7 @@
 """The steps of the walk: plain functions over a project that read the store, compute and write."""
 
 from curate.errors import UnknownNameError
+from curate.flows.steps.acquire import AcquireStep
 from curate.flows.steps.align import AlignStep
 from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.base import Plan, Step
@@ -29,6 +30,7 @@ STEPS: tuple[Step, ...] = (
     AlignStep(),
     AnnotateStep(),
     LabelStep(),
+    AcquireStep(),
     GateStep(),
     CalibrateStep(),
     ConsensusStep(),

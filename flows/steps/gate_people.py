@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from hashlib import sha256
 
 import pyarrow as pa
@@ -11,25 +12,36 @@ from curate.annotate.protocol import Protocol
 from curate.flows.project import Project
 from curate.flows.steps.annotators import project_protocol, protocol_rows
 from curate.store.gating import metadata_values
+from curate.store.reader import Reader
 from curate.store.write import Write, rows
 
 PREFIX = "oracle:"
 KIND = "simulated"
 
 
-def simulate(project: Project, step: str, asked: Sequence[Mapping[str, object]]) -> int:
+def simulate(
+    project: Project,
+    step: str,
+    asked: Sequence[Mapping[str, object]],
+    people: str = "",
+    noise: float | None = None,
+    opened: Reader | None = None,
+) -> int:
     """Answer questions as `[gate] people` has it, and return how many; each further answer is another person's.
+
+    Other `people` and `noise` take the place of the gate's where they are given; a reader that is open is used.
 
     An item without the column, or with a value that the attribute does not have, is answered with "cannot tell". The
     same question gets the same answer in every run.
     """
-    people, noise = project.settings.gate.people, project.settings.gate.oracle_noise
+    people = people or project.settings.gate.people
+    noise = project.settings.gate.oracle_noise if noise is None else noise
     protocol = project_protocol(project)
     columns: dict[str, list[str]] = {name: [] for name in ("item_id", "attribute", "value", "annotator")}
     for attribute in {str(row["attribute"]) for row in asked}:
         rows_of = [row for row in asked if row["attribute"] == attribute]
         column = people.removeprefix(PREFIX).replace("{attribute}", attribute)
-        with project.reader() as reader:
+        with nullcontext(opened) if opened else project.reader() as reader:
             truth = metadata_values(reader, [str(row["item_id"]) for row in rows_of], column)
         for row in rows_of:
             item, number = str(row["item_id"]), int(str(row["answers"]))

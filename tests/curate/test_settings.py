@@ -176,6 +176,7 @@ class TestShape:
             "protocol.attribute",
             "protocol.migration",
             "annotator",
+            "acquire",
             "snapshot",
             "learner",
         }

@@ -1,0 +1,291 @@
+"""A policy of the step `acquire`: where it stands, what it decides on a batch, and what it learns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curate.errors import BadDataError
+from curate.flows.project import Project, parameters_hash
+from curate.flows.steps.embeddings import KeptEncoder
+from curate.learners.base import BaseLearner
+from curate.learners.encoders.factory import encoder_named
+from curate.learners.factory import learner_named
+from curate.select.stream.account import Account, account_named
+from curate.select.stream.budgets import REASONS
+from curate.select.stream.utilities import UTILITIES
+from curate.settings import AcquireSettings
+from curate.store.acquiring import ROUND, AcquireScope, newest_state
+from curate.store.checkpoints import load_checkpoint, save_checkpoint
+from curate.store.reader import Reader
+from curate.store.work import cursor
+from curate.store.write import rows
+from curate.types import Encoder
+
+_WITH_RANDOM_SHARE = ("paced", "split")
+_WITH_CLASSES = ("fixed", "selective")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy as the settings have it; `version` changes with every setting that changes what it decides."""
+
+    settings: AcquireSettings
+    encoder: Encoder
+    scope: AcquireScope
+    classes: int
+    version: str
+
+    @classmethod
+    def of(cls, project: Project, settings: AcquireSettings) -> Policy:
+        """Return the policy of a section."""
+        protocol, gate = project.settings.protocol, project.settings.gate
+        [attribute] = [one for one in protocol.attribute if one.name == settings.attribute]
+        encoder = encoder_named(settings.encoder, project.folder)
+        reserve = gate.reserve if gate.enabled else 0.0
+        scope = AcquireScope(
+            settings.name, protocol.name, protocol.version, settings.attribute, encoder.modalities, reserve
+        )
+        learner = learner_named(settings.learner, settings.parameters, settings.seed)
+        how = settings.model_dump(include={"utility", "manager", "rate", "warm_up", "random_share", "budget", "seed"})
+        identity = [protocol.name, protocol.version, settings.attribute, encoder.version, learner.version, how]
+        return cls(settings, encoder, scope, len(attribute.values), parameters_hash(identity))
+
+    def account(self, spent: int) -> Account:
+        """Return a new account, where the policy has spent so much under other settings."""
+        settings, more = self.settings, {}
+        if settings.manager in _WITH_RANDOM_SHARE:
+            more["random_share"] = settings.random_share
+        if settings.manager in _WITH_CLASSES:
+            more["classes"] = self.classes
+        most = max(0, settings.budget - spent) if settings.budget else None
+        return account_named(settings.manager, settings.rate, settings.seed, loan=settings.warm_up, most=most, **more)
+
+    def learner(self) -> BaseLearner:
+        """Return a learner that has learned nothing."""
+        return learner_named(self.settings.learner, self.settings.parameters, self.settings.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a policy has come.
+
+    `commit` is that of the last item, `position` the cursor's; `first` and `paid` are the items seen and the questions
+    asked under earlier settings; `after` is the commit of the last answer that was learned, `learned` and `silent`
+    count answers with and without a value. The account and the learner change in place.
+    """
+
+    account: Account
+    learner: BaseLearner
+    checkpoint: str = ""
+    position: str = ""
+    commit: int = 0
+    first: int = 0
+    paid: int = 0
+    after: int = 0
+    learned: int = 0
+    silent: int = 0
+
+    @property
+    def seen(self) -> int:
+        """The items that the policy has decided on."""
+        return self.first + self.account.seen
+
+    @property
+    def spent(self) -> int:
+        """The questions that it has asked."""
+        return self.paid + self.account.spent
+
+    def moved(self) -> Standing:
+        """Return it with the cursor's position that belongs to it."""
+        return replace(self, position=f"{self.commit}+{self.seen} {self.after}")
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided on the items of a batch, and which of them could not be encoded, with the reason."""
+
+    ids: Sequence[str]
+    first: int
+    predicted: Sequence[str]
+    utilities: NDArray[np.float64]
+    propensities: NDArray[np.float64]
+    reasons: NDArray[np.int8]
+    failures: Mapping[str, str]
+
+
+def standing_of(project: Project, reader: Reader, policy: Policy) -> Standing:
+    """Return where a policy stands; with other settings than before, a new account at the next item.
+
+    Its learner then learns all answers anew.
+    """
+    position = cursor(reader, f"acquire/{policy.settings.name}")
+    commit = int(position.partition("+")[0] or 0)
+    kept = newest_state(reader, policy.settings.name)
+    if kept is None:
+        return Standing(policy.account(0), policy.learner(), position=position, commit=commit)
+    if kept["version"] != policy.version:
+        account = policy.account(kept["spent"])
+        return Standing(account, policy.learner(), "", position, commit, kept["seen"], kept["spent"])
+    state = json.loads(kept["state"])
+    account, learner = policy.account(state["paid"]), policy.learner()
+    account.load(state["account"])
+    if kept["checkpoint"]:
+        learner.load(load_checkpoint(project.store_folder, kept["checkpoint"]))
+    return Standing(
+        account, learner, kept["checkpoint"], position, commit, state["first"], state["paid"], state["after"],
+        kept["learned"], kept["silent"],
+    )  # fmt: skip
+
+
+def learn(
+    project: Project, policy: Policy, standing: Standing, answers: pa.Table, known: dict[str, NDArray[np.float32]]
+) -> Standing:
+    """Let the learner learn what people have said, in the order in which it came; it counts what has no value.
+
+    `known` are features of items by their ids; what is learned is taken out.
+    """
+    if not len(answers):
+        return standing
+    valued = answers.filter(pa.array([bool(value) for value in answers["value"].to_pylist()]))
+    if len(valued):
+        ids = valued["item_id"].to_pylist()
+        _fetch(project, policy, [item for item in set(ids) if item not in known], known)
+        standing.learner.learn(np.stack([known[item] for item in ids]), valued["value"].to_pylist())
+        for item in set(ids):
+            del known[item]
+    silent = len(answers) - len(valued)
+    after = max(standing.after, *answers["commit_number"].to_pylist())
+    learned = replace(standing, after=after, learned=standing.learned + len(valued), silent=standing.silent + silent)
+    return learned.moved()
+
+
+def _fetch(project: Project, policy: Policy, ids: list[str], known: dict[str, NDArray[np.float32]]) -> None:
+    """Add the features of items to the known ones."""
+    if not ids:
+        return
+    with project.reader() as reader:
+        content = reader.find("items", "item_id", ids, _CONTENT)
+        features = KeptEncoder(policy.encoder, reader).encode(content)
+    known.update(zip(content["item_id"].to_pylist(), features, strict=True))
+
+
+_CONTENT = ("item_id", "modality", "text", "image", "events")
+
+
+def decide(
+    project: Project, policy: Policy, standing: Standing, items: pa.Table, known: dict[str, NDArray[np.float32]]
+) -> tuple[Standing, Decided]:
+    """Decide on a batch: its utilities in the eyes of the learner, and which of it are asked about.
+
+    The features of these join the `known` ones.
+    """
+    first = standing.seen
+    features, items, failures = _encoded(project, policy, items)
+    predicted, utilities = _seen(policy, standing.learner, features)
+    reasons, propensities = standing.account.decide(utilities)
+    decided = Decided(items["item_id"].to_pylist(), first, predicted, utilities, propensities, reasons, failures)
+    known.update((decided.ids[place], features[place].copy()) for place in np.flatnonzero(reasons).tolist())
+    commits = items["commit_number"].to_pylist()
+    after = replace(standing, commit=commits[-1] if commits else standing.commit)
+    return after.moved(), decided
+
+
+def _encoded(project: Project, policy: Policy, items: pa.Table) -> tuple[Any, pa.Table, dict[str, str]]:
+    """The features of a batch, or of those of its items that can be encoded, and why the others cannot."""
+    with ExitStack() as stack:
+        encoder: Encoder = policy.encoder
+        if encoder.costly:
+            encoder = KeptEncoder(encoder, stack.enter_context(project.reader()))
+        try:
+            return encoder.encode(items), items, {}
+        except BadDataError:
+            failures: dict[str, str] = {}
+        parts = []
+        for place, item in enumerate(items["item_id"].to_pylist()):
+            try:
+                parts.append(encoder.encode(items.slice(place, 1)))
+            except BadDataError as error:
+                failures[item] = error.message
+    kept = items.filter(pa.array([item not in failures for item in items["item_id"].to_pylist()]))
+    features = np.concatenate(parts) if parts else np.zeros((0, encoder.dimension), np.float32)
+    return features, kept, failures
+
+
+def _seen(policy: Policy, learner: BaseLearner, features: Any) -> tuple[list[str], NDArray[np.float64]]:
+    """What the learner takes the items for, and their utilities: 1 for all where it does not know two classes yet."""
+    if not learner.classes:
+        return [""] * len(features), np.ones(len(features))
+    probabilities = learner.predict(features)
+    names = np.array(learner.classes)
+    predicted: list[str] = names[probabilities.argmax(axis=1)].tolist() if len(features) else []
+    if len(names) < 2:
+        return predicted, np.ones(len(features))
+    return predicted, UTILITIES[policy.settings.utility](probabilities, features)
+
+
+def tables_of(project: Project, policy: Policy, standing: Standing, decided: Decided | None) -> dict[str, pa.Table]:
+    """Return the rows of one commit: decisions, questions, and the policy's state, whose checkpoint is on disk then."""
+    checkpoint = standing.checkpoint
+    if standing.learner.classes:
+        checkpoint = save_checkpoint(project.store_folder, standing.learner.state())
+    state = {"account": standing.account.state(), "first": standing.first, "paid": standing.paid}
+    columns = {
+        "policy": policy.settings.name,
+        "version": policy.version,
+        "seen": standing.seen,
+        "spent": standing.spent,
+        "learned": standing.learned,
+        "silent": standing.silent,
+        "state": json.dumps(state | {"after": standing.after}, sort_keys=True),
+        "checkpoint": checkpoint,
+    }
+    tables = {"policies": rows("policies", columns, 1)}
+    return tables if decided is None else tables | _decision_tables(policy, decided)
+
+
+def _decision_tables(policy: Policy, decided: Decided) -> dict[str, pa.Table]:
+    asked = np.flatnonzero(decided.reasons)
+    question = {
+        "protocol": policy.scope.protocol,
+        "protocol_version": policy.scope.version,
+        "attribute": policy.scope.attribute,
+    }
+    decisions = {
+        **question,
+        "item_id": pa.array(decided.ids, pa.string()),
+        "policy": policy.settings.name,
+        "version": policy.version,
+        "place": pa.array(np.arange(len(decided.ids)) + decided.first + 1),
+        "predicted": pa.array(decided.predicted, pa.string()),
+        "utility": pa.array(decided.utilities),
+        "propensity": pa.array(decided.propensities),
+        "reason": pa.array(np.array(REASONS)[decided.reasons].tolist(), pa.string()),
+    }
+    questions = {
+        **question,
+        "item_id": [decided.ids[int(place)] for place in asked],
+        "kind": "label",
+        "priority": pa.array(decided.utilities[asked]),
+        "answers": 1,
+        "round": ROUND,
+    }
+    failures = {
+        "item_id": list(decided.failures),
+        "step": "acquire",
+        "actor": policy.settings.name,
+        "reason": list(decided.failures.values()),
+    }
+    tables = {
+        "acquisitions": rows("acquisitions", decisions, len(decided.ids)),
+        "queue": rows("queue", questions, len(asked)),
+        "failures": rows("failures", failures, len(decided.failures)),
+    }
+    return {name: table for name, table in tables.items() if len(table)}
