@@ -30,7 +30,7 @@ def test_it_is_never_more_than_a_label_off_under_any_manager(
     values = np.random.default_rng(seed).beta(shape, 1, 400)
     parts = [account.decide(part) for part in np.split(values, np.unique(np.cumsum(cuts))) if len(part)]
     reasons, chances = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
-    assert ((0 <= chances) & (chances <= 1)).all()
+    assert ((chances >= 0) & (chances <= 1)).all()
     assert (chances[reasons > 0] > 0).all()
     spent, seen = np.cumsum(reasons > 0), np.arange(1, 401)
     allowed = rate * seen + np.maximum(0, loan - 0.5 * rate * seen)
