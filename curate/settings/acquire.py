@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
-from curate.settings.gate import PEOPLE_PATTERN, Share
-from curate.settings.section import Filled, Name, Section
+from curate.settings.gate import PEOPLE_PATTERN
+from curate.settings.section import Filled, Name, Section, Share
 
 Utility = Literal["entropy", "least-confidence", "margin", "expected-model-change"]
 Manager = Literal[
