@@ -3,7 +3,9 @@
 At the size of the paper's sweeps: 256 heads of 4096 pairs, 14 dimensions a key, ten classes. Features are Gaussian:
 neither speed nor memory depends on what they hold. The specification written down plainly learns from features, and
 from codes in a row of its own; the package can only do the first, in small batches (see `harness.bottleneck_peers`).
-The matrix products are those of features with keys, by NumPy's library, with the same number of threads.
+The matrix products are those of features with keys, by NumPy's library, with the same number of threads; where there
+is an NVIDIA GPU, the lookup is timed there as well, against the products of torch in full single precision, both on
+data that lie there already.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from benchmarks.harness.command import Options, Result, main
 from benchmarks.harness.memory import peak_memory
 from benchmarks.harness.paired import Timings, take_turns
 from curate.learners.bottleneck.lookup import KeyIndex
+from curate.learners.bottleneck.machine_code import gpu_kernel
 from curate.learners.bottleneck.values import ValueTable
 from curate.statistics import Interval
 
@@ -38,7 +41,9 @@ PACKAGES = ("curate", "discrete-key-value-bottleneck-pytorch", "numba", "numpy",
 OURS, PLAIN, PLAIN_CODES, PACKAGE = "ours, from codes", "plain, from features", "plain, from codes", "package"
 LOOKUP, PRODUCTS = "lookup", "matrix products"
 ITEMS: Mapping[str, int] = {OURS: 32 * BATCH, PLAIN: BATCH, PLAIN_CODES: BATCH, PACKAGE: 16}
+LOOKUP_ON_GPU, PRODUCTS_ON_GPU = "lookup on a GPU", "matrix products on a GPU"
 LOOKED_UP = 256
+REPEATS_ON_GPU = 100
 ROUNDS = 5
 
 
@@ -55,7 +60,8 @@ def run(options: Options) -> Result:
 
 
 def _items() -> dict[str, int]:
-    return {**ITEMS, LOOKUP: LOOKED_UP, PRODUCTS: LOOKED_UP}
+    lookups = (LOOKUP, PRODUCTS, *((LOOKUP_ON_GPU, PRODUCTS_ON_GPU) if gpu_kernel() else ()))
+    return {**ITEMS, **dict.fromkeys(lookups, LOOKED_UP)}
 
 
 def _contenders(seed: int) -> dict[str, Callable[[], object]]:
@@ -76,7 +82,7 @@ def _contenders(seed: int) -> dict[str, Callable[[], object]]:
 def _lookups(generator: np.random.Generator) -> dict[str, Callable[[], object]]:
     keys = generator.standard_normal((HEADS, PAIRS, WIDTH)).astype(np.float32)
     projected = generator.standard_normal((LOOKED_UP, HEADS, WIDTH)).astype(np.float32)
-    index = KeyIndex(keys)
+    index = KeyIndex(keys, on_gpu=False)
     left, right = np.ascontiguousarray(projected.transpose(1, 0, 2)), np.ascontiguousarray(keys.transpose(0, 2, 1))
     product = np.empty((LOOKED_UP, PAIRS), np.float32)
 
@@ -84,7 +90,32 @@ def _lookups(generator: np.random.Generator) -> dict[str, Callable[[], object]]:
         for head in range(HEADS):
             np.matmul(left[head], right[head], out=product)
 
-    return {LOOKUP: lambda: index.nearest(projected), PRODUCTS: products}
+    on_gpu = _lookups_on_gpu(keys, projected) if gpu_kernel() else {}
+    return {LOOKUP: lambda: index.nearest(projected), PRODUCTS: products, **on_gpu}
+
+
+def _lookups_on_gpu(keys: NDArray[np.float32], projected: NDArray[np.float32]) -> dict[str, Callable[[], object]]:
+    import torch
+
+    gpu = gpu_kernel()
+    assert gpu is not None
+    there = torch.from_numpy(projected).to("cuda")
+    index = gpu.GpuKeys(keys, np.float32(0.5) * np.square(keys).sum(axis=2))
+    left, right = there.transpose(0, 1).contiguous(), torch.from_numpy(keys).to("cuda").transpose(1, 2).contiguous()
+    product = torch.empty((HEADS, LOOKED_UP, PAIRS), device="cuda")
+
+    def repeated(call: Callable[[], object]) -> Callable[[], object]:
+        def many() -> None:
+            for _ in range(REPEATS_ON_GPU):
+                call()
+            torch.cuda.synchronize()
+
+        return many
+
+    return {
+        LOOKUP_ON_GPU: repeated(lambda: index.nearest_of(index.laid_out(there))),
+        PRODUCTS_ON_GPU: repeated(lambda: torch.bmm(left, right, out=product)),
+    }
 
 
 def _features(generator: np.random.Generator, items: int) -> NDArray[np.float32]:
@@ -129,7 +160,15 @@ def _bars(timings: Timings, memory: float) -> list[Bar]:
         Bar("learning from codes, times the plain specification", plain.value, 10.0, ">=", plain),
         Bar("memory, share of the package's", memory, 1 / 3, "<="),
         Bar("key lookup, times its matrix products", lookup.value, 1.2, "<=", lookup),
+        *_bars_on_gpu(timings),
     ]
+
+
+def _bars_on_gpu(timings: Timings) -> list[Bar]:
+    if LOOKUP_ON_GPU not in timings.rounds:
+        return []
+    lookup = timings.times_faster(PRODUCTS_ON_GPU, LOOKUP_ON_GPU)
+    return [Bar("key lookup on a GPU, times its matrix products", lookup.value, 1.2, "<=", lookup)]
 
 
 def _row(name: str, items: int, timings: Timings) -> dict[str, object]:

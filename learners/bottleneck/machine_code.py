@@ -1,4 +1,4 @@
-"""Whether the inner loops run in machine code: they do where numba is installed and not switched off."""
+"""Whether the inner loops run in machine code, where numba is installed and not switched off, or on a GPU."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+NVIDIA = Path("/dev/nvidiactl")
+"""Where the driver of NVIDIA's GPUs is: looking there takes microseconds, importing torch seconds."""
 _WORTH_THREADS = 20_000_000  # operations: some milliseconds, a hundred times what it costs to hand them out
 
 
@@ -23,6 +26,20 @@ def kernel() -> ModuleType | None:
         return None
     settings: Any = numba.config
     return None if settings.DISABLE_JIT else compiled
+
+
+@cache
+def gpu_kernel() -> ModuleType | None:
+    """Return the lookup on a GPU, or None where there is none, or neither torch nor Triton that can use it."""
+    if not (NVIDIA.exists() and os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")):
+        return None
+    try:
+        import torch
+
+        from curate.learners.bottleneck import gpu_kernel as compiled
+    except ImportError:
+        return None
+    return compiled if torch.cuda.is_available() else None
 
 
 def shared_out(call: Callable[[slice], object], parts: int, operations: int) -> None:

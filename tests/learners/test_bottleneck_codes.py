@@ -1,5 +1,7 @@
 """Learning, forgetting and raising alarms from the codes of the bottleneck, in machine code and without."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +41,36 @@ def test_machine_code_finds_what_the_library_finds(pairs: int, width: int, monke
     for mask in (None, allowed):
         assert (compiled.nearest(projected, mask) == plain.nearest(projected, mask)).mean() > 0.999
     assert allowed.ravel()[compiled.nearest(projected, allowed)].all()
+
+
+@pytest.mark.skipif(
+    machine_code.gpu_kernel() is None,
+    reason="needs an NVIDIA GPU, and torch with Triton",
+)
+@pytest.mark.parametrize(("heads", "pairs", "width"), [(3, 5, 3), (8, 600, 14), (64, 4096, 14)])
+def test_the_gpu_finds_what_machine_code_finds(heads: int, pairs: int, width: int) -> None:
+    generator = np.random.default_rng(0)
+    keys = generator.standard_normal((heads, pairs, width)).astype(np.float32)
+    projected = generator.standard_normal((300, heads, width)).astype(np.float32)
+    allowed = generator.random((heads, pairs)) < 0.3
+    allowed[:, -1] = True
+    with_gpu, without = (KeyIndex(keys, on_gpu=on_gpu) for on_gpu in (True, False))
+    for mask in (None, allowed):
+        assert (with_gpu.nearest(projected, mask) == without.nearest(projected, mask)).mean() > 0.9999
+
+
+def test_without_a_gpu_torch_is_not_imported() -> None:
+    program = """
+import sys
+from pathlib import Path
+import numpy as np
+from curate.learners.bottleneck import lookup, machine_code
+machine_code.NVIDIA = Path("nowhere")
+lookup._WORTH_A_GPU = 0
+lookup.nearest_pairs(np.ones((2, 3, 4), np.float32), np.ones((3, 5, 4), np.float32))
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
