@@ -10,6 +10,7 @@ from curate.learners.base import BaseLearner
 from curate.learners.baselines import DiscriminantParameters, MajorityClass, NearestClassMean, StreamingDiscriminant
 from curate.learners.bottleneck.learner import KeyValueBottleneck
 from curate.learners.bottleneck.parameters import BottleneckParameters
+from curate.learners.key_value_ridge import KeyValueRidge, RidgeParameters
 from curate.learners.linear import LinearParameters, SequentialLinear
 from curate.learners.neighbours import NearestNeighbours, NeighbourParameters
 from curate.learners.network import NetworkParameters, Replay, ReplayParameters, SequentialNetwork
@@ -23,6 +24,7 @@ _MAKERS: dict[str, _Maker] = {
     "key-value-bottleneck": lambda given, seed: KeyValueBottleneck(
         BottleneckParameters.from_settings(given, seed=seed)
     ),
+    "key-value-ridge": lambda given, seed: KeyValueRidge(RidgeParameters.from_settings(given, seed=seed)),
     "majority": lambda given, seed: MajorityClass(Parameters.from_settings(given, seed=seed)),
     "nearest-class-mean": lambda given, seed: NearestClassMean(Parameters.from_settings(given, seed=seed)),
     "nearest-neighbours": lambda given, seed: NearestNeighbours(NeighbourParameters.from_settings(given, seed=seed)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from curate.errors import BadDataError, ConfigurationError
 
 IMAGES = Path("shared", "data", "cifar10-train-10k.parquet")
+HELD_OUT = IMAGES.with_name("cifar10-test-2k.parquet")
 PIXELS = 160
 BATCH = 64
 STAGES = (5, 4)
@@ -50,7 +51,7 @@ def cifar_features(images: Path | None = None, cache: Path | None = None) -> Ima
         ConfigurationError: nothing is in the cache, and what computes features is not installed.
     """
     images = images or found_images()
-    cache = cache or Path(os.environ.get("CURATE_BENCHMARK_CACHE", tempfile.gettempdir())) / "cifar-features.npz"
+    cache = cache or _cache("cifar-features.npz")
     if not images.is_file():
         raise BadDataError(
             f"the images are missing: there is no {images.name} in ../shared/data, beside the checkout",
@@ -61,21 +62,57 @@ def cifar_features(images: Path | None = None, cache: Path | None = None) -> Ima
         with np.load(cache) as kept:
             if str(kept["source"]) == digest and kept["features"].shape[1] == sum(WIDTHS):
                 return Images(kept["features"], kept["labels"])
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(
-            "the features of CIFAR-10 are in no cache, and what computes them is not installed",
-            hint="pip install 'curate[encoders]'",
-        )
+    _require_network()
     found = _computed(images)
     np.savez(cache, features=found.features, labels=found.labels, source=digest)
     return found
 
 
-def found_images() -> Path:
+def held_out_features() -> Images:
+    """Return the features of 2,000 images that are not among the others; see `cifar_features`."""
+    return cifar_features(found_images(HELD_OUT), _cache("cifar-held-out-features.npz"))
+
+
+def digit_features() -> NDArray[np.float32]:
+    """Return features of scikit-learn's 1,797 handwritten digits: pictures of another kind, through the same network.
+
+    Raises:
+        ConfigurationError: they are in no cache, and what computes features is not installed.
+    """
+    cache = _cache("digit-features.npz")
+    if not cache.is_file():
+        _require_network()
+        np.savez(cache, features=_encoded([*_digits()]))
+    with np.load(cache) as kept:
+        return np.asarray(kept["features"], np.float32)
+
+
+def _digits() -> Iterator[bytes]:
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    for pixels in load_digits().images:
+        stream = BytesIO()
+        Image.fromarray((pixels * 15.9).astype(np.uint8)).save(stream, "PNG")
+        yield stream.getvalue()
+
+
+def _cache(name: str) -> Path:
+    return Path(os.environ.get("CURATE_BENCHMARK_CACHE", tempfile.gettempdir())) / name
+
+
+def found_images(name: Path = IMAGES) -> Path:
     """The file beside the checkout, or beside a folder that the checkout lies in, as a worktree does."""
-    beside = [folder / IMAGES for folder in Path(__file__).resolve().parents[2].parents]
+    beside = [folder / name for folder in Path(__file__).resolve().parents[2].parents]
     return next((file for file in beside if file.is_file()), beside[0])
+
+
+def _require_network() -> None:
+    if any(find_spec(name) is None for name in _NEEDED):
+        raise ConfigurationError(
+            "the features of CIFAR-10 are in no cache, and what computes them is not installed",
+            hint="pip install 'curate[encoders]'",
+        )
 
 
 def _computed(images: Path) -> Images:
