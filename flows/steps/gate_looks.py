@@ -96,6 +96,11 @@ class Pair:
         """Whether the annotator's claims are good enough."""
         return self.verdict == "passed"
 
+    @property
+    def renewed(self) -> bool:
+        """Whether another version of the annotator claims by now than at the last look."""
+        return self.before[1] not in ("", self.annotator_version)
+
     def told(self) -> str:
         """Say it in a line."""
         if not self.audited:
@@ -209,11 +214,17 @@ def _wanting(pair: Pair, bar: float, level: float) -> str:
 
 
 def _rechecked(pair: Pair, bar: float) -> Pair:
-    """Let a passed pair fall back where its rechecks say that it is no longer good enough."""
+    """Let a passed pair fall back where its rechecks say that it is no longer good enough.
+
+    Of a new version, such as a learner's next checkpoint, the audits before the pass count once more: it has claimed
+    something about the same items, and they trained nothing.
+    """
+    count, wrong = len(pair.rechecks), len(pair.rechecks) - sum(pair.rechecks)
     if not has_drifted(np.array(pair.rechecks, bool), bar):
-        return replace(pair, reason=f"{len(pair.rechecks)} rechecks since" if pair.rechecks else "")
-    wrong = len(pair.rechecks) - sum(pair.rechecks)
-    reason = f"{wrong} of {len(pair.rechecks)} rechecks were wrong"
+        kept = f"its new version was right in {count - wrong} of {count} audits" if pair.renewed else ""
+        return replace(pair, reason=kept or (f"{count} rechecks since" if count else ""))
+    what = "audits of its new version" if pair.renewed else "rechecks"
+    reason = f"{wrong} of {count} {what} were wrong"
     return replace(pair, verdict="fell back", reason=reason, since=pair.passed_at, passed_at=0)
 
 
@@ -229,7 +240,8 @@ def _pair(
     right = chance_right(proposed[counted], said.evidence[where[counted]]) > 0.5
     estimate = accuracy(right, confidence[counted], confidence[reserved & (proposed >= 0)])
     order = np.argsort(said.told[where[counted]], kind="stable")
-    later = said.told[where[counted]][order] > passed_at
+    last = str(known.get("annotator_version") or "")
+    later = said.told[where[counted]][order] > (passed_at if last == version else 0)
     return Pair(
         attribute.name,
         annotator,
@@ -242,5 +254,5 @@ def _pair(
         str(known.get("reason") or ""),
         float(known.get("level") or 0.0),
         float(known.get("bound") or 0.0),
-        (int(known.get("audited") or 0), str(known.get("annotator_version") or "")),
+        (int(known.get("audited") or 0), last),
     )

@@ -191,6 +191,24 @@ def test_a_passed_attribute_is_rechecked_and_falls_back(project: Project) -> Non
     assert history.index("fell back") > history.index("passed")
 
 
+def test_a_pass_does_not_outlive_the_version_that_earned_it(project: Project) -> None:
+    for _ in range(4):
+        turn(project)
+    assert verdicts(project)["topic"]["verdict"] == "passed"
+    same = SETTINGS.replace('"ship"', '"ships?"')
+    worse = SETTINGS.replace('"ship"', '"sheep"').replace('"tree"', '"ship|tree"')
+    history = []
+    for settings in (same, worse):
+        changed = opened(project.folder, PEOPLE, settings)
+        AnnotateStep().run(changed, QUIET)
+        turn(changed)
+        history.append((verdicts(changed)["topic"]["verdict"], verdicts(changed)["topic"]["reason"]))
+    assert history[0][0] == "passed"
+    assert history[0][1].startswith("its new version was right in")
+    assert history[1][0] == "fell back"
+    assert "audits of its new version were wrong" in history[1][1]
+
+
 def test_a_budget_is_never_exceeded_and_then_nothing_is_asked(project: Project) -> None:
     project = opened(project.folder, PEOPLE + "budget = 150\n")
     for _ in range(4):
