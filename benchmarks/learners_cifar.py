@@ -41,7 +41,7 @@ RIDGE, LARGE, SLDA, LOGISTIC = (
     "streaming-discriminant",
     "joint logistic",
 )
-SIZES = {"heads": 256, "pairs": 512, "key_width": 14}
+SIZES = {"heads": 128, "pairs": 256, "key_width": 14}
 SEEDS, QUICK_SEEDS, QUICK_ITEMS = 5, 2, 2_000
 INCREMENTS = 5
 
