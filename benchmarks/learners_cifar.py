@@ -5,8 +5,9 @@ out. Each seed draws nine tenths of the former, the order of the classes and the
 five increments in turn and look at the unlabelled images first, unless a row says otherwise; the joint ones see all
 classes at once. Accuracy is the mean over the increments. The first extraction takes some ten minutes of one core.
 
-"Joint" bottlenecks are the same learner with all classes in one increment. The variant, `key-value-ridge`, has its
-parameters from a search in which a fifth of the images to learn from was held out, and so have logistic regression
+At the released rate of 0.3 more passes change no prediction: values only grow together; so the many passes have a rate
+of 100. "Joint" bottlenecks are the same learner with all classes in one increment. The variant, `key-value-ridge`, has
+its parameters from a search in which a fifth of the images to learn from was held out, and so have logistic regression
 (C = 0.004 on standardised features) and the streaming discriminant (shrinkage 0.1, better than its default here). In
 that search heads of nearest cells in random projections of whitened features, decoded by the same ridge, reached 64 %
 and less, keys that are Gaussian directions did worse than keys that are items, and full whitening worse than a third.
@@ -56,7 +57,7 @@ class Contender:
     is_joint: bool = False
 
 
-_PASSES = {"passes": 20}
+_PASSES = {"passes": 20, "learning_rate": 100.0}
 CONTENDERS: Mapping[str, Contender] = {
     ONE_PASS: Contender("key-value-bottleneck", SIZES),
     JOINT_ONE: Contender("key-value-bottleneck", SIZES, is_joint=True),
@@ -110,6 +111,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """The state of a learner whose keys are placed, for all that begin alike, and the seconds that it took."""
+
+    state: bytes
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Unlearned:
     """Accuracy in percent of a class after its items were taken out, and by how much the others' fell."""
 
@@ -124,9 +133,9 @@ def run(options: Options) -> Result:
     unlearned: dict[str, list[Unlearned]] = {name: [] for name in (RIDGE, ONE_PASS)}
     elsewhere = digit_features()[:, : WIDTHS[0]]
     for seed in seeds:
-        split = _split(seed, QUICK_ITEMS if options.quick else None)
+        split, begun = _split(seed, QUICK_ITEMS if options.quick else None), dict[str, Begun]()
         for name, contender in CONTENDERS.items():
-            learner, outcome = _walk(contender, split, seed, elsewhere)
+            learner, outcome = _walk(contender, split, begun, seed, elsewhere)
             found[name].append(outcome)
             if name in unlearned:
                 unlearned[name].append(_without_one_class(learner, split))
@@ -160,14 +169,12 @@ def _split(seed: int, most: int | None) -> Split:
     )
 
 
-def _walk(contender: Contender, split: Split, seed: int, elsewhere: Features) -> tuple[Any, Outcome]:
-    learner = learner_named(contender.kind, contender.parameters, seed)
+def _walk(
+    contender: Contender, split: Split, begun: dict[str, Begun], seed: int, elsewhere: Features
+) -> tuple[Any, Outcome]:
+    learner, seconds = _begun(contender, split, begun, seed, elsewhere)
     matrix = AccuracyMatrix()
     seen = [[name for increment in split.increments for name in increment]] if contender.is_joint else split.increments
-    start = time.perf_counter()
-    if contender.keys_on != "first":
-        learner.initialise(elsewhere if contender.keys_on == "digits" else split.features)
-    seconds = time.perf_counter() - start
     for number, increment in enumerate(seen, start=1):
         start = time.perf_counter()
         learner.learn(*split.of(increment))
@@ -177,6 +184,21 @@ def _walk(contender: Contender, split: Split, seed: int, elsewhere: Features) ->
     final = float(np.mean([_accuracy(learner, split, increment) for increment in split.increments]))
     forgetting = 0.0 if contender.is_joint else matrix.forgetting
     return learner, Outcome(100 * final, 100 * forgetting, seconds, len(learner.state()) / 1e6)
+
+
+def _begun(
+    contender: Contender, split: Split, begun: dict[str, Begun], seed: int, elsewhere: Features
+) -> tuple[Any, float]:
+    """Return a learner that has looked at what its keys are placed on, and the seconds that it took, once for all."""
+    key = f"{contender.kind} {contender.parameters} {contender.keys_on}"
+    learner = learner_named(contender.kind, contender.parameters, seed)
+    if key not in begun:
+        start = time.perf_counter()
+        if contender.keys_on != "first":
+            learner.initialise(elsewhere if contender.keys_on == "digits" else split.features)
+        begun[key] = Begun(learner.state(), time.perf_counter() - start)
+    learner.load(begun[key].state)
+    return learner, begun[key].seconds
 
 
 def _accuracy(learner: Any, split: Split, classes: Sequence[str]) -> float:
