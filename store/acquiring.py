@@ -50,6 +50,19 @@ _OPEN = f"""
         SELECT item_id FROM annotations WHERE {_MATCHES} AND list_contains($people, annotator_kind)) USING (item_id)
     ANTI JOIN (SELECT item_id FROM abstentions WHERE {_MATCHES}) USING (item_id)
     WHERE place <= $until ORDER BY place"""
+_JUDGED = f"""
+    WITH asked AS (
+        SELECT * FROM acquisitions WHERE policy = $policy AND {_MATCHES} AND reason <> ''
+    ), said AS (
+        SELECT item_id, arg_min(value, (commit_number, annotator, annotator_version)) AS value FROM annotations
+        WHERE {_MATCHES} AND list_contains($people, annotator_kind) GROUP BY item_id
+    )
+    SELECT reason, propensity, predicted = value AS right FROM asked JOIN said USING (item_id) WHERE predicted <> ''
+    ORDER BY place"""
+_POLICIES = """
+    SELECT policy, protocol, protocol_version AS version, attribute, count(*) AS seen,
+        count(*) FILTER (reason <> '') AS spent, count(*) FILTER (propensity > 0) AS reachable
+    FROM acquisitions GROUP BY ALL ORDER BY ALL"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +137,18 @@ def unanswered(reader: Reader, scope: AcquireScope, until: int) -> list[dict[str
         _OPEN, scope.named() | {"people": list(PEOPLE), "until": until}
     ).to_pylist()
     return found
+
+
+def policy_figures(reader: Reader) -> list[dict[str, Any]]:
+    """Return for each policy and question the items seen, the questions asked, and the items that had a chance."""
+    found: list[dict[str, Any]] = reader.query(_POLICIES).to_pylist()
+    return found
+
+
+def judged_guesses(reader: Reader, question: dict[str, Any]) -> pa.Table:
+    """Return the answered questions in the stream's order: reason, propensity, and whether the guess was right.
+
+    `question` is a row of `policy_figures`. The first answer to each counts; where the learner knew nothing, none does.
+    """
+    named = {name: question[name] for name in ("policy", "protocol", "version", "attribute")}
+    return reader.query(_JUDGED, named | {"people": list(PEOPLE)})

@@ -188,6 +188,33 @@ class ConsensusSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelPurchase:
+    """The accuracy while a hundred labels came, up to the label `labels`, and its `gain` over the hundred before."""
+
+    labels: int
+    accuracy: float
+    low: float
+    high: float
+    gain: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AcquireSummary:
+    """A policy of online active learning: items seen and asked about, and how right its learner was before it was told.
+
+    The accuracy, with its bounds at 95 %, is weighted by propensities; None where nothing was left to chance.
+    """
+
+    policy: str
+    question: str
+    seen: int
+    asked: int
+    judged: int
+    accuracy: tuple[float, float, float] | None
+    purchases: tuple[LabelPurchase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GateVerdict:
     """The gate's newest word on an annotator and attribute; `accuracy` is None without audits, `bar` what it must show.
 
@@ -340,6 +367,7 @@ class ReportData:
     labels: tuple[LabelCount, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     consensus: tuple[ConsensusSummary, ...] = ()
+    acquired: tuple[AcquireSummary, ...] = ()
     gates: tuple[GateSummary, ...] = ()
     calibrations: tuple[CalibrationSummary, ...] = ()
     requests: tuple[RequestTotal, ...] = ()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from curate.flows.project import Project, installed_version
 from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.report_acquire import acquire_summaries
 from curate.flows.steps.report_consensus import consensus_summaries
 from curate.flows.steps.report_gate import calibration_summaries, gate_summaries
 from curate.flows.steps.report_learners import learner_summaries
@@ -82,6 +83,7 @@ def collect(project: Project, reader: Reader) -> ReportData:
         ),
         agreements=tuple(Agreement(**row) for row in summaries.agreements(reader)),
         consensus=consensus_summaries(reader),
+        acquired=acquire_summaries(reader),
         gates=gate_summaries(reader),
         calibrations=calibration_summaries(reader),
         requests=tuple(RequestTotal(**row) for row in summaries.requests(reader)),

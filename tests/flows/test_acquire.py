@@ -19,6 +19,8 @@ from curate.flows.steps.acquire import AcquireStep
 from curate.flows.steps.acquire_policy import tables_of
 from curate.flows.steps.gate import GateStep
 from curate.flows.steps.ingest import IngestStep
+from curate.flows.steps.report import ReportStep, report_path
+from curate.flows.steps.report_acquire import acquire_summaries
 from curate.select.stream.budgets import MANAGERS
 from curate.select.stream.utilities import UTILITIES
 from curate.settings import AcquireSettings, load_settings
@@ -145,6 +147,18 @@ def test_the_books_are_exact_and_the_learner_learns(tmp_path: Path) -> None:
     assert np.mean(right) > 0.9
     assert report.details["topics"]["asked"] == spent[-1]
     assert "are simulated" in report.notes[0]
+    ReportStep().run(project, QUIET)
+    page = report_path(project).read_text(encoding="utf-8")
+    assert "Active learning by topics" in page
+    assert "Of 800 items" in page
+    assert "by the questions that chance drew" in page
+    with project.reader() as reader:
+        [shown] = acquire_summaries(reader)
+    assert shown.asked == spent[-1]
+    assert 0 < shown.judged < spent[-1]  # nothing was known before the first answers
+    drawn = [row for row in found if row["reason"] == "random" and row["predicted"]]
+    assert shown.accuracy is not None
+    assert shown.accuracy[0] == pytest.approx(np.mean([truth[row["item_id"]] == row["predicted"] for row in drawn]))
 
 
 def test_a_budget_bounds_the_questions_over_all_settings(tmp_path: Path) -> None:
