@@ -91,8 +91,8 @@ _FIGURES = """
     SELECT asked.*, coalesce(by_people, 0) AS by_people, coalesce(simulated, 0) AS simulated
     FROM asked LEFT JOIN said USING (protocol, version) ORDER BY protocol, version"""
 _TRUTH = """
-    SELECT item_id, any_value(json_extract_string(metadata, $path)) AS value FROM origins
-    SEMI JOIN asked_items USING (item_id) WHERE metadata <> '' AND json_extract_string(metadata, $path) IS NOT NULL
+    SELECT item_id, min(json_extract_string(metadata, $path)) AS value FROM asked_origins
+    WHERE metadata <> '' AND json_extract_string(metadata, $path) IS NOT NULL
     GROUP BY item_id"""
 
 
@@ -188,6 +188,7 @@ def newest_round(reader: Reader, scope: GateScope) -> list[dict[str, object]]:
 
 def metadata_values(reader: Reader, items: Sequence[str], column: str) -> dict[str, str]:
     """Return what a column kept beside the items says, for those that have it."""
-    reader.register("asked_items", pa.table({"item_id": pa.array(items, pa.string())}))
+    origins = reader.find("origins", "item_id", items, ["item_id", "metadata"])
+    reader.register("asked_origins", origins)
     found = reader.query(_TRUTH, {"path": f'$."{column}"'})
     return dict(zip(found["item_id"].to_pylist(), found["value"].to_pylist(), strict=True))
