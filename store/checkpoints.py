@@ -74,7 +74,7 @@ def newest_checkpoint(
     """Return a learner's newest checkpoint over a snapshot, None before its first."""
     found = reader.query(
         "SELECT checkpoint, number FROM checkpoints WHERE learner = ? AND learner_version = ?"
-        " AND encoder_version = ? AND snapshot = ? ORDER BY number DESC LIMIT 1",
+        " AND encoder_version = ? AND snapshot = ? ORDER BY number DESC, commit_number DESC LIMIT 1",
         [learner, version, encoder_version, snapshot],
     )
     return Checkpoint(*found.to_pylist()[0].values()) if len(found) else None

@@ -126,5 +126,11 @@ def acquire(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_frozen("acquire"))
 
 
+@migration
+def promotions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table that says which checkpoint of a learner is served."""
+    connection.execute(_frozen("promotions"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

@@ -197,6 +197,14 @@ CHECKPOINTS = Table(
     ),
     key=("learner", "snapshot", "number", "checkpoint"),
 )
+PROMOTIONS = Table(
+    "promotions",
+    (
+        ("learner", _S), ("learner_version", _S), ("encoder_version", _S), ("snapshot", _S), ("turn", _I),
+        ("checkpoint", _S), ("number", _I), ("served", _S), ("action", _S), ("reason", _S),
+    ),
+    key=("learner", "learner_version", "encoder_version", "snapshot", "turn"),
+)
 METRICS = Table(
     "metrics",
     (
@@ -225,7 +233,8 @@ COMMITS = Table(
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
     ABSTENTIONS, CONSENSUS, AUDITS, GATES, QUEUE, ACQUISITIONS, POLICIES, FAILURES, REQUESTS, EMBEDDINGS, SCORES,
-    DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
+    DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, PROMOTIONS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS,
+    COMMITS,
 )
 # fmt: on
 

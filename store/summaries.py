@@ -100,6 +100,11 @@ _CHECKPOINTS = """
     ORDER BY learner, number"""
 _METRICS = """
     SELECT subject, checkpoint, number, name, slice, value FROM metrics ORDER BY subject, number, name, slice"""
+_PROMOTIONS = """
+    SELECT learner, checkpoint, number, action, reason FROM promotions
+    QUALIFY turn = max(turn) OVER (PARTITION BY learner)
+        OR (action <> 'kept' AND turn = max(turn) FILTER (action <> 'kept') OVER (PARTITION BY learner))
+    ORDER BY learner, turn"""
 _COMMITS = 'SELECT commit_number, step, "rows", seconds FROM commits ORDER BY commit_number'
 
 
@@ -187,6 +192,11 @@ def checkpoints(reader: Reader) -> Rows:
 def metrics(reader: Reader) -> Rows:
     """Return every metric of every checkpoint."""
     return _ask(reader, _METRICS)
+
+
+def promotions(reader: Reader) -> Rows:
+    """Return the turn that made each learner's checkpoint the served one, and behind it the last, if it kept one."""
+    return _ask(reader, _PROMOTIONS)
 
 
 def commits(reader: Reader) -> Rows:

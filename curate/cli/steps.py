@@ -300,7 +300,7 @@ def annotate_verb(invocation: Invocation, /, name: str | None, dry_run: bool) ->
     """Let the annotators answer the protocol's questions about new items.
 
     With --dry-run it prints the calls, tokens and cost to expect. An answer that was received is never paid for again.
-    A learner's newest checkpoint is asked about every item that did not teach it.
+    A learner's served checkpoint is asked about every item that did not teach it.
     """
     if name is None:
         return _run(invocation, "annotate", dry_run)
@@ -382,7 +382,10 @@ def carry_out_work(
 @dry_run_option()
 @pass_invocation
 def learn_verb(invocation: Invocation, dry_run: bool) -> int:
-    """Let the learners consume what is new in their snapshots."""
+    """Let the learners consume what is new in their snapshots.
+
+    A new checkpoint is served where the promotion gate finds it no worse than the served one: see curate promote.
+    """
     return _run(invocation, "learn", dry_run)
 
 

@@ -326,7 +326,10 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class LearnerSummary:
-    """One learner's history; `baselines` are simpler learners on the same test items, `forgetting` in [-1, 1]."""
+    """One learner's history; `baselines` are simpler learners on the same test items, `forgetting` in [-1, 1].
+
+    `served` is the checkpoint that annotates, and `kept` why the gate did not promote the last one; "" where it did.
+    """
 
     name: str
     snapshot: str
@@ -336,6 +339,8 @@ class LearnerSummary:
     classes: tuple[tuple[str, Accuracy], ...] = ()
     baselines: tuple[tuple[str, Accuracy], ...] = ()
     forgetting: float | None = None
+    served: str = ""
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from curate.settings.annotators import AnnotatorSettings as AnnotatorSettings
 from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import FilterSettings
 from curate.settings.gate import CalibrationSettings, GateSettings
+from curate.settings.promotion import PromotionSettings as PromotionSettings
 from curate.settings.protocol import AttributeSettings as AttributeSettings
 from curate.settings.protocol import ProtocolSettings as ProtocolSettings
 from curate.settings.section import NAME_PATTERN as NAME_PATTERN
@@ -222,7 +223,7 @@ class ExportSettings(Section):
 
 
 class LearnerSettings(Section):
-    """A continual learner that consumes one snapshot; `parameters` are the kind's own."""
+    """A continual learner that consumes one snapshot; `parameters` are its kind's, `promotion` says what is served."""
 
     name: Name
     kind: str = "key-value-bottleneck"
@@ -230,6 +231,7 @@ class LearnerSettings(Section):
     encoder: str = "pixels:8"
     seed: Count = 0
     parameters: dict[str, StrictBool | StrictInt | StrictFloat | str] = {}
+    promotion: PromotionSettings = PromotionSettings()
 
 
 class LabelSettings(Section):

@@ -1,9 +1,7 @@
 """One increment of one learner: load the parent, learn what is new, measure, and prepare the checkpoint's commit."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,9 @@ from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.embeddings import KeptEncoder, keep_embeddings
 from curate.learners.base import BaseLearner
 from curate.learners.factory import learner_named
-from curate.settings import LearnerSettings
+from curate.settings.models import LearnerSettings, PromotionSettings
 from curate.store.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
+from curate.store.promotions import Served
 from curate.store.reader import Reader
 from curate.store.snapshots import items_before_snapshot, snapshot_items
 from curate.store.work import batches
@@ -30,7 +29,10 @@ FORMULA = "correct / test items of the snapshot"
 
 @dataclass(frozen=True, slots=True)
 class Pupil:
-    """A learner as the project names it; a changed kind, parameter or encoder begins a new one."""
+    """A learner as the project names it; a changed kind, parameter or encoder begins a new one.
+
+    Without `promotion` it is a baseline, which is measured and never served.
+    """
 
     name: str
     kind: str
@@ -38,6 +40,12 @@ class Pupil:
     encoder: Encoder
     seed: int
     parameters: Mapping[str, Any]
+    promotion: PromotionSettings | None = None
+
+    @property
+    def served(self) -> Served:
+        """What its promotions are found by."""
+        return Served(self.name, self.make().version, self.encoder.version, self.snapshot)
 
     def make(self) -> BaseLearner:
         """Build the learner as it is before its first increment."""
@@ -59,6 +67,7 @@ def pupil_of(settings: LearnerSettings, encoder: Encoder, kind: str = "") -> Pup
         encoder=encoder,
         seed=settings.seed,
         parameters=settings.parameters if own else {},
+        promotion=settings.promotion if own else None,
     )
 
 
@@ -74,20 +83,46 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Correct answers and test items, by class."""
+    """The labels of test items in the order of their ids, and which of them the learner told rightly."""
 
-    correct: Mapping[str, int]
-    counts: Mapping[str, int]
+    labels: tuple[str, ...]
+    right: np.ndarray[Any, np.dtype[np.bool_]]
 
     @property
     def items(self) -> int:
         """How many test items there were."""
-        return sum(self.counts.values())
+        return len(self.labels)
 
     @property
     def accuracy(self) -> float:
         """The share of correct answers; 0 without test items."""
-        return sum(self.correct.values()) / self.items if self.items else 0.0
+        return float(self.right.sum()) / self.items if self.items else 0.0
+
+    def of(self, classes: Collection[str]) -> "Evaluation":
+        """Return the part whose labels are among these."""
+        chosen = np.array([label in classes for label in self.labels], np.bool_)
+        return Evaluation(tuple(label for label in self.labels if label in classes), self.right[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What became of a learner in one increment: its parent, how many items it learned, how it did before and after."""
+
+    increment: Increment
+    parent: str
+    learned: int
+    before: Evaluation
+    after: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A figure for the table `metrics`, with the formula by which it came about."""
+
+    name: str
+    slice: str
+    value: float
+    formula: str
 
 
 def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[BaseLearner, str]:
@@ -144,72 +179,81 @@ def learn_increment(reader: Reader, pupil: Pupil, learner: BaseLearner, incremen
 def evaluate(reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Increment) -> Evaluation:
     """Ask the learner for the class of every labelled test item of the snapshot, classes never met included."""
     items = snapshot_items(reader, increment.snapshot, increment.number, ["test"])
-    items = items.filter(pc.is_valid(items["label"]))
+    return told_rightly(reader, pupil, learner, items.filter(pc.is_valid(items["label"])))
+
+
+def told_rightly(reader: Reader, pupil: Pupil, learner: BaseLearner, items: pa.Table) -> Evaluation:
+    """Ask the learner for the class of items with a label. Memory: features of `ROWS_AT_ONCE` of them at a time."""
     encoder = KeptEncoder(pupil.encoder, reader)
-    correct: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
+    right = [np.zeros(0, np.bool_)]
     for batch in batches(items, ROWS_AT_ONCE):
         labels = batch["label"].to_pylist()
-        counts.update(labels)
+        predicted: list[str | None] = [None] * len(labels)
         if learner.classes:
             best = np.argmax(learner.predict(encoder.encode(batch)), axis=1)
             predicted = [learner.classes[column] for column in best]
-            correct.update(label for label, guess in zip(labels, predicted, strict=True) if label == guess)
-    return Evaluation(correct, counts)
+        right.append(np.array([label == guess for label, guess in zip(labels, predicted, strict=True)], np.bool_))
+    return Evaluation(tuple(items["label"].to_pylist()), np.concatenate(right))
 
 
 def checkpoint_write(
     store_folder: Path,
     pupil: Pupil,
     learner: BaseLearner,
-    increment: Increment,
-    parent: str,
-    learned: int,
-    before: Evaluation,
-    after: Evaluation,
-) -> Callable[[float], Write]:
-    """Save the learner's state as a file and prepare the commit that binds it to the increment; takes the seconds."""
-    state = learner.state()
+    lesson: Lesson,
+    further: Sequence[Measure] = (),
+) -> tuple[str, Write]:
+    """Save the learner's state as a file; return its name, and the commit that binds it to the increment."""
+    state, increment = learner.state(), lesson.increment
     checkpoint = save_checkpoint(store_folder, state)
     header = {
         "checkpoint": checkpoint,
         "learner": pupil.name,
         "learner_version": learner.version,
-        "parent": parent,
+        "parent": lesson.parent,
         "snapshot": increment.snapshot,
         "number": increment.number,
         "content_hash": increment.content_hash,
         "encoder_version": pupil.encoder.version,
         "classes": [list(learner.classes)],
-        "items": learned,
+        "items": lesson.learned,
         "size": len(state),
     }
     tables = {
         "checkpoints": rows("checkpoints", header, 1),
-        "metrics": _metric_rows(pupil, checkpoint, increment, before, after),
+        "metrics": _metric_rows(pupil, checkpoint, increment, [*_measures(lesson), *further]),
     }
     move = CursorMove(pupil.consumer(), "", str(increment.previous or ""), str(increment.number))
-    return partial(Write, "learn", tables, [move], None, ())
+    return checkpoint, Write("learn", tables, [move])
 
 
-def _metric_rows(
-    pupil: Pupil, checkpoint: str, increment: Increment, before: Evaluation, after: Evaluation
-) -> pa.Table:
-    measured = [("accuracy before", "all", before.accuracy), ("accuracy", "all", after.accuracy)]
-    measured.append(("test items", "all", float(after.items)))
-    for label, count in sorted(after.counts.items()):
-        measured.append(("accuracy", f"class:{label}", after.correct.get(label, 0) / count))
-        measured.append(("accuracy before", f"class:{label}", before.correct.get(label, 0) / count))
-        measured.append(("test items", f"class:{label}", float(count)))
-    names, slices, values = zip(*measured, strict=True)
+def _measures(lesson: Lesson) -> list[Measure]:
+    before, after = lesson.before, lesson.after
+    measured = [_share("accuracy before", "all", before), _share("accuracy", "all", after), _counted("all", after)]
+    for label in sorted(set(after.labels)):
+        name, part = f"class:{label}", after.of([label])
+        measured += [_share("accuracy", name, part), _share("accuracy before", name, before.of([label]))]
+        measured.append(_counted(name, part))
+    return measured
+
+
+def _share(name: str, part: str, evaluation: Evaluation) -> Measure:
+    return Measure(name, part, evaluation.accuracy, FORMULA)
+
+
+def _counted(part: str, evaluation: Evaluation) -> Measure:
+    return Measure("test items", part, float(evaluation.items), "count of test items")
+
+
+def _metric_rows(pupil: Pupil, checkpoint: str, increment: Increment, measured: Sequence[Measure]) -> pa.Table:
     columns = {
         "subject": pupil.name,
         "checkpoint": checkpoint,
         "snapshot": increment.snapshot,
         "number": increment.number,
-        "name": list(names),
-        "slice": list(slices),
-        "value": list(values),
-        "formula": ["count of test items" if name == "test items" else FORMULA for name in names],
+        "name": [one.name for one in measured],
+        "slice": [one.slice for one in measured],
+        "value": [one.value for one in measured],
+        "formula": [one.formula for one in measured],
     }
     return rows("metrics", columns, len(measured))

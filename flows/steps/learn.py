@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.increments import (
     Increment,
+    Lesson,
     Pupil,
-    checkpoint_write,
     embed_increment,
     evaluate,
     learn_increment,
@@ -16,13 +17,12 @@ from curate.flows.steps.increments import (
     pupil_of,
     unlabelled_features,
 )
+from curate.flows.steps.promoting import lesson_write, rule_on
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import BASELINES
 from curate.store.snapshots import list_snapshots
 from curate.store.work import cursor
 from curate.types import Progress, StepReport
-
-_ELSEWHERE: dict[str, float] = {}
 
 
 class LearnStep:
@@ -36,7 +36,7 @@ class LearnStep:
         return Plan(self.name, waiting, 0, notes=("counted in learner and increment pairs",))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
-        """Learn increment by increment; each checkpoint, its metrics and the cursor commit together."""
+        """Learn increment by increment; checkpoint, metrics, verdict on its promotion and cursor commit together."""
         began = time.perf_counter()
         details: dict[str, dict[str, float]] = {}
         notes: list[str] = []
@@ -57,16 +57,19 @@ def _teach(
     details: dict[str, dict[str, float]],
 ) -> list[str]:
     """Learn the increments in order; stop with a note at one that has nothing to learn from, for more may come."""
+    notes: list[str] = []
     for increment in increments:
         embed_increment(project, progress, pupil, increment)
-        measured = _consume(project, pupil, increment)
-        if measured is _ELSEWHERE:
-            return [f"{pupil.name}: another run has learned {increment.snapshot} {increment.number} meanwhile"]
-        if measured is None:
-            return [f"{pupil.name}: no labelled training item in {increment.snapshot} {increment.number} yet"]
-        details[f"{pupil.name} {increment.snapshot} {increment.number}"] = measured
+        consumed = _consume(project, pupil, increment)
+        if consumed is None:
+            return [*notes, f"{pupil.name}: no labelled training item in {increment.snapshot} {increment.number} yet"]
+        figures, said = consumed
+        notes += said
+        if not figures:
+            break
+        details[f"{pupil.name} {increment.snapshot} {increment.number}"] = figures
         progress.advance()
-    return []
+    return notes
 
 
 def _pupils(project: Project) -> Iterator[Pupil]:
@@ -87,8 +90,11 @@ def _increments(project: Project, pupil: Pupil) -> list[Increment]:
     ]
 
 
-def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, float] | None:
-    """Learn one increment and commit it; `_ELSEWHERE` where another process has, None where no class is known."""
+def _consume(project: Project, pupil: Pupil, increment: Increment) -> tuple[dict[str, float], list[str]] | None:
+    """Learn one increment and commit it; return figures and notes, none where no class is known yet.
+
+    Where another process was quicker, that is the note, and there are no figures.
+    """
     began = time.perf_counter()
     with project.reader() as reader:
         learner, parent = load_pupil(reader, project.store_folder, pupil)
@@ -98,13 +104,15 @@ def _consume(project: Project, pupil: Pupil, increment: Increment) -> dict[str, 
         learned = learn_increment(reader, pupil, learner, increment)
         if not learner.classes:
             return None
-        after = evaluate(reader, pupil, learner, increment)
-    write = checkpoint_write(project.store_folder, pupil, learner, increment, parent, learned, before, after)
-    if project.store.commit(write(time.perf_counter() - began)).stale:
-        return _ELSEWHERE
-    return {
+        lesson = Lesson(increment, parent, learned, before, evaluate(reader, pupil, learner, increment))
+        ruling = rule_on(reader, project.store_folder, pupil, lesson) if pupil.promotion else None
+    write = lesson_write(project.store_folder, pupil, learner, lesson, ruling)
+    if project.store.commit(replace(write, seconds=time.perf_counter() - began)).stale:
+        return {}, [f"{pupil.name}: another run has changed it since {increment.snapshot} {increment.number} was begun"]
+    figures = {
         "before": before.accuracy,
-        "after": after.accuracy,
-        "test_items": float(after.items),
+        "after": lesson.after.accuracy,
+        "test_items": float(lesson.after.items),
         "learned": float(learned),
     }
+    return figures, ruling.notes(pupil.name) if ruling else []

@@ -1,4 +1,4 @@
-"""Learners as annotators: their newest checkpoint says what it finds of the items that did not teach it."""
+"""Learners as annotators: their served checkpoint says what it finds of the items that did not teach it."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +13,8 @@ from curate.flows.steps.increments import pupil_of
 from curate.learners.encoders.factory import encoder_named
 from curate.settings import LearnerAnnotatorSettings
 from curate.settings.teaching import named_learner, taught_snapshot
-from curate.store.checkpoints import Checkpoint, load_checkpoint, newest_checkpoint
+from curate.store.checkpoints import Checkpoint, load_checkpoint
+from curate.store.promotions import served_checkpoint
 from curate.store.snapshots import taught_items
 from curate.types import Annotated
 
@@ -32,7 +33,7 @@ class LearnerAnnotating(Annotating):
         self._pupil = pupil_of(taught, encoder_named(taught.encoder, project.folder))
         self._learner = self._pupil.make()
         self._again = settings.again
-        self._checkpoint = self._newest(project)
+        self._checkpoint = self._served(project)
         self._loaded = False
         self.modalities = (snapshot.modality,)
         self._own = LearnerAnnotator(
@@ -80,9 +81,9 @@ class LearnerAnnotating(Annotating):
         """Return the features that were computed for the last batch."""
         return self._fresh
 
-    def _newest(self, project: Project) -> Checkpoint | None:
+    def _served(self, project: Project) -> Checkpoint | None:
         with project.reader() as reader:
-            return newest_checkpoint(reader, self._pupil.name, *self._kind(), self._pupil.snapshot)
+            return served_checkpoint(reader, self._pupil.served)
 
     def _kind(self) -> tuple[str, str]:
         return self._learner.version, self._pupil.encoder.version

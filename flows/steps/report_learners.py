@@ -19,10 +19,13 @@ def learner_summaries(reader: Reader) -> tuple[LearnerSummary, ...]:
     for row in summaries.checkpoints(reader):
         row["metrics"] = measured[row["learner"], row["checkpoint"], row["number"]]
         histories[row["learner"]].append(row)
-    return tuple(_summary(name, histories) for name in histories if "/" not in name)
+    turns: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in summaries.promotions(reader):
+        turns[row["learner"]].append(row)
+    return tuple(_summary(name, histories, turns[name]) for name in histories if "/" not in name)
 
 
-def _summary(name: str, histories: dict[str, list[dict[str, Any]]]) -> LearnerSummary:
+def _summary(name: str, histories: dict[str, list[dict[str, Any]]], turns: list[dict[str, Any]]) -> LearnerSummary:
     history = histories[name]
     last = history[-1]
     baselines = [
@@ -37,6 +40,8 @@ def _summary(name: str, histories: dict[str, list[dict[str, Any]]]) -> LearnerSu
         classes=tuple((label, _accuracy(last["metrics"], f"class:{label}")) for label in _classes(last["metrics"])),
         baselines=tuple((other, _accuracy(row["metrics"], "all")) for other, row in sorted(baselines)),
         forgetting=_forgetting(history),
+        served=turns[0]["checkpoint"] if turns else last["checkpoint"],
+        kept=turns[-1]["reason"] if turns and turns[-1]["action"] == "kept" else "",
     )
 
 

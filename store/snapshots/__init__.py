@@ -1,6 +1,12 @@
 """Snapshots: immutable, numbered training sets, each with a content hash and the reasons for what it left out."""
 
-from curate.store.snapshots.content import items_before_snapshot, snapshot_items, taught_items
+from curate.store.snapshots.content import (
+    items_before_snapshot,
+    labelled_content,
+    snapshot_items,
+    taught_items,
+    taught_where,
+)
 from curate.store.snapshots.difference import Difference, count_differences, differing_items
 from curate.store.snapshots.draft import Draft, content_hash, draft_snapshot
 from curate.store.snapshots.funnel import stage_of
@@ -39,6 +45,7 @@ __all__ = [
     "draft_snapshot",
     "find_snapshot",
     "items_before_snapshot",
+    "labelled_content",
     "latest_snapshot",
     "list_snapshots",
     "snapshot_items",
@@ -48,6 +55,7 @@ __all__ = [
     "spec_hash",
     "stage_of",
     "taught_items",
+    "taught_where",
     "token_scores",
     "what_hurries",
 ]

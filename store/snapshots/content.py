@@ -55,3 +55,36 @@ def taught_items(reader: Reader, name: str, number: int, ids: Sequence[str]) -> 
         [name, number],
     )
     return set(found["item_id"].to_pylist())
+
+
+def taught_where(reader: Reader, name: str, number: int, condition: str) -> pa.Table:
+    """Return id and label of the items that a learner was taught up to a number and that an SQL condition fits.
+
+    The condition is over the columns of `items` and `origins`, and `label`, with which the item was learned.
+
+    Raises:
+        UsageError: it is not one condition, or DuckDB refuses it.
+    """
+    found = reader.ask(
+        f"""
+        WITH taught AS (
+            SELECT item_id, arg_min(label, number) AS label FROM snapshot_items
+            WHERE snapshot = $name AND number <= $number AND split = 'train' AND label IS NOT NULL GROUP BY item_id
+        )
+        SELECT item_id, label FROM taught WHERE item_id IN (
+            SELECT item_id FROM taught JOIN (SELECT * EXCLUDE (run_id, commit_number) FROM items) USING (item_id)
+            LEFT JOIN (SELECT * EXCLUDE (run_id, commit_number) FROM origins) USING (item_id) WHERE (
+        {condition}
+        )) ORDER BY item_id""",
+        {"name": name, "number": number},
+    )
+    return found.read_all()
+
+
+def labelled_content(reader: Reader, labelled: pa.Table) -> pa.Table:
+    """Return the content of items beside their labels, in the order of their ids, without those that were erased."""
+    reader.register("wanted_items", labelled.select(["item_id", "label"]))
+    return reader.query(
+        "SELECT w.item_id, w.label, i.modality, i.text, i.image, i.events"
+        " FROM wanted_items w JOIN items i USING (item_id) ORDER BY w.item_id"
+    )

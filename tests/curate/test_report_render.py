@@ -109,6 +109,8 @@ def _data(text: str = "a text") -> ReportData:
                 ((text, Accuracy(1.0, 9)),),
                 ((text, Accuracy(0.1, 90)),),
                 0.05,
+                "ab" * 32,
+                text,
             ),
         ),
         commits=(CommitRow(1, text, 10, 0.5),),

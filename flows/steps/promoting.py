@@ -1,0 +1,212 @@
+"""Which checkpoint of a learner is served: the gate's verdict on a new one, and what a person decides in its place."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.errors import StoreBusyError, UnknownNameError, UsageError
+from curate.flows.project import Project
+from curate.flows.steps.base import step_report
+from curate.flows.steps.increments import Evaluation, Lesson, Measure, Pupil, checkpoint_write, evaluate, pupil_of
+from curate.learners.base import BaseLearner
+from curate.learners.encoders.factory import encoder_named
+from curate.learners.promotion import PromotionRules, Verdict, judge
+from curate.settings.models import PromotionSettings
+from curate.settings.teaching import named_learner
+from curate.store.checkpoints import Checkpoint, load_checkpoint, newest_checkpoint
+from curate.store.promotions import (
+    BY_HAND,
+    KEPT,
+    PROMOTED,
+    ROLLED_BACK,
+    Turn,
+    find_checkpoint,
+    forgotten_since,
+    history,
+    served_before,
+    served_checkpoint,
+    turn_write,
+)
+from curate.store.reader import Reader
+from curate.store.work import cursor
+from curate.store.write import Write
+from curate.types import Progress, StepReport
+
+_DIFFERENCE = "accuracy minus that of the served checkpoint, on the same test items"
+_BOUND = "lower bound of that difference, bootstrap over pairs at the gate's one-sided confidence"
+_FLIPS = "items that the served checkpoint has right and this one has wrong / test items"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the gate says of a new checkpoint, and the turn of the history that it stands on."""
+
+    last: str
+    served: str
+    action: str
+    reason: str
+    measures: tuple[Measure, ...] = ()
+
+    def notes(self, name: str) -> list[str]:
+        """Return what a person should hear: nothing where the checkpoint is served without a word against it."""
+        if self.action != KEPT:
+            return []
+        kept = f"{name}: the new checkpoint is kept and not promoted; {self.served[:12]} is still served"
+        return [f"{kept}: {self.reason}", f"to serve it all the same: curate promote {name}"]
+
+
+def rule_on(reader: Reader, store_folder: Path, pupil: Pupil, lesson: Lesson) -> Ruling:
+    """Let the gate compare the learner after a lesson with the served checkpoint, on the test items of the lesson.
+
+    Cost: a prediction of the test items by the served checkpoint, where that is not the lesson's parent.
+    """
+    assert pupil.promotion is not None
+    last = cursor(reader, pupil.served.consumer)
+    found = served_checkpoint(reader, pupil.served)
+    if found is None:
+        return Ruling(last, "", PROMOTED, "the first checkpoint")
+    if not pupil.promotion.enabled:
+        return Ruling(last, found.name, PROMOTED, "the promotion gate is off")
+    if not lesson.after.items:
+        return Ruling(last, found.name, PROMOTED, "unjudged: the snapshot has no labelled test items")
+    served = lesson.before
+    if found.name != lesson.parent:
+        learner = pupil.make()
+        learner.load(load_checkpoint(store_folder, found.name))
+        served = evaluate(reader, pupil, learner, lesson.increment)
+    verdict = _judged(served, lesson.after, pupil.promotion)
+    reason = "; ".join(verdict.reasons) or "no worse on any guarded slice"
+    action = PROMOTED if verdict.promoted else KEPT
+    return Ruling(last, found.name, action, reason, tuple(_measures(verdict)))
+
+
+def _judged(served: Evaluation, candidate: Evaluation, settings: PromotionSettings) -> Verdict:
+    import numpy as np
+
+    labels = np.array(candidate.labels, dtype=np.str_)
+    classes = {f"class:{label}": labels == label for label in np.unique(labels)} if settings.classes else {}
+    rules = PromotionRules(settings.margin, settings.negative_flips, settings.confidence, settings.fewest)
+    return judge(served.right, candidate.right, classes, rules)
+
+
+def _measures(verdict: Verdict) -> list[Measure]:
+    found = [Measure("negative flips", "all", verdict.negative_flips, _FLIPS)]
+    for one in verdict.slices:
+        found.append(Measure("difference to served", one.name, one.difference.value, _DIFFERENCE))
+        found.append(Measure("difference to served, low", one.name, one.difference.low, _BOUND))
+    return found
+
+
+def lesson_write(
+    store_folder: Path, pupil: Pupil, learner: BaseLearner, lesson: Lesson, ruling: Ruling | None
+) -> Write:
+    """Save the checkpoint and prepare its commit, with the turn that the ruling makes of it."""
+    name, write = checkpoint_write(store_folder, pupil, learner, lesson, ruling.measures if ruling else ())
+    if ruling is None:
+        return write
+    number = lesson.increment.number
+    turn = Turn(int(ruling.last or 0) + 1, name, number, ruling.served, ruling.action, ruling.reason)
+    tables, move = turn_write(pupil.served, ruling.last, turn)
+    return Write("learn", {**write.tables, **tables}, [*write.cursors, move])
+
+
+def named_pupil(project: Project, name: str) -> Pupil:
+    """Return the learner of this name.
+
+    Raises:
+        UnknownNameError: the project has none.
+    """
+    known = [settings.name for settings in project.settings.learner]
+    if name not in known:
+        raise UnknownNameError("learner", name, known)
+    settings = named_learner(project.settings, name)
+    return pupil_of(settings, encoder_named(settings.encoder, project.folder), settings.kind)
+
+
+def promote(project: Project, progress: Progress, name: str, checkpoint: str = "", *, dry: bool = False) -> StepReport:
+    """Serve a checkpoint whatever the gate says of it: the newest, or the one whose name begins so.
+
+    Raises:
+        UsageError: the learner has no such checkpoint.
+    """
+
+    def chosen(reader: Reader, pupil: Pupil, turns: list[Turn]) -> Checkpoint:
+        newest = newest_checkpoint(reader, *pupil.served.key)
+        if newest is None:
+            raise UsageError(f"learner {name!r} has no checkpoint yet", hint="curate learn")
+        return find_checkpoint(reader, pupil.served, checkpoint) if checkpoint else newest
+
+    return _decide(project, "promote", name, BY_HAND, chosen, dry=dry)
+
+
+def roll_back(project: Project, progress: Progress, name: str, to: str = "", *, dry: bool = False) -> StepReport:
+    """Serve what was served before, or the checkpoint whose name begins so; learning goes on from the newest.
+
+    Raises:
+        UsageError: nothing was served before, or the learner was made to forget since.
+    """
+
+    def chosen(reader: Reader, pupil: Pupil, turns: list[Turn]) -> Checkpoint:
+        if to:
+            return find_checkpoint(reader, pupil.served, to)
+        before = served_before(turns)
+        if before is None:
+            raise UsageError(
+                f"learner {name!r} has served no other checkpoint before",
+                unchanged="nothing was rolled back",
+                hint=f"curate sql \"FROM promotions WHERE learner = '{name}' ORDER BY turn\"",
+            )
+        return Checkpoint(before.checkpoint, before.number)
+
+    return _decide(project, "rollback", name, ROLLED_BACK, chosen, dry=dry)
+
+
+def _decide(
+    project: Project,
+    step: str,
+    name: str,
+    action: str,
+    choose: Callable[[Reader, Pupil, list[Turn]], Checkpoint],
+    *,
+    dry: bool,
+) -> StepReport:
+    """Make one turn of a person's choice; do nothing where that checkpoint is served already."""
+    began = time.perf_counter()
+    pupil = named_pupil(project, name)
+    with project.reader() as reader:
+        turns, last = history(reader, pupil.served), cursor(reader, pupil.served.consumer)
+        found, now = choose(reader, pupil, turns), served_checkpoint(reader, pupil.served)
+        notes = _consequences(reader, pupil, found, turns)
+    served = now.name if now else ""
+    details = {"learner": name, "served": found.name, "number": found.number, "before": served}
+    if found.name == served:
+        return step_report(step, began, skipped=1, notes=(f"{name}: {served[:12]} is served already",), details=details)
+    notes = [f"{name}: {found.name[:12]} (after {pupil.snapshot} {found.number}) in place of {served[:12]}", *notes]
+    if not dry:
+        turn = Turn(int(last or 0) + 1, found.name, found.number, served, action, f"curate {step}")
+        tables, move = turn_write(pupil.served, last, turn)
+        if project.store.commit(Write(step, tables, [move])).stale:
+            raise changed_meanwhile(name)
+    return step_report(step, began, done=int(not dry), notes=tuple(notes), details=details)
+
+
+def _consequences(reader: Reader, pupil: Pupil, found: Checkpoint, turns: list[Turn]) -> list[str]:
+    notes = [
+        f"the gate had kept it: {turn.reason}"
+        for turn in turns
+        if turn.checkpoint == found.name and turn.action == KEPT
+    ]
+    if forgotten_since(reader, pupil.served, found.name):
+        notes.append("this checkpoint is older than a forgetting: what was forgotten has its influence again")
+    newest = newest_checkpoint(reader, *pupil.served.key)
+    if newest and newest.name != found.name:
+        notes.append(f"learning goes on from {newest.name[:12]}; the gate compares what comes with what is served")
+    return notes
+
+
+def changed_meanwhile(name: str) -> StoreBusyError:
+    """Say that another process was quicker."""
+    return StoreBusyError(
+        f"another process has changed learner {name!r} meanwhile", unchanged="the learner", hint="try again"
+    )
