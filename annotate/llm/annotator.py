@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from curate.annotate.batches import texts
+from curate.annotate.batches import Content, contents
 from curate.annotate.canonical import short_hash
 from curate.annotate.llm.asking import Asking
 from curate.annotate.llm.chat import ChatWay
 from curate.annotate.llm.client import Client, request_key
 from curate.annotate.llm.completion import CompletionWay
 from curate.annotate.llm.examples import Example
+from curate.annotate.llm.pictures import USUAL_SIDE
 from curate.annotate.llm.service import Service
 from curate.annotate.llm.spending import Spending, answer_tokens, prompt_tokens
 from curate.annotate.llm.ways import Way
 from curate.annotate.migration import origin
 from curate.annotate.protocol import Protocol
-from curate.errors import UnknownNameError
+from curate.errors import ConfigurationError, UnknownNameError
 from curate.types import Annotated, Progress, RequestCache, SilentProgress
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _WAYS: Mapping[Mode, type[ChatWay] | type[CompletionWay]] = {"chat": ChatWay, "c
 
 @dataclass(frozen=True)
 class AnnotationPlan:
-    """What a batch would take: items with a text, requests to pay for, requests the cache answers, prompt tokens.
+    """What a batch would take: items to ask about, requests to pay for, requests the cache answers, prompt tokens.
 
     `prompt_tokens` estimates the requests to pay for, at three characters a token; it is meant to be too high rather
     than too low. Requests that only an answer can call for (`CompletionWay`) are not in it. `completion_tokens` is the
@@ -45,12 +46,13 @@ class AnnotationPlan:
 
 
 class LanguageModelAnnotator:
-    """Asks a language model for the attributes of each text; items without text are abstained on.
+    """Asks a language model for the attributes of each text, or image; items of other `modalities` are abstained on.
 
     `mode` is "chat" for models with a chat template (`ChatWay`) and "completion" for base models (`CompletionWay`);
     `attributes` names the protocol's attributes to ask for, all by default. The first `excerpt_characters` of a text
-    are shown. Everything that the answers depend on, the address and the patience excepted, is in `version`; before its
-    hyphen stands `basis`, which a new version of the protocol leaves as it is.
+    are shown, and images of at most `image_side` pixels a side (in mode "chat", to a model that takes them). Everything
+    that the answers depend on, the address and the patience excepted, is in `version`; before its hyphen stands
+    `basis`, which a new version of the protocol leaves as it is.
 
     Every answer is in `cache` before it is used, so a batch that was interrupted, or failed on the way, pays for no
     received answer again. An answer that is of no use makes its item a failure without claims; on an attribute about
@@ -59,6 +61,7 @@ class LanguageModelAnnotator:
 
     Raises:
         UnknownNameError: `attributes`, an example or `mode` names something unknown.
+        ConfigurationError: images in another mode than "chat".
     """
 
     kind = "llm"
@@ -78,11 +81,17 @@ class LanguageModelAnnotator:
         progress: Progress | None = None,
         spending: Spending | None = None,
         least: float = 0.0,
+        modalities: Collection[str] = ("text",),
+        image_side: int = USUAL_SIDE,
     ) -> None:
         if mode not in _WAYS:
             raise UnknownNameError("mode", mode, _WAYS, where=f"annotator {name!r}")
+        if mode != "chat" and "image" in modalities:
+            raise ConfigurationError(f"annotator {name!r}: only chat models are shown images", hint='mode = "chat"')
         for example in examples:
             example.check(protocol)
+        self.modalities = tuple(sorted(modalities))
+        self._images: dict[str, Any] = {"image_side": image_side} if "image" in modalities else {}
         self.name = name
         self.protocol = protocol
         self.service = service
@@ -96,7 +105,8 @@ class LanguageModelAnnotator:
         self._ways: dict[tuple[str, ...], Way] = {}
         self._way = self.way(tuple(attribute.name for attribute in self.attributes))
         self.basis = self._basis()
-        answered = {"protocol": protocol.definition(), **self._way.definition(), **({"least": least} if least else {})}
+        answered = {"protocol": protocol.definition(), **self._way.definition(), **self._beyond_text()}
+        answered |= {"least": least} if least else {}
         self.version = f"{self.basis}-{short_hash(answered)}"
 
     def way(self, attributes: Sequence[str]) -> Way:
@@ -109,8 +119,13 @@ class LanguageModelAnnotator:
                 self._examples,
                 excerpt_characters=self._excerpt_characters,
                 parameters=self._parameters,
+                **self._images,
             )
         return self._ways[names]
+
+    def _beyond_text(self) -> dict[str, Any]:
+        """What a version holds besides where not texts alone are asked about."""
+        return {"modalities": self.modalities, **self._images} if self._images else {}
 
     def _basis(self) -> str:
         """Hash what answers depend on besides the protocol; examples count by the oldest names of their answers."""
@@ -120,12 +135,12 @@ class LanguageModelAnnotator:
         ]
         asked = {"mode": self._mode, "model": self.service.model, "template": self._way.definition()["template"]}
         shown = {"excerpt": self._excerpt_characters, "parameters": self._parameters, "examples": examples}
-        return short_hash(asked | shown)
+        return short_hash(asked | shown | self._beyond_text())
 
     def plan(self, items: pa.Table) -> AnnotationPlan:
         """Say what `annotate` would ask and what of it is paid for already; nothing is asked."""
-        written = [text for _, text in texts(items) if text is not None]
-        known = {request_key(request): request for text in written for request in self._way.requests(text)}
+        written = [shown for _, shown in contents(items, self.modalities)]
+        known = {request_key(request): request for shown in written for request in self._way.requests(shown)}
         if known:
             known |= {request_key(request): request for request in self._way.preparation()}
         client = Client(self.service, self._cache)
@@ -135,9 +150,11 @@ class LanguageModelAnnotator:
         return AnnotationPlan(len(written), len(missing), len(known) - len(missing), tokens, answers)
 
     def estimate(self, items: int) -> AnnotationPlan:
-        """Say what so many texts would take if each were as long as an excerpt can be and none were answered yet."""
-        longest = "x" * (self._excerpt_characters + 1)
-        one = list(self._way.requests(longest))
+        """Say what so many items would take if each were as long as can be shown and none were answered yet."""
+        shown: list[Content] = ["x" * (self._excerpt_characters + 1)] if "text" in self.modalities else []
+        shown += [b""] if self._images else []
+        every = [list(self._way.requests(one)) for one in shown]
+        one = max(every, key=lambda requests: sum(map(prompt_tokens, requests)))
         shared = list(self._way.preparation()) if items else []
         tokens = items * sum(map(prompt_tokens, one)) + sum(map(prompt_tokens, shared))
         answers = items * sum(map(answer_tokens, one)) + sum(map(answer_tokens, shared))
@@ -157,4 +174,4 @@ class LanguageModelAnnotator:
         """Return threads for several batches, the next of which may be begun while one is waited for."""
         names = [attribute.name for attribute in self.attributes]
         client = Client(self.service, self._cache, self._spending)
-        return Asking(self.name, self.way, names, client, self._progress, self._least)
+        return Asking(self.name, self.way, names, client, self._progress, self.modalities, self._least)

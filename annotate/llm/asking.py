@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from curate.annotate.batches import texts
+from curate.annotate.batches import Content, contents
 from curate.annotate.llm.client import Client
 from curate.annotate.llm.ways import Opinion, UnusableAnswerError, Way
 from curate.errors import BudgetSpentError
@@ -47,6 +47,7 @@ class Asking:
         attributes: Sequence[str],
         client: Client,
         progress: Progress,
+        modalities: Collection[str] = ("text",),
         least: float = 0.0,
     ) -> None:
         self._name = name
@@ -55,6 +56,7 @@ class Asking:
         self._client = client
         self._progress = progress
         self._least = least
+        self._modalities = frozenset(modalities)
         threads = client.service.concurrency + min(client.service.concurrency, SPARE_THREADS)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._begun: dict[str, list[Future[_Result]]] = {}
@@ -76,23 +78,23 @@ class Asking:
 
         `wanted` has the attributes to ask for by item: all of them without it, none for an item that it leaves out.
         """
-        groups: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-        for item_id, text in _written(items):
+        groups: dict[tuple[str, ...], list[tuple[str, Content]]] = {}
+        for item_id, shown in contents(items, self._modalities):
             attributes = self._attributes if wanted is None else tuple(wanted.get(item_id, ()))
             if item_id not in self._begun:
                 self._begun[item_id] = []
-                groups.setdefault(attributes, []).append((item_id, text))
+                groups.setdefault(attributes, []).append((item_id, shown))
         for attributes, fresh in groups.items():
             if attributes:
-                self._submit(self._way(attributes), sorted(fresh, key=lambda entry: entry[1]))
+                self._submit(self._way(attributes), sorted(fresh, key=_order))
 
-    def _submit(self, way: Way, fresh: Sequence[tuple[str, str]]) -> None:
+    def _submit(self, way: Way, fresh: Sequence[tuple[str, Content]]) -> None:
         for part in way.parts:
             for start in range(0, len(fresh), LOOKED_UP):
                 some = fresh[start : start + LOOKED_UP]
-                self._client.look_up([request for _, text in some for request in way.requests(text, part)])
-                for item_id, text in some:
-                    self._begun[item_id].append(self._pool.submit(self._ask, way, item_id, text, part))
+                self._client.look_up([request for _, shown in some for request in way.requests(shown, part)])
+                for item_id, shown in some:
+                    self._begun[item_id].append(self._pool.submit(self._ask, way, item_id, shown, part))
 
     def finish(self, items: pa.Table) -> Annotated:
         """Wait for a batch's answers and return its claims in item order; begins what was not begun, as a whole.
@@ -100,7 +102,7 @@ class Asking:
         The first error stops everything, once the requests under way have ended: see `Client.ask` for what it may be.
         """
         self.begin(items)
-        ids = [item_id for item_id, _ in _written(items)]
+        ids = [item_id for item_id, _ in contents(items, self._modalities)]
         self._progress.start(self._name, len(ids))
         futures = [one for item_id in ids for one in self._begun[item_id]]
         for count, future in enumerate(as_completed(futures), 1):
@@ -122,13 +124,13 @@ class Asking:
         ]
         return Annotated(claims, [failure for failure in failures if failure is not None], sorted(left))
 
-    def _ask(self, way: Way, item_id: str, text: str, part: str) -> _Result:
+    def _ask(self, way: Way, item_id: str, shown: Content, part: str) -> _Result:
         from curate.annotate.llm.transport import UnanswerableError
 
         if item_id in self._failed:
             return []
         try:
-            return way.opinions(text, self._client.ask, part)
+            return way.opinions(shown, self._client.ask, part)
         except BudgetSpentError as error:
             self.stopped = error
             return _Left()
@@ -137,8 +139,9 @@ class Asking:
             return Failure(item_id, str(error))
 
 
-def _written(items: pa.Table) -> Iterator[tuple[str, str]]:
-    return ((item_id, text) for item_id, text in texts(items) if text is not None)
+def _order(entry: tuple[str, Content]) -> tuple[bool, Content]:
+    """Texts in their order, then images."""
+    return isinstance(entry[1], bytes), entry[1]
 
 
 def _failure(results: Sequence[Any]) -> Failure | None:

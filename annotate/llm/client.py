@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from curate.annotate.canonical import full_hash
 from curate.annotate.llm.pace import Pace
+from curate.annotate.llm.pictures import with_picture
 from curate.annotate.llm.service import Service
 from curate.annotate.llm.spending import Spending, answer_tokens, prompt_tokens
 from curate.errors import InterruptedRunError, RefusedRequestError, ServiceError
@@ -76,8 +77,8 @@ class Client:
         """Let the cache look for many answers at once, before they are asked for one by one."""
         self._cache.look_up([request_key(payload) for payload in payloads])
 
-    def ask(self, path: str, payload: Mapping[str, Any]) -> Response:
-        """Return the answer to a request, from the cache or from the service.
+    def ask(self, path: str, payload: Mapping[str, Any], image: bytes | None = None) -> Response:
+        """Return the answer to a request, from the cache or from the service, which gets `image` for its reference.
 
         Raises:
             ServiceError: the service cannot be reached, or every attempt failed in a way that may pass.
@@ -93,7 +94,7 @@ class Client:
         if shared is not None:
             return shared.result()
         try:
-            response = self._answer(key, path, payload)
+            response = self._answer(key, path, payload, image)
             future.set_result(response)
             return response
         except BaseException as error:
@@ -103,12 +104,12 @@ class Client:
             with self._lock:
                 del self._under_way[key]
 
-    def _answer(self, key: str, path: str, payload: Mapping[str, Any]) -> Response:
+    def _answer(self, key: str, path: str, payload: Mapping[str, Any], image: bytes | None) -> Response:
         if (kept := self._cache.get(key)) is not None:
             return kept
         reserved, response = self._spending.reserve(payload), None
         try:
-            response = self._paid(path, payload)
+            response = self._paid(path, payload, image)
         finally:
             self._spending.settle(reserved, response)
         self._cache.put(key, Request(self.service.shown_address, self.service.model, payload), response)
@@ -116,10 +117,10 @@ class Client:
             self.received += 1
         return response
 
-    def _paid(self, path: str, payload: Mapping[str, Any]) -> Response:
+    def _paid(self, path: str, payload: Mapping[str, Any], image: bytes | None) -> Response:
         from curate.annotate.llm.transport import FinalError, PassingError
 
-        content, tokens = json.dumps(payload).encode(), prompt_tokens(payload) + answer_tokens(payload)
+        content, tokens = _written(payload, image), prompt_tokens(payload) + answer_tokens(payload)
         for attempt in range(1, self.service.attempts + 1):
             if (delay := self._pace.delay(tokens)) > 0:
                 self._stopped.wait(delay)
@@ -197,3 +198,12 @@ def _response(body: Mapping[str, Any], seconds: float, attempts: int) -> Respons
         usage.get("prompt_tokens"), usage.get("completion_tokens"), cached,
     )]  # fmt: skip
     return Response(body, counts[0], counts[1], counts[2], seconds, attempts)
+
+
+def _written(payload: Mapping[str, Any], image: bytes | None) -> bytes:
+    from curate.annotate.llm.transport import UnanswerableError
+
+    try:
+        return json.dumps(with_picture(payload, image) if image is not None else payload).encode()
+    except (OSError, ValueError) as error:
+        raise UnanswerableError(f"the image does not decode: {error}") from error

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.annotate.batches import Content
 from curate.annotate.llm.examples import Example, balanced, excerpt
 from curate.annotate.llm.ways import Ask, Opinion, UnusableAnswerError, first_choice
 from curate.annotate.protocol import Attribute
@@ -73,17 +74,19 @@ class CompletionWay:
             for text in self._neutral[attribute.name]
         ]
 
-    def requests(self, text: str, part: str = "") -> Sequence[Mapping[str, Any]]:
+    def requests(self, shown: Content, part: str = "") -> Sequence[Mapping[str, Any]]:
         """Return one request per attribute; values that begin alike may need more."""
-        return [self._request(self._prompt(attribute, text)) for attribute in self._asked(part)]
+        assert isinstance(shown, str)
+        return [self._request(self._prompt(attribute, shown)) for attribute in self._asked(part)]
 
-    def opinions(self, text: str, ask: Ask, part: str = "") -> list[Opinion]:
+    def opinions(self, shown: Content, ask: Ask, part: str = "") -> list[Opinion]:
         """Score the values of each attribute, or of one, for a text.
 
         Raises:
             UnusableAnswerError: the server lists no log-probabilities.
         """
-        return [self._opinion(attribute, text, ask) for attribute in self._asked(part)]
+        assert isinstance(shown, str)
+        return [self._opinion(attribute, shown, ask) for attribute in self._asked(part)]
 
     def definition(self) -> Mapping[str, Any]:
         """Return what the version is made of: every request but for its text."""

@@ -8,6 +8,7 @@ from threading import Condition
 from typing import Any
 
 from curate.annotate.canonical import canonical_json
+from curate.annotate.llm.pictures import picture_tokens
 from curate.errors import BudgetSpentError
 from curate.types import Response
 
@@ -19,7 +20,7 @@ _MILLION = 1e6
 def prompt_tokens(request: Mapping[str, Any]) -> int:
     """Estimate the tokens of a request's prompt, too high rather than too low."""
     shown = request.get("prompt") or canonical_json(request.get("messages", ""))
-    return int(len(shown) / CHARACTERS_PER_TOKEN) + 1
+    return int(len(shown) / CHARACTERS_PER_TOKEN) + 1 + picture_tokens(shown)
 
 
 def answer_tokens(request: Mapping[str, Any]) -> int:

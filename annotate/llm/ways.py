@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from curate.annotate.batches import Content
 from curate.types import Response
 
-Ask = Callable[[str, Mapping[str, Any]], Response]
+
+class Ask(Protocol):
+    """Gets the answer to a request; `image` is what the reference in it stands for."""
+
+    def __call__(self, path: str, payload: Mapping[str, Any], image: bytes | None = None) -> Response: ...
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class UnusableAnswerError(Exception):
 
 
 class Way(Protocol):
-    """A way of asking a model about one text: the requests it takes, and what their answers mean.
+    """A way of asking a model about one text or image: the requests it takes, and what their answers mean.
 
     `path` is appended to the service's address. `preparation` are requests that serve all items; `requests` are those
     of one text, as far as they are known before any answer. `opinions` asks (through a cache) and understands. What
@@ -43,9 +48,9 @@ class Way(Protocol):
 
     def preparation(self) -> Sequence[Mapping[str, Any]]: ...
 
-    def requests(self, text: str, part: str = "") -> Sequence[Mapping[str, Any]]: ...
+    def requests(self, shown: Content, part: str = "") -> Sequence[Mapping[str, Any]]: ...
 
-    def opinions(self, text: str, ask: Ask, part: str = "") -> list[Opinion]: ...
+    def opinions(self, shown: Content, ask: Ask, part: str = "") -> list[Opinion]: ...
 
     def definition(self) -> Mapping[str, Any]: ...
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictInt
+from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
-from curate.settings.section import Amount, Count, Filled, Name, Names, Seconds, Section, Share
+from curate.settings.section import Amount, Count, Filled, Name, Names, Seconds, Section, Share, distinct
 
 
 class RuleSettings(Section):
@@ -39,7 +39,8 @@ class LLMAnnotatorSettings(Section):
     """An annotator that asks a language model at an OpenAI-compatible `address`; "" means the embedded model.
 
     `mode` is "chat" for models with a chat template, "completion" for base models (the embedded one is always asked in
-    that way); the first `excerpt_characters` of a text are shown.
+    that way); the first `excerpt_characters` of a text are shown. Chat models that take images are shown those, too,
+    where `modalities` name them, at most `image_side` pixels wide and high.
     `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan and [spending]. No
     minute has more requests or tokens than are allowed (0 = any number). It abstains where less sure than `least`.
     The key to the service is read from the environment variable `key_variable`, never from the file.
@@ -54,6 +55,10 @@ class LLMAnnotatorSettings(Section):
     mode: Literal["chat", "completion"] = "chat"
     examples: tuple[ExampleSettings, ...] = ()
     excerpt_characters: Annotated[StrictInt, Field(ge=1)] = 600
+    modalities: Annotated[tuple[Literal["text", "image"], ...], Field(min_length=1), AfterValidator(distinct)] = (
+        "text",
+    )
+    image_side: Annotated[StrictInt, Field(ge=32, le=8192)] = 768
     sample: Count = 0
     concurrency: Annotated[StrictInt, Field(ge=1)] = 4
     requests_per_minute: Count = 0

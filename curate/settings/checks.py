@@ -200,6 +200,10 @@ def _check_llm(annotator: LLMAnnotatorSettings, attributes: dict[str, AttributeS
         raise ConfigurationError(f"{where} has nothing to ask", hint="add a [[protocol.attribute]]")
     if not annotator.attributes:
         raise ConfigurationError(f"{where} names no attributes", hint=f"attributes = {sorted(attributes)}")
+    if "image" in annotator.modalities and (annotator.mode != "chat" or not annotator.address):
+        raise ConfigurationError(
+            f"{where}: only a chat model at an address can be shown images", hint='modalities = ["text"]'
+        )
     if not annotator.address:
         if annotator.model:
             raise ConfigurationError(

@@ -157,6 +157,9 @@ class ModelAnnotating(Annotating):
         under_way = ITEMS_PER_SLOT * service.concurrency
         super().__init__(project, annotator, sample=settings.sample, rows=max(REQUEST_ROWS, under_way))
         self.under_way = under_way
+        self.modalities = settings.modalities
+        if "image" in self.modalities:
+            self.most = self.rows
         self._model = annotator
         self._asking: Asking | None = None
         self._draining: frozenset[str] = frozenset()
@@ -337,4 +340,6 @@ def _language_model(
         excerpt_characters=settings.excerpt_characters,
         spending=spending,
         least=settings.least,
+        modalities=settings.modalities,
+        image_side=settings.image_side,
     )

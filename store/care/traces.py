@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -64,8 +65,11 @@ def find_traces(reader: Reader, journal: Journal, items: Sequence[str]) -> Trace
     )
     content = reader.query(f"SELECT text, image FROM items WHERE item_id IN ({_IDS})").to_pylist()
     texts = [row["text"] for row in content if row["text"] is not None]
-    # An image as it is sent in JSON.
-    needles = texts + [base64.b64encode(row["image"]).decode() for row in content if row["image"] is not None]
+    # An image as it is sent in JSON, and as annotators refer to it.
+    images = [row["image"] for row in content if row["image"] is not None]
+    needles = texts + [
+        written for image in images for written in (base64.b64encode(image).decode(), sha256(image).hexdigest())
+    ]
     return Traces(
         tuple(sorted({*_committed_requests(reader, needles), *_waiting_requests(journal, needles)})),
         tuple(_quoting_rejects(reader, texts)),

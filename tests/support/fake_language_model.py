@@ -47,6 +47,7 @@ def pick(values: list[str], text: str) -> str:
 def chat_answer(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Answer the last message with one value of each attribute of the schema, each token with log-probability -0.1."""
     text = payload["messages"][-1]["content"]
+    text = text if isinstance(text, str) else json.dumps(text)
     properties = payload["response_format"]["json_schema"]["schema"]["properties"]
     content = json.dumps({name: pick(entry["enum"], name + text) for name, entry in properties.items()})
     choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
