@@ -8,15 +8,21 @@ from curate.settings.section import Amount, Count, Filled, Name, Names, Seconds,
 
 
 class RuleSettings(Section):
-    """A text that matches the regular expression `pattern` has this value of this attribute."""
+    """A text that matches the regular expression `pattern` has this value of the attribute; or a `function` says which.
+
+    A function is Python's, "module:function"; a module of that name in the project's folder goes before an installed
+    one. Its `version` is its source text, unless one is given here.
+    """
 
     attribute: str
-    value: str
-    pattern: Filled
+    value: str = ""
+    pattern: str = ""
+    function: str = ""
+    version: str = ""
 
 
 class RuleAnnotatorSettings(Section):
-    """An annotator that answers by regular expressions.
+    """An annotator that answers by regular expressions and Python functions.
 
     Where rules of one attribute disagree about an item, `conflicts` decides: the first that matches, or the majority.
     """

@@ -12,6 +12,7 @@ from curate.settings.annotators import (
     LearnerAnnotatorSettings,
     LLMAnnotatorSettings,
     RuleAnnotatorSettings,
+    RuleSettings,
 )
 from curate.settings.filtering import ScoreRuleSettings
 from curate.settings.models import (
@@ -163,6 +164,9 @@ def _check_protocol(protocol: ProtocolSettings, attributes: dict[str, AttributeS
 def _check_rules(annotator: RuleAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:
     for rule in annotator.rules:
         _known("attribute", [rule.attribute], annotator.attributes or attributes, where)
+        _check_rule_kind(rule, where)
+        if rule.function:
+            continue
         _known("value", [rule.value], attributes[rule.attribute].values, f"{where}, attribute {rule.attribute!r}")
         try:
             re.compile(rule.pattern)
@@ -171,6 +175,15 @@ def _check_rules(annotator: RuleAnnotatorSettings, attributes: dict[str, Attribu
                 f"{where}: the pattern {rule.pattern!r} is no regular expression: {error}",
                 hint="write patterns in single quotes, where TOML leaves backslashes alone",
             ) from error
+
+
+def _check_rule_kind(rule: RuleSettings, where: str) -> None:
+    by_pattern = bool(rule.value and rule.pattern and not rule.version)
+    if bool(rule.function) == by_pattern or (rule.function and (rule.value or rule.pattern)):
+        raise ConfigurationError(
+            f"{where}: a rule for {rule.attribute!r} has a value and a pattern, or else a function",
+            hint='function = "module:function", which returns a value or None',
+        )
 
 
 def _check_clip(annotator: ClipAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:

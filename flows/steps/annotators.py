@@ -18,11 +18,12 @@ from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
 from curate.annotate.llm.spending import Spending
 from curate.annotate.protocol import Attribute, Protocol
-from curate.annotate.rule import RuleAnnotator, rule_from_mapping
+from curate.annotate.rule import RuleAnnotator
 from curate.errors import BudgetSpentError
 from curate.flows.project import Project
 from curate.flows.spending import money_left
 from curate.flows.steps.base import LARGEST_BATCH
+from curate.flows.steps.rules import project_rule
 from curate.settings import (
     CaptionAnnotatorSettings,
     ClipAnnotatorSettings,
@@ -274,7 +275,7 @@ def annotatings(project: Project) -> Iterator[Annotating]:
 
             yield LearnerAnnotating(project, settings)
         else:
-            rules = [rule_from_mapping(rule.model_dump()) for rule in settings.rules]
+            rules = [project_rule(project.folder, rule) for rule in settings.rules]
             yield Annotating(
                 project, RuleAnnotator(settings.name, project_protocol(project), rules, conflicts=settings.conflicts)
             )
