@@ -105,9 +105,7 @@ class LanguageModelAnnotator:
         self._ways: dict[tuple[str, ...], Way] = {}
         self._way = self.way(tuple(attribute.name for attribute in self.attributes))
         self.basis = self._basis()
-        answered = {"protocol": protocol.definition(), **self._way.definition(), **self._beyond_text()}
-        answered |= {"least": least} if least else {}
-        self.version = f"{self.basis}-{short_hash(answered)}"
+        self.version = f"{self.basis}-{short_hash(self._answered())}"
 
     def way(self, attributes: Sequence[str]) -> Way:
         """Return the way of asking for these attributes only."""
@@ -122,6 +120,11 @@ class LanguageModelAnnotator:
                 **self._images,
             )
         return self._ways[names]
+
+    def _answered(self) -> dict[str, Any]:
+        """Return what the answers depend on, beside the basis."""
+        told = {"protocol": self.protocol.definition(), **self._way.definition(), **self._beyond_text()}
+        return told | ({"least": self._least} if self._least else {})
 
     def _beyond_text(self) -> dict[str, Any]:
         """What a version holds besides where not texts alone are asked about."""

@@ -113,7 +113,7 @@ class CaptionAnnotatorSettings(Section):
 
 
 class LearnerAnnotatorSettings(Section):
-    """An annotator that claims what the newest checkpoint of a `[[learner]]` finds likeliest.
+    """An annotator that claims what the served checkpoint of a `[[learner]]` finds likeliest.
 
     It answers the attribute that is the label of the learner's snapshot, about items of its modality. Where nothing is
     as probable as `least`, it abstains. Every new checkpoint is asked about all items `again`, or about those
