@@ -36,7 +36,7 @@ from curate.types import Progress, StepReport
 
 STEP = "calibrate"
 SUBJECT = "calibration of "
-_OFF = 'method = "none" in [calibration]'
+_OFF = 'method = "none" in [calibration], or the protocol asks nothing'
 _FORMULAS = {
     "ECE before": "expected calibration error, 15 bins",
     "ECE after": "the same, of maps fitted to the other four fifths",
@@ -67,7 +67,7 @@ class CalibrateStep:
 
     def plan(self, project: Project, progress: Progress) -> Plan:
         """Count annotators and attributes with new answers."""
-        if project.settings.calibration.method == "none":
+        if _is_off(project):
             return Plan(self.name, 0, 0, notes=(_OFF,))
         with project.reader() as reader:
             waiting = list(_waiting(reader, project))
@@ -76,7 +76,7 @@ class CalibrateStep:
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Fit the maps; each and its cursor commit together."""
         began = time.perf_counter()
-        if project.settings.calibration.method == "none":
+        if _is_off(project):
             return step_report(self.name, began, notes=(_OFF,))
         with project.reader() as reader:
             waiting, number = list(_waiting(reader, project)), reader.commit_number
@@ -109,6 +109,10 @@ def known_map(reader: Reader, scope: GateScope, attribute: Attribute, annotator:
         return ClaimTemperature(found[0]["value"], len(attribute.values))
     points = sorted((float(row["slice"]), row["value"]) for row in found)
     return Isotonic(*(np.array(column) for column in zip(*points, strict=True)))
+
+
+def _is_off(project: Project) -> bool:
+    return project.settings.calibration.method == "none" or not project.settings.protocol.attribute
 
 
 def _waiting(reader: Reader, project: Project) -> Iterator[_Gold]:

@@ -20,6 +20,7 @@ from curate.store.write import Write, rows
 from curate.types import SilentProgress
 
 QUIET = SilentProgress()
+OFF = 'method = "none" in [calibration], or the protocol asks nothing'
 SETTINGS = """
 [[source]]
 name = "notes"
@@ -144,7 +145,17 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
     bench = Bench(tmp_path, '[calibration]\nmethod = "none"\n')
     bench.claim(bench.ids)
     bench.answer(bench.ids)
-    assert CalibrateStep().run(bench.project, QUIET).notes == ('method = "none" in [calibration]',)
+    assert CalibrateStep().run(bench.project, QUIET).notes == (OFF,)
+
+
+def test_a_protocol_that_asks_nothing_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "a.txt").write_text("nobody is asked about this")
+    (tmp_path / "curate.toml").write_text('[[source]]\nname = "inbox"\npath = "inbox"\n')
+    project = Project(tmp_path, load_settings(tmp_path / "curate.toml", {}), command="test")
+    IngestStep().run(project, QUIET)
+    assert CalibrateStep().plan(project, QUIET).notes == (OFF,)
+    assert CalibrateStep().run(project, QUIET).notes == (OFF,)
 
 
 @pytest.mark.parametrize("method", ["temperature", "isotonic"])
