@@ -27,7 +27,7 @@ from curate.store.write import CursorMove, Write
 from curate.types import Progress, StepReport
 
 BATCH_ROWS = 400_000
-BATCH_BYTES = 40 * 2**20
+BATCH_BYTES = 48 * 2**20
 PART_ROWS = 10_000
 
 
