@@ -10,7 +10,8 @@ of 100. "Joint" bottlenecks are the same learner with all classes in one increme
 its parameters from a search in which a fifth of the images to learn from was held out, and so have logistic regression
 (C = 0.004 on standardised features) and the streaming discriminant (shrinkage 0.1, better than its default here). In
 that search heads of nearest cells in random projections of whitened features, decoded by the same ridge, reached 64 %
-and less, keys that are Gaussian directions did worse than keys that are items, and full whitening worse than a third.
+and less, keys that are Gaussian directions did worse than keys that are items, and whitening in full
+worse than in part.
 
 Forgetting is the usual mean of the best earlier accuracy on an increment minus the last. It counts that more classes
 compete at the end: SLDA and the variant, whose values no order of increments changes, have 8 to 9 points of it.

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from curate.errors import BadDataError, UsageError
-from curate.learners.base import BaseLearner
 from curate.learners.inputs import checked_features, checked_labels
 from curate.learners.label_map import columns_of
 from curate.learners.numerics import Array, Features, Floats, Integers, softmax
 from curate.learners.parameters import Parameters
+from curate.learners.placed import PlacedLearner
 
 _BLOCK = 512  # items whose similarities to all keys are held at once
 _NOTHING = 1e-12
@@ -19,8 +19,9 @@ _NOTHING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class RidgeParameters(Parameters):
-    """Sizes and strengths; chosen on a part of CIFAR-10's training images, see `benchmarks.learners_cifar`.
+    """Sizes and strengths; all but the sharpness were chosen on a part of CIFAR-10's training images.
 
+    See `benchmarks.learners_cifar`.
     keys: how many are placed; more are more accurate, and cost memory of 8 keys² bytes. fetched: keys an item fetches.
     flattening: how far whitening goes; each variance is divided by itself plus so many mean variances.
     shrinkage: the ridge, in mean squares of a code. sharpness: of the probabilities; it changes no order of classes.
@@ -63,7 +64,7 @@ class _Frozen:
         return unit
 
 
-class KeyValueRidge(BaseLearner):
+class KeyValueRidge(PlacedLearner):
     """Learns classes from the few keys that an item fetches, with values that no order of increments changes.
 
     As in the key-value bottleneck (`curate.learners.bottleneck`), keys are placed once on unlabelled features and stay
@@ -99,21 +100,6 @@ class KeyValueRidge(BaseLearner):
     def initialised(self) -> bool:
         """Whether the keys are placed, and thus frozen for good."""
         return self._frozen is not None
-
-    def initialise(self, features: Features) -> None:
-        """Place and freeze whitening and keys on unlabelled features of all that may come.
-
-        An empty batch changes nothing.
-
-        Raises:
-            UsageError: the keys are placed already; other keys would make all that was learned meaningless.
-            BadDataError: features that are not finite.
-        """
-        features = checked_features(features, self._dimension)
-        if self._frozen is not None:
-            raise UsageError("the keys are placed and stay frozen", hint="begin a new learner", unchanged="the learner")
-        if len(features):
-            self._place(features)
 
     def _place(self, features: Features) -> None:
         items = features.astype(np.float64)

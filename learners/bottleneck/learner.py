@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.errors import BadDataError, UsageError
-from curate.learners.base import BaseLearner
 from curate.learners.bottleneck.keys import place_keys
 from curate.learners.bottleneck.lookup import Codes, KeyIndex, Mask
 from curate.learners.bottleneck.parameters import BottleneckParameters
@@ -15,6 +14,7 @@ from curate.learners.bottleneck.values import ValueTable
 from curate.learners.inputs import checked_features, checked_labels
 from curate.learners.label_map import columns_of, widened
 from curate.learners.numerics import Array, Features, Floats, Integers, shuffled_batches, softmax
+from curate.learners.placed import PlacedLearner
 
 _BLOCK = 1024  # items projected at once: bounds memory at heads * key_width * 12 KiB
 
@@ -31,7 +31,7 @@ class Drift:
     unwritten: float
 
 
-class KeyValueBottleneck(BaseLearner):
+class KeyValueBottleneck(PlacedLearner):
     """Learns classes by writing into the few values that an item's features fetch, so that others are not overwritten.
 
     Frozen features are projected into many small spaces (heads); in each the nearest of a set of fixed keys fetches a
@@ -75,21 +75,6 @@ class KeyValueBottleneck(BaseLearner):
     def values(self) -> ValueTable:
         """The value table with its usage counts."""
         return self._values
-
-    def initialise(self, features: Features) -> None:
-        """Place and freeze the keys, projections and standardisation on unlabelled features of all that may come.
-
-        An empty batch changes nothing.
-
-        Raises:
-            UsageError: the keys are placed already; other keys would make all that was learned meaningless.
-            BadDataError: features that are not finite.
-        """
-        features = checked_features(features, self._dimension)
-        if self._keys is not None:
-            raise UsageError("the keys are placed and stay frozen", hint="begin a new learner", unchanged="the learner")
-        if len(features):
-            self._place(features)
 
     def _place(self, features: Features) -> None:
         sizes = self.parameters
