@@ -80,5 +80,13 @@ def newest_checkpoint(
     return Checkpoint(*found.to_pylist()[0].values()) if len(found) else None
 
 
+def named_checkpoints(reader: Reader) -> list[str]:
+    """Return the files' names of all states that learners and policies of streams may go on from, sorted."""
+    found = reader.query(
+        "SELECT checkpoint FROM checkpoints UNION SELECT checkpoint FROM policies WHERE checkpoint <> '' ORDER BY 1"
+    )
+    return [str(name) for name in found["checkpoint"].to_pylist()]
+
+
 def _path(store_folder: Path, name: str) -> Path:
     return store_folder / CHECKPOINT_FOLDER / f"{name}.safetensors"

@@ -12,7 +12,7 @@ import duckdb
 
 from curate.errors import StoreError, UsageError
 from curate.store.address import Address, LakeAddress, local_folder
-from curate.store.checkpoints import CHECKPOINT_FOLDER, saving_checkpoints
+from curate.store.checkpoints import CHECKPOINT_FOLDER, named_checkpoints, saving_checkpoints
 from curate.store.database import LEDGER_FILE, new_ledger, open_ledger
 from curate.store.inbox import copy_inbox
 from curate.store.journal import JOURNAL_FOLDER
@@ -120,7 +120,7 @@ def _copy_files(reader: Reader, answers: bytes | None, source: Path, target: Pat
     if answers is not None and not (target / JOURNAL_FOLDER / _JOURNAL).exists():
         (target / JOURNAL_FOLDER).mkdir(exist_ok=True)
         replace_file(target / JOURNAL_FOLDER / _JOURNAL, answers)
-    for name in reader.query("SELECT DISTINCT checkpoint FROM checkpoints ORDER BY 1")["checkpoint"].to_pylist():
+    for name in named_checkpoints(reader):
         _copy_checkpoint(name, source, target)
 
 

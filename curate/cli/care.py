@@ -257,7 +257,7 @@ _HEADINGS = {
     "origins": "it came from here, where it still lies",
     "relatives": "these items may say the same",
     "snapshots": "these training sets hold it; freeze new ones and withdraw what was passed on",
-    "checkpoints": "these checkpoints learned from training sets that hold it",
+    "checkpoints": "these checkpoints learned from training sets that hold it, or from answers about it",
     "files": "these files still hold it; write them anew or delete them",
 }
 

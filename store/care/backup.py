@@ -18,7 +18,7 @@ import duckdb
 from curate.errors import CurateError, StoreError, UsageError
 from curate.store.address import LakeAddress
 from curate.store.care.rebuild import write_ledger
-from curate.store.checkpoints import CHECKPOINT_FOLDER
+from curate.store.checkpoints import CHECKPOINT_FOLDER, named_checkpoints
 from curate.store.copy import copy_store
 from curate.store.database import open_ledger
 from curate.store.inbox import copy_inbox
@@ -213,7 +213,7 @@ def _held_files(reader: Reader) -> Iterator[Path]:
     """The files of the store that the reader's commit names, relative to its folder."""
     for segments in reader.manifest.tables.values():
         yield from (Path(PUBLISHED_FOLDER) / segment.file for segment in segments)
-    for name in reader.query("SELECT DISTINCT checkpoint FROM checkpoints ORDER BY 1")["checkpoint"].to_pylist():
+    for name in named_checkpoints(reader):
         yield from (path.relative_to(reader.store_folder) for path in _checkpoint_files(reader.store_folder, name))
 
 

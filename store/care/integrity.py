@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from curate.errors import CurateError, StoreBusyError
 from curate.store.address import Address, LakeAddress, local_folder
 from curate.store.care.erasure import KEPT_TABLES, PLAN_FILE
-from curate.store.checkpoints import CHECKPOINT_FOLDER
+from curate.store.checkpoints import CHECKPOINT_FOLDER, named_checkpoints
 from curate.store.database import LEDGER_FILE, RESTORE_HINT, read_ledger
 from curate.store.ingestion.canonical import canonical_image, events_ids, image_id, text_ids
 from curate.store.lease import hold_lease
@@ -184,7 +184,7 @@ def _snapshots(reader: Reader) -> Check:
 
 def _checkpoints(reader: Reader) -> Check:
     """Every named checkpoint is there and is what its name says."""
-    names = reader.query("SELECT DISTINCT checkpoint FROM checkpoints ORDER BY 1")["checkpoint"].to_pylist()
+    names = named_checkpoints(reader)
     folder = reader.store_folder / CHECKPOINT_FOLDER
     wrong = [name[:12] for name in names if not any(_is_named_after_content(path) for path in folder.glob(f"{name}.*"))]
     remedy = "restore the file from a backup; without it the learner begins anew" if wrong else ""

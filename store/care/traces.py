@@ -27,7 +27,11 @@ _SNAPSHOTS = f"""
 _CHECKPOINTS = f"""
     SELECT c.learner, c.checkpoint, c.snapshot, c.number
     FROM checkpoints c JOIN snapshot_items i ON i.snapshot = c.snapshot AND i.number <= c.number
-    WHERE i.item_id IN ({_IDS}) GROUP BY ALL ORDER BY ALL"""
+    WHERE i.item_id IN ({_IDS}) GROUP BY ALL
+    UNION ALL
+    SELECT 'acquire/' || p.policy, p.checkpoint, '', max(p.seen)
+    FROM policies p JOIN acquisitions q ON q.policy = p.policy AND q.reason <> '' AND q.commit_number < p.commit_number
+    WHERE q.item_id IN ({_IDS}) AND p.checkpoint <> '' GROUP BY ALL ORDER BY ALL"""
 _RELATIVES = f"""
     SELECT item_id, 'the same entity' AS relation FROM origins
     WHERE entity <> '' AND entity IN (SELECT entity FROM origins WHERE item_id IN ({_IDS}))
@@ -41,8 +45,8 @@ class Traces:
 
     `requests` are keys of requests that show them to a model, `rejects` the natural keys (source, locator, reason,
     fingerprint) of rejects that may quote them: both go with the items. The others stay, for a person to look at:
-    `origins` (source and locator), `snapshots` (whose exports hold them), `checkpoints` (that learned from them) and
-    `relatives`, items that may say the same: of the same entity, or duplicates.
+    `origins` (source and locator), `snapshots` (whose exports hold them), `checkpoints` (that learned from them, or
+    whose policy asked about them) and `relatives`, items that may say the same: of the same entity, or duplicates.
     """
 
     requests: tuple[str, ...] = ()

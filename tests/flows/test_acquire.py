@@ -25,6 +25,12 @@ from curate.select.stream.budgets import MANAGERS
 from curate.select.stream.utilities import UTILITIES
 from curate.settings import AcquireSettings, load_settings
 from curate.settings.acquire import Manager, Utility
+from curate.store.care.backup import back_up
+from curate.store.care.integrity import check_integrity
+from curate.store.care.traces import find_traces
+from curate.store.checkpoints import load_checkpoint
+from curate.store.copy import copy_store
+from curate.store.journal import Journal
 from curate.store.labelling import Asked, open_questions
 from curate.store.manifest import read_manifest
 from curate.store.write import Write, rows
@@ -265,6 +271,29 @@ def test_any_manager_keeps_the_account(tmp_path: Path, manager: str) -> None:
     IngestStep().run(project, QUIET)
     acquire(project)
     assert abs(state(project)["spent"] - 40) <= 1
+
+
+def test_a_backup_and_a_copy_hold_what_the_policy_goes_on_from(tmp_path: Path) -> None:
+    write_notes(tmp_path, 300)
+    project = opened(tmp_path)
+    IngestStep().run(project, SilentProgress())
+    acquire(project)
+    checkpoint = state(project)["checkpoint"]
+    assert checkpoint
+    back_up(project.store, tmp_path / "backup")
+    copy_store(project.store_folder, tmp_path / "copy", lease_timeout=5)
+    for place in (tmp_path / "backup", tmp_path / "copy"):
+        assert load_checkpoint(place, checkpoint) == load_checkpoint(project.store_folder, checkpoint)
+    with project.reader() as reader:
+        asked = reader.query("SELECT item_id FROM acquisitions WHERE reason <> '' ORDER BY place")["item_id"][0].as_py()
+        left = reader.query("SELECT item_id FROM acquisitions WHERE reason = '' LIMIT 1")["item_id"][0].as_py()
+        journal = Journal(project.store_folder)
+        assert {row["learner"] for row in find_traces(reader, journal, [asked]).checkpoints} == {"acquire/topics"}
+        assert find_traces(reader, journal, [left]).checkpoints == []
+    (file,) = (project.store_folder / "checkpoints").glob(f"{checkpoint}.*")
+    file.unlink()
+    unsound = [check.what for check in check_integrity(project.store_folder) if not check.sound]
+    assert unsound == ["checkpoints"]
 
 
 def test_settings_name_what_there_is() -> None:
