@@ -52,8 +52,8 @@ PEOPLE = {"nobody answers": "", "simulated people": 'people = "oracle:topic"\n'}
 
 
 def run(options: Options) -> Result:
-    """Let 100,000 items pass (quick: 5,000), three times each way."""
-    count, rounds = (5_000, 1) if options.quick else (100_000, 3)
+    """Let 100,000 items pass (quick: 5,000), five times each way."""
+    count, rounds = (5_000, 1) if options.quick else (100_000, 5)
     seconds: dict[str, list[float]] = {name: [] for name in PEOPLE}
     off = 0.0
     with tempfile.TemporaryDirectory() as folder:

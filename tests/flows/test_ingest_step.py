@@ -206,3 +206,18 @@ def test_standard_input_says_what_it_needs(project: Path) -> None:
     unseekable = _pipe(project, b"PAR1" * 10, "--format", "parquet")
     assert unseekable.returncode == 4
     assert _rows(project, "FROM rejects SELECT reason") == [("unsupported-format",)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "is_full"),
+    [
+        (0, 0, False),
+        (100_000, 40 * 2**20, False),
+        (100_000, 48 * 2**20, True),
+        (8_000, 31 * 2**20, False),
+        (8_000, 32 * 2**20, True),
+        (400_000, 2**20, True),
+    ],
+)
+def test_a_commit_takes_less_of_large_rows(rows: int, size: int, is_full: bool) -> None:
+    assert ingest_module.Batch(rows=rows, bytes=size).full is is_full
