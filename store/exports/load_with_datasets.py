@@ -45,3 +45,5 @@ def _batches(loaded: Mapping[str, Any], *, stream_schema: pa.Schema, batch_rows:
 if __name__ == "__main__":
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     write_found(sys.argv[1], int(sys.argv[2]))
+    sys.stdout.flush()
+    os._exit(0)  # all is written: threads of pyarrow still running while Python is taken down can abort the process

@@ -32,7 +32,18 @@ def test_the_examples_are_settings(guide: str, tmp_path: Path) -> None:
         assert Protocol.from_mapping(settings.protocol.model_dump(mode="json")).name == "clothes"
 
 
+def test_the_example_of_rules_answers_the_protocol(guide: str, tmp_path: Path) -> None:
+    [rules] = (text for text in blocks(guide) if text.startswith("[[annotator]]"))
+    (tmp_path / "curate.toml").write_text(examples(guide)[0] + rules, encoding="utf-8")
+    settings = load_settings(tmp_path / "curate.toml", {})
+    assert [one.name for one in settings.annotator] == ["keywords"]
+
+
 def examples(guide: str) -> list[str]:
-    found = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    found = [text for text in blocks(guide) if text.startswith("[protocol]")]
     assert len(found) == 2
     return found
+
+
+def blocks(guide: str) -> list[str]:
+    return re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
