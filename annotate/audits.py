@@ -20,7 +20,8 @@ MODEL_SHARE = 0.5
 """How much of an annotator's own evidence counts beside a person's answer that it may have been trained on."""
 BELIEF = 80
 """How many audits the mean of all attributes is worth when a budget is shared out; the gate never looks at it."""
-_TRUST = 0.85
+TRUST = 0.85
+"""How likely a proposal is taken to be right before anybody has answered."""
 
 
 def chance_right(proposed: Positions, evidence: Numbers) -> Numbers:
@@ -31,8 +32,8 @@ def chance_right(proposed: Positions, evidence: Numbers) -> Numbers:
         evidence: the log-likelihood of people's answers under each value, float64 of shape (items, values).
     """
     rows = np.arange(len(proposed))
-    prior = np.full(evidence.shape, (1 - _TRUST) / (evidence.shape[1] - 1))
-    prior[rows, proposed] = _TRUST
+    prior = np.full(evidence.shape, (1 - TRUST) / (evidence.shape[1] - 1))
+    prior[rows, proposed] = TRUST
     weights = prior * np.exp(evidence - evidence.max(axis=1, keepdims=True))
     chance: Numbers = weights[rows, proposed] / weights.sum(axis=1)
     return chance

@@ -46,8 +46,8 @@ def _check_claims(said: Annotated, items: pa.Table, protocol: Protocol) -> None:
     places = {item_id: place for place, item_id in enumerate(items.column("item_id").to_pylist())}
     for claim in said.claims:
         _require(claim.item_id in places, f"it claims something about {claim.item_id!r}, which is not in the batch")
-        values = protocol.attribute(claim.attribute).values
-        _require(claim.value in values, f"it claims {claim.value!r}, no value of {claim.attribute!r}")
+        known = claim.value in protocol.attribute(claim.attribute)
+        _require(known, f"it claims {claim.value!r}, no value of {claim.attribute!r}")
         sure = claim.confidence
         _require(math.isfinite(sure) and 0 <= sure <= 1, f"the confidence {sure!r} lies outside [0, 1]")
     order = [places[claim.item_id] for claim in said.claims]

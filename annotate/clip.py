@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curate.annotate.canonical import short_hash
 from curate.annotate.learner import encoded
-from curate.annotate.protocol import Attribute, Protocol
+from curate.annotate.protocol import Attribute, Protocol, refuse_multiple
 from curate.errors import ConfigurationError
 from curate.types import Annotated, Claim, Encoder, Failure
 
@@ -83,7 +83,7 @@ class ClipAnnotator:
 
     Raises:
         UnknownNameError: `attributes` or `prompts` name what the protocol does not have.
-        ConfigurationError: no template fits a value.
+        ConfigurationError: no template fits a value, or an attribute takes several values: nearest is one only.
     """
 
     kind = "clip"
@@ -101,6 +101,7 @@ class ClipAnnotator:
     ) -> None:
         self.name = name
         self.attributes = protocol.chosen(attributes)
+        refuse_multiple(name, self.attributes, "says which one value fits best")
         self.images = towers.images
         self._towers = towers
         self._least = least

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ class LearnerAnnotator:
     modality: Modality
     learner: Learner
     encoder: Encoder
-    values: Collection[str] = ()
+    values: Container[str] = ()
     least: float = 0.0
     learned: Callable[[Sequence[str]], Collection[str]] = nothing_learned
     kind: str = "learner"

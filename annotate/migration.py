@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.types import joined_values
 
 if TYPE_CHECKING:
     from curate.annotate.protocol import Attribute, Protocol
@@ -106,6 +107,14 @@ def paths(protocol: Protocol) -> dict[str, tuple[Migration, ...]]:
 
 def origin(protocol: Protocol, attribute: str, value: str) -> Answer:
     """Return an answer in the words of the oldest version that the migrations reach, the first way back each time."""
+    asked = next((one for one in protocol.attributes if one.name == attribute), None)
+    if asked is not None and asked.multiple:
+        older = [_origin(protocol, attribute, one) for one in asked.parts(value)]
+        return _origin(protocol, attribute, "")[0], joined_values(sorted(one for _, one in older))
+    return _origin(protocol, attribute, value)
+
+
+def _origin(protocol: Protocol, attribute: str, value: str) -> Answer:
     version = protocol.version
     while step := next((one for one in protocol.migrations if one.to_version == version), None):
         attribute, value = step.origin(attribute, value)
@@ -113,8 +122,11 @@ def origin(protocol: Protocol, attribute: str, value: str) -> Answer:
     return attribute, value
 
 
-def readings(protocol: Protocol, old: Protocol) -> dict[Answer, Answer]:
+def readings(protocol: Protocol, old: Protocol, said: Iterable[Answer] = ()) -> dict[Answer, Answer]:
     """Return what each answer to an old version says in this one; an answer that must be asked anew is not in it.
+
+    Of attributes that take several values it reads the answers `said`, for more are possible than could be listed: each
+    of their values becomes what it becomes alone, and where one must be asked anew, the whole answer must be.
 
     Of an attribute nothing is carried over whose question or descriptions have another wording (unless the migration
     calls it reworded), or that has a value which no old one becomes: any item might have it. Of a value that was split
@@ -129,8 +141,23 @@ def readings(protocol: Protocol, old: Protocol) -> dict[Answer, Answer]:
         after = next((one for one in protocol.attributes if one.name == name), None)
         if after is not None and _carries(before, after, reached, reworded=reworded):
             single = {value: images[0] for value, images in reached.items() if len(images) == 1}
-            found |= {(before.name, value): (name, new) for value, new in single.items() if new in after.values}
+            single = {value: new for value, new in single.items() if new in after.values}
+            if after.multiple:
+                single = _read_lists(before, after, single, [value for name, value in said if name == before.name])
+            found |= {(before.name, value): (name, new) for value, new in single.items()}
     return found
+
+
+def _read_lists(
+    before: Attribute, after: Attribute, single: Mapping[str, str], answers: Iterable[str]
+) -> dict[str, str]:
+    """Return what answers of several values read, of those all of whose values can be read."""
+    known = {answer: before.parts(answer) for answer in (*answers, before.answer([])) if answer in before}
+    return {
+        answer: after.answer([single[value] for value in values])
+        for answer, values in known.items()
+        if single.keys() >= set(values)
+    }
 
 
 def _follow(attribute: Attribute, path: Sequence[Migration]) -> tuple[str, dict[str, tuple[str, ...]], bool]:
@@ -148,6 +175,8 @@ def _follow(attribute: Attribute, path: Sequence[Migration]) -> tuple[str, dict[
 
 
 def _carries(before: Attribute, after: Attribute, reached: Mapping[str, tuple[str, ...]], *, reworded: bool) -> bool:
+    if before.multiple != after.multiple:
+        return False
     if set(after.values) - {value for images in reached.values() for value in images}:
         return False
     # Merged values mean more than before, and may say so.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -10,9 +10,12 @@ from typing import Any
 from curate.annotate.canonical import canonical_json
 from curate.annotate.migration import Migration, paths
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.types import joined_values, separate_values
 
 _PROTOCOL_KEYS = ("name", "version", "attribute", "migration")
-_ATTRIBUTE_KEYS = ("name", "question", "values", "descriptions", "when")
+_ATTRIBUTE_KEYS = ("name", "question", "values", "descriptions", "when", "multiple")
+_MOST_VALUES = 62
+"""So many bits an answer of several values may have where its audits are counted."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,15 @@ class Attribute:
     """One question about an item and the closed list of its answers; a description may say what a value means.
 
     It is asked only `when` each attribute named there has one of the values listed for it; without any, of every item.
+    Where it is `multiple`, an answer is any number of the values, none included: a JSON list in their order.
 
     Raises:
         ConfigurationError: fewer than two values, an empty or repeated one, or no name or question.
         UnknownNameError: a description of something that is not a value.
+
+    >>> colours = Attribute("colours", "Which colours has it?", ("red", "green", "blue"), multiple=True)
+    >>> colours.answer(["blue", "red"]), '["red"]' in colours, "red" in colours
+    ('["red", "blue"]', True, False)
     """
 
     name: str
@@ -31,6 +39,7 @@ class Attribute:
     values: tuple[str, ...]
     descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    multiple: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could never be answered."""
@@ -41,6 +50,11 @@ class Attribute:
             raise ConfigurationError(f"{where} has {len(self.values)} values", hint="a question needs at least two")
         if any(not value.strip() for value in self.values):
             raise ConfigurationError(f"{where} has an empty value", hint="leave it out; an annotator may abstain")
+        if self.multiple and len(self.values) > _MOST_VALUES:
+            raise ConfigurationError(
+                f"{where} has {len(self.values)} values, of which several may be chosen",
+                hint=f"part it into attributes of at most {_MOST_VALUES} values",
+            )
         _unique(self.values, f"{where} names the value")
         for value in self.descriptions:
             self.check(value)
@@ -55,10 +69,47 @@ class Attribute:
             raise UnknownNameError("value", value, self.values, where=f"attribute {self.name!r}")
         return value
 
+    def __contains__(self, answer: object) -> bool:
+        """Whether a text is an answer to the question: a value, or the list of several in their order."""
+        if not self.multiple or not isinstance(answer, str):
+            return answer in self.values
+        return answer == joined_values(value for value in self.values if value in separate_values(answer))
+
+    def answer(self, given: str | Sequence[str]) -> str:
+        """Return an answer in its one spelling: the value, or the list of values in the order of the attribute.
+
+        Raises:
+            UnknownNameError: something is no value of the attribute.
+            ConfigurationError: it is a list, and the attribute takes one value.
+        """
+        if not self.multiple:
+            if not isinstance(given, str):
+                raise ConfigurationError(f"attribute {self.name!r} takes one value, not {list(given)!r}")
+            return self.check(given)
+        chosen = {self.check(value) for value in (separate_values(given) if isinstance(given, str) else given)}
+        return joined_values(value for value in self.values if value in chosen)
+
+    def parts(self, answer: str) -> tuple[str, ...]:
+        """Return the values that an answer chooses.
+
+        >>> Attribute("kind", "What is it?", ("code", "prose")).parts("code")
+        ('code',)
+        """
+        return separate_values(answer) if self.multiple else (answer,)
+
+    def number(self, answer: str) -> int:
+        """Return the place of a value; of several, a number with a bit for the place of each; -1 for no answer."""
+        if answer not in self:
+            return -1
+        if not self.multiple:
+            return self.values.index(answer)
+        return sum(1 << self.values.index(value) for value in self.parts(answer))
+
     def definition(self) -> dict[str, Any]:
         """Return the attribute as plain data; the descriptions follow the order of the values."""
         told = {value: self.descriptions[value] for value in self.values if value in self.descriptions}
-        asked = {"name": self.name, "question": self.question, "values": list(self.values), "descriptions": told}
+        asked: dict[str, Any] = {"name": self.name, "question": self.question, "values": list(self.values)}
+        asked |= {"descriptions": told} | ({"multiple": True} if self.multiple else {})
         return asked | ({"when": {name: list(values) for name, values in self.when.items()}} if self.when else {})
 
     @classmethod
@@ -79,6 +130,7 @@ class Attribute:
             values=_texts(mapping, "values", where),
             descriptions={str(value): _text(descriptions, value, where) for value in descriptions},
             when=_conditions(mapping.get("when", {}), where),
+            multiple=_flag(mapping, "multiple", where),
         )
 
 
@@ -193,6 +245,20 @@ class Protocol:
         )
 
 
+def refuse_multiple(annotator: str, attributes: Iterable[Attribute], why: str) -> None:
+    """Refuse to let an annotator answer what it cannot.
+
+    Raises:
+        ConfigurationError: one of the attributes takes several values.
+    """
+    for attribute in attributes:
+        if attribute.multiple:
+            raise ConfigurationError(
+                f"annotator {annotator!r} {why}, and the attribute {attribute.name!r} takes several",
+                hint="leave it out of the annotator's attributes, or ask yes or no for each value",
+            )
+
+
 def _unique(names: Iterable[str], what: str) -> None:
     seen: set[str] = set()
     for name in names:
@@ -212,6 +278,13 @@ def _text(mapping: Mapping[str, Any], key: str, where: str) -> str:
     if not isinstance(value, str):
         problem = "is missing" if value is None else f"must be text, not {value!r}"
         raise ConfigurationError(f"{where}: {key!r} {problem}")
+    return value
+
+
+def _flag(mapping: Mapping[str, Any], key: str, where: str) -> bool:
+    value = mapping.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{where}: {key!r} must be true or false, not {value!r}")
     return value
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from curate.annotate.batches import texts
 from curate.annotate.canonical import short_hash
 from curate.annotate.protocol import Attribute, Protocol
-from curate.errors import ConfigurationError, UnknownNameError
+from curate.errors import ConfigurationError, CurateError, UnknownNameError
 from curate.types import Annotated, Claim, Failure
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LabellingFunction = Callable[[str], str | None]
+LabellingFunction = Callable[[str], str | Sequence[str] | None]
 Conflicts = Literal["majority", "first"]
 
 
@@ -62,6 +62,8 @@ class PatternRule:
 class FunctionRule:
     """A Python function `(text) -> value or None`, given itself or as the entry "module:function".
 
+    Of an attribute that takes several values it returns a list of them, an empty one for none.
+
     `version` names the function's behaviour; left empty, the function's own source text stands for it, and what the
     function calls or reads elsewhere does not show.
 
@@ -87,7 +89,7 @@ class FunctionRule:
             return self.function
         return getattr(self.function, "__qualname__", type(self.function).__qualname__)
 
-    def __call__(self, text: str) -> str | None:
+    def __call__(self, text: str) -> str | Sequence[str] | None:
         """Return what the function says."""
         return self._called(text)
 
@@ -123,7 +125,8 @@ class RuleAnnotator:
     Where rules of one attribute disagree about an item, `conflicts` decides: "majority" takes the value that most of
     the answering rules give and abstains on a tie; "first" takes the answer of the first rule in the list. The
     confidence is the share of the answering rules that agree with the claim: it says how far the rules agree, not how
-    often they are right.
+    often they are right. Of an attribute that takes several values, each value of which a pattern is found is one of
+    them, all at once; where no rule answers, it abstains, and only a function can say that there are none.
 
     A Python function that raises, or that answers outside the protocol, makes its item a failure without claims.
     Cost: every rule sees every text, in order, in one thread.
@@ -174,8 +177,7 @@ class RuleAnnotator:
     def _claims(self, item_id: str, text: str) -> list[Claim]:
         claims = []
         for attribute in self.protocol.attributes:
-            answers = [_answer(rule, attribute, text) for rule in self.rules if rule.attribute == attribute.name]
-            given = [answer for answer in answers if answer is not None]
+            given = _answers(attribute, [rule for rule in self.rules if rule.attribute == attribute.name], text)
             value = _agree(given, self.conflicts)
             if value is not None:
                 claims.append(Claim(item_id, attribute.name, value, given.count(value) / len(given)))
@@ -186,6 +188,16 @@ class _RuleFailedError(Exception):
     """A labelling function broke its promise on one item."""
 
 
+def _answers(attribute: Attribute, rules: Sequence[Rule], text: str) -> list[str]:
+    """Return what the rules that do not abstain say; where several values may be, patterns say theirs together."""
+    said = [(rule, value) for rule in rules if (value := _answer(rule, attribute, text)) is not None]
+    if not attribute.multiple:
+        return [value for _, value in said]
+    found = [value for rule, value in said if isinstance(rule, PatternRule)]
+    together = [attribute.answer(found)] if found else []
+    return together + [value for rule, value in said if isinstance(rule, FunctionRule)]
+
+
 def _answer(rule: Rule, attribute: Attribute, text: str) -> str | None:
     if isinstance(rule, PatternRule):
         return rule(text)
@@ -193,9 +205,10 @@ def _answer(rule: Rule, attribute: Attribute, text: str) -> str | None:
         value = rule(text)
     except Exception as error:  # a person's function may raise anything; it costs them this item only
         raise _RuleFailedError(f"the rule {rule.label} raised {type(error).__name__}: {error}") from error
-    if value is not None and value not in attribute.values:
-        raise _RuleFailedError(f"the rule {rule.label} answered {value!r}, no value of {attribute.name!r}")
-    return value
+    try:
+        return None if value is None else attribute.answer(value)
+    except (CurateError, TypeError) as error:
+        raise _RuleFailedError(f"the rule {rule.label} answered {value!r}, no value of {attribute.name!r}") from error
 
 
 def _agree(answers: Sequence[str], conflicts: Conflicts) -> str | None:

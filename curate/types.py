@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, runtime_checkable
@@ -34,12 +35,39 @@ Element = TypeVar("Element")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One annotator's claim about one item; `confidence` lies in [0, 1], `value` is one of the attribute's values."""
+    """One annotator's claim about one item; `confidence` lies in [0, 1], `value` is one of the attribute's values.
+
+    Where the attribute takes several at once, it is their list as `joined_values` spells it, one claim for all of them.
+    """
 
     item_id: str
     attribute: str
     value: str
     confidence: float
+
+
+def joined_values(values: Iterable[str]) -> str:
+    """Spell an answer of several values, or of none, as one text: a JSON list, in the order that is given.
+
+    >>> joined_values(["red", "blue"]), joined_values([])
+    ('["red", "blue"]', '[]')
+    """
+    return json.dumps(list(values), ensure_ascii=False)
+
+
+def separate_values(answer: str) -> tuple[str, ...]:
+    """Return the values of an answer: those that `joined_values` spelled, or the one that it is itself.
+
+    >>> separate_values('["red", "blue"]'), separate_values("red"), separate_values("[]")
+    (('red', 'blue'), ('red',), ())
+    """
+    if not answer.startswith("["):
+        return (answer,)
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return (answer,)
+    return tuple(found) if all(isinstance(value, str) for value in found) else (answer,)
 
 
 @dataclass(frozen=True, slots=True)

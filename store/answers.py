@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from curate.errors import BadDataError
 from curate.store.ingestion.canonical import text_id
+from curate.types import joined_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,12 @@ class UnusableAnswer:
     fingerprint: str
 
 
-def read_answers(content: bytes, questions: Mapping[str, Sequence[str]]) -> tuple[list[Answer], list[UnusableAnswer]]:
+def read_answers(
+    content: bytes, questions: Mapping[str, Sequence[str]], multiple: Collection[str] = ()
+) -> tuple[list[Answer], list[UnusableAnswer]]:
     """Return the answers in an export (format JSON) to `questions`, the values of each attribute, and what is unusable.
 
+    Of attributes that are `multiple` an answer is a list of values; that none holds, such an export cannot say.
     An item is found by `item_id` in the task's data, else by its text. Cancelled answers are no answers. Of a person's
     several answers to one question about one item the newest is returned. Memory: the whole file.
 
@@ -54,7 +58,7 @@ def read_answers(content: bytes, questions: Mapping[str, Sequence[str]]) -> tupl
     newest: dict[tuple[str, str, str], Answer] = {}
     unusable = []
     for position, task in enumerate(_tasks(content), start=1):
-        for found in _answers(task, f"task {position}", questions):
+        for found in _answers(task, f"task {position}", questions, multiple):
             if isinstance(found, UnusableAnswer):
                 unusable.append(found)
                 continue
@@ -85,7 +89,9 @@ class _UnusableError(Exception):
         self.detail = detail
 
 
-def _answers(task: Any, locator: str, questions: Mapping[str, Sequence[str]]) -> Iterator[Answer | UnusableAnswer]:
+def _answers(
+    task: Any, locator: str, questions: Mapping[str, Sequence[str]], multiple: Collection[str]
+) -> Iterator[Answer | UnusableAnswer]:
     fingerprint = hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()[:16]
     try:
         item, annotations = _annotations(task)
@@ -95,7 +101,7 @@ def _answers(task: Any, locator: str, questions: Mapping[str, Sequence[str]]) ->
     for annotation in annotations:
         for result in _results(annotation):
             try:
-                attribute, value = _choice(result, questions)
+                attribute, value = _choice(result, questions, multiple)
                 yield Answer(item, attribute, value, *_who_and_when(annotation), locator)
             except _UnusableError as error:
                 yield UnusableAnswer(locator, error.reason, error.detail, fingerprint)
@@ -119,8 +125,8 @@ def _results(annotation: Any) -> list[Any]:
     return [] if annotation.get("was_cancelled") else annotation["result"]
 
 
-def _choice(result: Any, questions: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-    """The attribute and the value that a result says."""
+def _choice(result: Any, questions: Mapping[str, Sequence[str]], multiple: Collection[str]) -> tuple[str, str]:
+    """The attribute and the value that a result says, or the list of its values in the order of the attribute."""
     value = result.get("value") if isinstance(result, dict) else None
     choices = value.get("choices") if isinstance(value, dict) else None
     if not isinstance(choices, list):
@@ -128,10 +134,13 @@ def _choice(result: Any, questions: Mapping[str, Sequence[str]]) -> tuple[str, s
     attribute = result.get("from_name")
     if not isinstance(attribute, str) or attribute not in questions:
         raise _UnusableError("unknown-attribute", f"the protocol has no attribute {attribute!r}")
-    if len(choices) != 1:
+    if len(choices) != 1 and attribute not in multiple:
         raise _UnusableError("not-one-value", f"{attribute}: {len(choices)} values instead of one")
-    if choices[0] not in questions[attribute]:
-        raise _UnusableError("unknown-value", f"{attribute} has no value {choices[0]!r}")
+    for choice in choices:
+        if choice not in questions[attribute]:
+            raise _UnusableError("unknown-value", f"{attribute} has no value {choice!r}")
+    if attribute in multiple:
+        return attribute, joined_values(value for value in questions[attribute] if value in choices)
     return attribute, choices[0]
 
 

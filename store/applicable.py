@@ -7,6 +7,7 @@ import pyarrow as pa
 from curate.store.reader import Reader
 from curate.store.write import LedgerKey
 
+# Of an answer of several values, a JSON list, one that is asked for is enough.
 # What people say goes before what the annotator itself says, and that before others; of each the newest.
 APPLICABLE = """
     withdrawn_answers AS (
@@ -22,7 +23,9 @@ APPLICABLE = """
             a.annotator = $annotator DESC, a.commit_number DESC, a.confidence DESC, a.value) = 1
     ), applicable AS (
         SELECT d.item_id, c.attribute
-        FROM deciding d JOIN conditions c ON (c.parent = d.attribute AND c.value = d.value)
+        FROM deciding d JOIN conditions c ON (c.parent = d.attribute AND (c.value = d.value OR CASE
+            WHEN starts_with(d.value, '[') THEN list_contains(TRY_CAST(TRY_CAST(d.value AS JSON) AS VARCHAR[]), c.value)
+            ELSE false END))
         JOIN (SELECT attribute, count(DISTINCT parent) AS parents FROM conditions GROUP BY attribute) n
             ON (n.attribute = c.attribute)
         GROUP BY d.item_id, c.attribute, n.parents HAVING count(DISTINCT c.parent) = n.parents

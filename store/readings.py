@@ -47,6 +47,9 @@ _NEWEST = """
         SELECT commit_number FROM annotations WHERE protocol = $protocol AND protocol_version <> $version
         UNION ALL
         SELECT commit_number FROM abstentions WHERE protocol = $protocol AND protocol_version <> $version)"""
+_SAID_LISTS = """
+    SELECT DISTINCT attribute, value FROM annotations
+    WHERE protocol = ? AND protocol_version = ? AND starts_with(value, '[') ORDER BY ALL"""
 _DEFINITIONS = "SELECT version, definition FROM protocols WHERE protocol = ?"
 
 
@@ -54,6 +57,11 @@ def definitions(reader: Reader, protocol: str) -> dict[str, str]:
     """Return the definition of each version of a protocol that was ever used."""
     found = reader.query(_DEFINITIONS, [protocol])
     return dict(zip(found["version"].to_pylist(), found["definition"].to_pylist(), strict=True))
+
+
+def said_lists(reader: Reader, protocol: str, version: str) -> list[Answer]:
+    """Return each different answer of several values that anybody gave to a version of a protocol."""
+    return [(row["attribute"], row["value"]) for row in reader.query(_SAID_LISTS, [protocol, version]).to_pylist()]
 
 
 def newest_old_answer(reader: Reader, protocol: str, version: str) -> int:

@@ -18,7 +18,7 @@ from curate.annotate.llm.service import Service
 from curate.annotate.llm.spending import Spending, answer_tokens, prompt_tokens
 from curate.annotate.llm.ways import Way
 from curate.annotate.migration import origin
-from curate.annotate.protocol import Protocol
+from curate.annotate.protocol import Attribute, Protocol, refuse_multiple
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.types import Annotated, Progress, RequestCache, SilentProgress
 
@@ -61,7 +61,7 @@ class LanguageModelAnnotator:
 
     Raises:
         UnknownNameError: `attributes`, an example or `mode` names something unknown.
-        ConfigurationError: images in another mode than "chat".
+        ConfigurationError: images, or an attribute of several values, in another mode than "chat".
     """
 
     kind = "llm"
@@ -84,10 +84,8 @@ class LanguageModelAnnotator:
         modalities: Collection[str] = ("text",),
         image_side: int = USUAL_SIDE,
     ) -> None:
-        if mode not in _WAYS:
-            raise UnknownNameError("mode", mode, _WAYS, where=f"annotator {name!r}")
-        if mode != "chat" and "image" in modalities:
-            raise ConfigurationError(f"annotator {name!r}: only chat models are shown images", hint='mode = "chat"')
+        self.attributes = protocol.chosen(attributes)
+        _check_mode(name, mode, modalities, self.attributes)
         for example in examples:
             example.check(protocol)
         self.modalities = tuple(sorted(modalities))
@@ -101,7 +99,6 @@ class LanguageModelAnnotator:
         self._least = least
         self._excerpt_characters = excerpt_characters
         self._mode, self._examples, self._parameters = mode, tuple(examples), dict(parameters or {})
-        self.attributes = protocol.chosen(attributes)
         self._ways: dict[tuple[str, ...], Way] = {}
         self._way = self.way(tuple(attribute.name for attribute in self.attributes))
         self.basis = self._basis()
@@ -178,3 +175,12 @@ class LanguageModelAnnotator:
         names = [attribute.name for attribute in self.attributes]
         client = Client(self.service, self._cache, self._spending)
         return Asking(self.name, self.way, names, client, self._progress, self.modalities, self._least)
+
+
+def _check_mode(name: str, mode: Mode, modalities: Collection[str], attributes: Sequence[Attribute]) -> None:
+    if mode not in _WAYS:
+        raise UnknownNameError("mode", mode, _WAYS, where=f"annotator {name!r}")
+    if mode != "chat" and "image" in modalities:
+        raise ConfigurationError(f"annotator {name!r}: only chat models are shown images", hint='mode = "chat"')
+    if mode == "completion":
+        refuse_multiple(name, attributes, "scores values against each other in the mode 'completion'")

@@ -8,11 +8,15 @@ from typing import Any
 
 from curate.annotate.protocol import Attribute, Protocol
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.types import joined_values
 
 
 @dataclass(frozen=True)
 class Example:
-    """A text with its right answers, `{attribute: value}`; an attribute may be left out."""
+    """A text with its right answers, `{attribute: value}`; an attribute may be left out.
+
+    Several values of one attribute are spelled as `curate.types.joined_values` does it.
+    """
 
     text: str
     answers: Mapping[str, str]
@@ -30,9 +34,10 @@ class Example:
         text, answers = mapping.get("text"), mapping.get("answers")
         if not isinstance(text, str) or not text.strip():
             raise ConfigurationError(f"an example's text must be text, not {text!r}")
-        if not isinstance(answers, Mapping) or not all(isinstance(value, str) for value in answers.values()):
+        if not isinstance(answers, Mapping) or not all(map(_is_answer, answers.values())):
             raise ConfigurationError(f"an example's answers must be a table of attribute = value, not {answers!r}")
-        return cls(text, dict(answers))
+        spelled = {name: value if isinstance(value, str) else joined_values(value) for name, value in answers.items()}
+        return cls(text, spelled)
 
     def check(self, protocol: Protocol) -> None:
         """Refuse answers outside the protocol.
@@ -41,11 +46,15 @@ class Example:
             UnknownNameError: an attribute or a value is not among the protocol's.
         """
         for attribute, value in self.answers.items():
-            protocol.attribute(attribute).check(value)
+            protocol.attribute(attribute).answer(value)
 
     def definition(self) -> dict[str, Any]:
         """Return what the version is made of."""
         return {"text": self.text, "answers": dict(self.answers)}
+
+
+def _is_answer(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(one, str) for one in value))
 
 
 def excerpt(text: str, characters: int) -> str:

@@ -21,12 +21,14 @@ from starlette.staticfiles import StaticFiles
 from curate.annotate.page.agreement import agreements
 from curate.annotate.page.office import Office
 from curate.annotate.page.security import HEADERS, Guard, cookie, form_token, is_own_form, set_cookie
-from curate.annotate.page.shown import choices, image_type, shown_events, shown_text
+from curate.annotate.page.shown import choices, image_type, shown_answer, shown_events, shown_text
 from curate.errors import BadDataError, BudgetSpentError, CurateError, UnknownNameError
-from curate.types import PersonAnswer, Question
+from curate.types import PersonAnswer, Question, joined_values
 
 _HERE = Path(__file__).parent
 _LARGEST_FORM = 64 * 1024
+TICKED = "ticked"
+"""The field that a form may have several times: the values that are ticked where several may be."""
 Handler = Callable[[Request, Mapping[str, str]], Response]
 
 
@@ -96,7 +98,10 @@ async def _form(request: Request) -> dict[str, str]:
         content += piece
         if len(content) > _LARGEST_FORM:
             raise BadDataError("the form is too large")
-    form = {name: values[-1] for name, values in parse_qs(content.decode("utf-8", "replace")).items()}
+    given = parse_qs(content.decode("utf-8", "replace"))
+    form = {name: values[-1] for name, values in given.items() if name != TICKED}
+    if TICKED in given:
+        form[TICKED] = joined_values(given[TICKED])
     if not is_own_form(request, form.get("csrf", "")):
         raise BadDataError("the form is not of this page, or its session has ended; load the page again")
     return form
@@ -123,15 +128,23 @@ class _Page:
 
     def answer(self, request: Request, form: Mapping[str, str]) -> Response:
         """Keep an answer and show the next question."""
+        place = _place(form)
         said = self._office.answer(
             self._person(request),
-            _place(form),
-            value=form.get("value", ""),
+            place,
+            value=self._value(place[1], form),
             reason=form.get("reason", ""),
             answer_id=_answer_id(form),
             saw=form.get("saw") == "1",
         )
         return self._after(request, said)
+
+    def _value(self, attribute: str, form: Mapping[str, str]) -> str:
+        """What a form says of an attribute: a value, or the list of those that are ticked, which may be none."""
+        asked = self._office.protocol.attribute(attribute)
+        if not asked.multiple or form.get("reason"):
+            return "" if form.get("reason") else form.get("value", "")
+        return form.get(TICKED, joined_values(()))
 
     def undo(self, request: Request, form: Mapping[str, str]) -> Response:
         """Take the last answer back and show its question again."""
@@ -263,7 +276,7 @@ def _printable(value: Any) -> Any:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -271,3 +284,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["answer"] = shown_answer
+    return environment

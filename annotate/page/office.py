@@ -130,7 +130,7 @@ class Office:
             if reason not in ABSTENTION_REASONS[:2]:
                 raise UnknownNameError("reason", reason, ABSTENTION_REASONS[:2])
         else:
-            self.protocol.attribute(place[1]).check(value)
+            value = self.protocol.attribute(place[1]).answer(value)
         key = (*place, person)
         said = PersonAnswer(
             answer_id, person, place[0], self.protocol.name, self.protocol.version, place[1], _now(), value, reason,
@@ -249,8 +249,9 @@ class Office:
     def _is_ruled_out(self, question: Question) -> bool:
         """Whether people's answers about another attribute say that this one does not apply."""
         for parent, values in self.protocol.attribute(question.attribute).when.items():
+            asked = self.protocol.attribute(parent)
             said = [one.value for one in self._standing.get((question.item_id, parent), {}).values() if one.value]
-            if said and not set(said) & set(values):
+            if said and not any(set(asked.parts(answer)) & set(values) for answer in said):
                 return True
         return False
 

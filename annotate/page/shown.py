@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from curate.annotate.protocol import Attribute
 from curate.errors import BadDataError
-from curate.types import ItemContent
+from curate.types import ItemContent, separate_values
 
 SHOWN_CHARACTERS = 20_000
 SHOWN_EVENTS = 200
@@ -45,6 +45,15 @@ class Events:
     height: int
     unit: str
     width: int = WIDTH
+
+
+def shown_answer(answer: str) -> str:
+    """Return an answer as a person reads it: of several values their list in words.
+
+    >>> shown_answer("red"), shown_answer('["red", "blue"]'), shown_answer("[]")
+    ('red', 'red, blue', 'none of them')
+    """
+    return ", ".join(separate_values(answer)) or "none of them"
 
 
 def choices(attribute: Attribute) -> list[Choice]:

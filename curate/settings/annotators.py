@@ -35,10 +35,13 @@ class RuleAnnotatorSettings(Section):
 
 
 class ExampleSettings(Section):
-    """A text with its right answers (attribute = value), shown to a language model before it is asked."""
+    """A text with its right answers, shown to a language model before it is asked.
+
+    An answer is attribute = value, or attribute = [values] where it takes several.
+    """
 
     text: str = Field(min_length=1)
-    answers: dict[str, str] = Field(min_length=1)
+    answers: dict[str, str | tuple[str, ...]] = Field(min_length=1)
 
 
 class LLMAnnotatorSettings(Section):

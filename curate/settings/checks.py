@@ -23,6 +23,7 @@ from curate.settings.models import (
     SnapshotSettings,
     SourceSettings,
 )
+from curate.settings.multiple import check_multiple
 from curate.settings.protocol import ProtocolSettings
 from curate.settings.teaching import check_learner_annotators
 from curate.types import TOKENIZERS
@@ -57,6 +58,7 @@ def check_settings(settings: Settings, place: str) -> None:
     for attribute in attributes.values():
         _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")
     _check_protocol(settings.protocol, attributes, place)
+    check_multiple(settings, place)
     for annotator in settings.annotator:
         where = f"{place}, annotator {annotator.name!r}"
         if isinstance(annotator, LearnerAnnotatorSettings):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from curate.settings.section import Filled, Name, Names, Section
 
@@ -11,6 +11,7 @@ class AttributeSettings(Section):
     """One question of the protocol with its closed list of values; `descriptions` explains values to an LLM.
 
     It is asked only `when` each attribute named there, which must come before it, has one of the values listed for it.
+    Where it is `multiple`, an answer is any number of the values, none included.
     """
 
     name: Name
@@ -18,6 +19,7 @@ class AttributeSettings(Section):
     values: Names = Field(min_length=2)
     descriptions: dict[str, str] = {}
     when: dict[str, Annotated[Names, Field(min_length=1)]] = {}
+    multiple: StrictBool = False
 
 
 class MigrationSettings(Section):

@@ -18,7 +18,7 @@ SOURCE = "label-studio"
 
 def plan_answers(project: Project, file: Path) -> Plan:
     """Count the answers of a file that can be taken in; which of them the store has already shows when they are."""
-    answers, unusable = read_answers(file.read_bytes(), _questions(project))
+    answers, unusable = read_answers(file.read_bytes(), *_questions(project))
     answers, unknown = _known(project, answers)
     notes = (f"{len(unusable) + len(unknown)} answers cannot be used",) if unusable or unknown else ()
     return Plan(STEP, len(answers), 0, notes=notes)
@@ -34,7 +34,7 @@ def import_answers(project: Project, file: Path, progress: Progress) -> StepRepo
         BadDataError: the file is no Label Studio export.
     """
     began = time.perf_counter()
-    answers, unusable = read_answers(file.read_bytes(), _questions(project))
+    answers, unusable = read_answers(file.read_bytes(), *_questions(project))
     answers, unknown = _known(project, answers)
     refused = [*unusable, *unknown]
     progress.start(STEP, len(answers))
@@ -49,8 +49,10 @@ def import_answers(project: Project, file: Path, progress: Progress) -> StepRepo
     return step_report(STEP, began, done=done, skipped=len(answers) - done, rejected=rejected)
 
 
-def _questions(project: Project) -> dict[str, Sequence[str]]:
-    return {attribute.name: attribute.values for attribute in project.settings.protocol.attribute}
+def _questions(project: Project) -> tuple[dict[str, Sequence[str]], frozenset[str]]:
+    """Return the values of each attribute, and which attributes take several."""
+    asked = project.settings.protocol.attribute
+    return {one.name: one.values for one in asked}, frozenset(one.name for one in asked if one.multiple)
 
 
 def _known(project: Project, answers: list[Answer]) -> tuple[list[Answer], list[UnusableAnswer]]:

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curate.annotate.audits import chance_right
 from curate.annotate.calibration import (
     Calibration,
     ClaimMap,
@@ -106,9 +105,14 @@ def known_map(reader: Reader, scope: GateScope, attribute: Attribute, annotator:
     if not found:
         return None
     if found[0]["name"] == "temperature":
-        return ClaimTemperature(found[0]["value"], len(attribute.values))
+        return ClaimTemperature(found[0]["value"], _alternatives(attribute))
     points = sorted((float(row["slice"]), row["value"]) for row in found)
     return Isotonic(*(np.array(column) for column in zip(*points, strict=True)))
+
+
+def _alternatives(attribute: Attribute) -> int:
+    """Among how many answers the confidence is shared: where several values may be chosen, this one and any other."""
+    return 2 if attribute.multiple else len(attribute.values)
 
 
 def _is_off(project: Project) -> bool:
@@ -132,7 +136,7 @@ def _waiting(reader: Reader, project: Project) -> Iterator[_Gold]:
         now = f"{len(right)} {right.sum()} {told} {version} {settings.method}"
         if len(right) >= settings.fewest and known.get(key, "") != now:
             move = CursorMove(STEP, key, known.get(key, ""), now)
-            yield _Gold(key, version, len(asked[name].values), confidence, right, move)
+            yield _Gold(key, version, _alternatives(asked[name]), confidence, right, move)
 
 
 def _judged(
@@ -143,7 +147,7 @@ def _judged(
     proposed, where = proposed_values(claims, attribute), said.of(claims["item_id"].to_pylist())
     counted = np.flatnonzero((where >= 0) & (proposed >= 0))
     counted = counted[said.valued[where[counted]] > 0]
-    right = chance_right(proposed[counted], said.evidence[where[counted]]) > 0.5
+    right = said.chance_right(proposed[counted], where[counted]) > 0.5
     confidence = np.asarray(claims["confidence"].to_numpy(), np.float64)[counted]
     return confidence, right, int(said.told[where[counted]].max(initial=0))
 

@@ -10,7 +10,7 @@ from curate.annotate.protocol import Protocol
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.annotators import CARRIED, project_protocol, protocol_rows
 from curate.flows.steps.base import BATCH_ROWS
-from curate.store.readings import definitions, newest_old_answer, old_answers
+from curate.store.readings import definitions, newest_old_answer, old_answers, said_lists
 from curate.store.work import batches, cursor
 from curate.store.write import CursorMove, Write, rows
 
@@ -35,7 +35,8 @@ def carry_over(project: Project) -> int:
             return 0
         known = definitions(reader, protocol.name)
         old = {version: _parsed(known[version]) for version in paths(protocol) if version in known}
-        changes = {version: readings(protocol, one) for version, one in old.items()}
+        said = {version: said_lists(reader, protocol.name, version) for version in old}
+        changes = {version: readings(protocol, one, said[version]) for version, one in old.items()}
         claims, abstentions = old_answers(reader, protocol.name, protocol.version, changes)
     parts = [{"annotations": _claims(protocol, part)} for part in batches(claims, BATCH_ROWS)]
     for tables in parts:

@@ -1,7 +1,9 @@
 """The step `consensus`: draw one value with a posterior from what several annotators claim."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +13,14 @@ from curate.annotate.consensus.agreement import krippendorff_alpha
 from curate.annotate.consensus.bayesian import bayesian
 from curate.annotate.consensus.dawid_skene import dawid_skene
 from curate.annotate.consensus.majority import majority
+from curate.annotate.consensus.several import list_consensus
 from curate.annotate.consensus.votes import Consensus, Votes
+from curate.annotate.protocol import Attribute, Protocol
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
 from curate.store.claims import Question, contested_questions, drawn_values, newest_claims
 from curate.store.reader import Reader
+from curate.store.readings import definitions
 from curate.store.work import cursors
 from curate.store.write import CursorMove, Write, rows
 from curate.types import Progress, StepReport
@@ -31,7 +36,7 @@ _OFF = 'method = "none" in [consensus]'
 _SAME = 1e-6
 """A posterior that moved by no more is not written again."""
 _FORMULAS = {
-    "Krippendorff's alpha": "nominal, over all claims",
+    "Krippendorff's alpha": "nominal, over all claims; of several values the mean over them",
     "accuracy": "expected under the consensus",
     "claims": "",
 }
@@ -67,7 +72,7 @@ class ConsensusStep:
         details: dict[str, int] = {}
         for question, move in waiting:
             with project.reader() as reader:
-                tables = _drawn(reader, question, method, _left_out(project))
+                tables = _drawn(reader, question, method, _left_out(project), _protocols(reader, question.protocol))
             if not project.store.commit(Write(self.name, tables, [move])).stale:
                 details[question.key] = len(tables["consensus"])
         return step_report(self.name, began, done=len(details), details=details)
@@ -76,6 +81,11 @@ class ConsensusStep:
 def _left_out(project: Project) -> tuple[str, ...]:
     """The kinds of annotators that have no say: learners may learn from the consensus, and not from themselves."""
     return () if project.settings.consensus.learners else ("learner",)
+
+
+def _protocols(reader: Reader, name: str) -> dict[str, Protocol]:
+    """Return every version of a protocol that was ever used."""
+    return {version: Protocol.from_mapping(json.loads(told)) for version, told in definitions(reader, name).items()}
 
 
 def _waiting(reader: Reader, project: Project, questions: list[Question]) -> list[tuple[Question, CursorMove]]:
@@ -89,8 +99,34 @@ def _waiting(reader: Reader, project: Project, questions: list[Question]) -> lis
     return found
 
 
-def _drawn(reader: Reader, question: Question, method: str, without: Sequence[str]) -> dict[str, pa.Table]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was drawn: a value and a posterior for each of the `items`, and what each of the `annotators` is worth."""
+
+    method: str
+    items: list[str]
+    annotators: list[str]
+    values: list[str]
+    posteriors: NDArray[np.float64]
+    votes: NDArray[np.int64]
+    claims: NDArray[np.int64]
+    skill: NDArray[np.float64]
+    alpha: float
+    alphas: Mapping[str, float]
+
+
+def _drawn(
+    reader: Reader, question: Question, method: str, without: Sequence[str], protocols: Mapping[str, Protocol]
+) -> dict[str, pa.Table]:
     claims = newest_claims(reader, question, without)
+    asked = {one.name: one for one in protocols[question.version].attributes} if question.version in protocols else {}
+    attribute = asked.get(question.attribute)
+    multiple = attribute is not None and attribute.multiple
+    found = _lists_drawn(claims, method, attribute) if multiple and attribute else _values_drawn(claims, method)
+    return {"consensus": _changed(reader, question, found), "metrics": _metrics(question, found)}
+
+
+def _values_drawn(claims: pa.Table, method: str) -> _Found:
     items, values, annotators = (
         claims[name].combine_chunks().dictionary_encode() for name in ("item_id", "value", "annotator")
     )
@@ -100,10 +136,34 @@ def _drawn(reader: Reader, question: Question, method: str, without: Sequence[st
     )
     votes = Votes(item, annotator, value, len(names[0]), len(names[1]), len(names[2]))
     found = _METHODS[method](votes)
-    return {
-        "consensus": _changed(reader, question, names[0], names[2], votes, found),
-        "metrics": _metrics(question, names[1], votes, found),
-    }
+    drawn = [names[2][place] for place in found.value]
+    counts = np.bincount(annotator, minlength=len(names[1]))
+    alpha = krippendorff_alpha(votes)
+    posteriors = found.posterior.max(axis=1)
+    return _Found(found.method, names[0], names[1], drawn, posteriors, votes.per_item(), counts, found.skill, alpha, {})
+
+
+def _lists_drawn(claims: pa.Table, method: str, attribute: Attribute) -> _Found:
+    """Draw each value by itself; answers that are none of the attribute's are left out."""
+    kept = [row for row in claims.to_pylist() if row["value"] in attribute]
+    items, annotators = (sorted({row[name] for row in kept}) for name in ("item_id", "annotator"))
+    place, number = ({name: at for at, name in enumerate(names)} for names in (items, annotators))
+    answers = [
+        (place[row["item_id"]], number[row["annotator"]], frozenset(attribute.parts(row["value"]))) for row in kept
+    ]
+    found = list_consensus(answers, attribute.values, (len(items), len(annotators)), _METHODS[method])
+    drawn = [
+        attribute.answer([value for value, there in zip(attribute.values, row, strict=True) if there])
+        for row in found.chosen.tolist()
+    ]
+    votes, counts = (
+        np.bincount(np.array([answer[at] for answer in answers], np.int64), minlength=len(names))
+        for at, names in enumerate((items, annotators))
+    )
+    alphas = dict(zip(attribute.values, found.alphas.tolist(), strict=True))
+    told = [alpha for alpha in alphas.values() if np.isfinite(alpha)]
+    alpha = float(np.mean(told)) if told else float("nan")
+    return _Found(found.method, items, annotators, drawn, found.posterior, votes, counts, found.skill, alpha, alphas)
 
 
 def _positions(column: pa.DictionaryArray, ordered: list[str]) -> NDArray[np.int64]:
@@ -113,27 +173,24 @@ def _positions(column: pa.DictionaryArray, ordered: list[str]) -> NDArray[np.int
     return positions
 
 
-def _changed(
-    reader: Reader, question: Question, items: list[str], values: list[str], votes: Votes, found: Consensus
-) -> pa.Table:
+def _changed(reader: Reader, question: Question, found: _Found) -> pa.Table:
     """Return the rows of the items whose value, posterior or method is not what was drawn last."""
     before = drawn_values(reader, question)
     last = dict(zip(before["item_id"].to_pylist(), before.drop(["item_id"]).to_pylist(), strict=True))
-    per_item, posteriors = votes.per_item(), found.posterior.max(axis=1)
     kept = [
         place
-        for place, item in enumerate(items)
-        if not _same(last.get(item), values[found.value[place]], float(posteriors[place]), found.method)
+        for place, (item, value, posterior) in enumerate(zip(found.items, found.values, found.posteriors, strict=True))
+        if not _same(last.get(item), value, float(posterior), found.method)
     ]
     columns = {
-        "item_id": [items[place] for place in kept],
+        "item_id": [found.items[place] for place in kept],
         "protocol": question.protocol,
         "protocol_version": question.version,
         "attribute": question.attribute,
-        "value": [values[found.value[place]] for place in kept],
-        "posterior": posteriors[kept].tolist(),
+        "value": [found.values[place] for place in kept],
+        "posterior": found.posteriors[kept].tolist(),
         "method": found.method,
-        "votes": per_item[kept].tolist(),
+        "votes": found.votes[kept].tolist(),
     }
     return rows("consensus", columns, len(kept))
 
@@ -144,10 +201,10 @@ def _same(last: Mapping[str, object] | None, value: str, posterior: float, metho
     return abs(float(str(last["posterior"])) - posterior) <= _SAME
 
 
-def _metrics(question: Question, annotators: list[str], votes: Votes, found: Consensus) -> pa.Table:
-    counts = np.bincount(votes.annotator, minlength=votes.annotators)
-    measured = [("Krippendorff's alpha", "all", krippendorff_alpha(votes))]
-    for name, skill, count in zip(annotators, found.skill.tolist(), counts.tolist(), strict=True):
+def _metrics(question: Question, found: _Found) -> pa.Table:
+    measured = [("Krippendorff's alpha", "all", found.alpha)]
+    measured += [("Krippendorff's alpha", f"value {value}", alpha) for value, alpha in found.alphas.items()]
+    for name, skill, count in zip(found.annotators, found.skill.tolist(), found.claims.tolist(), strict=True):
         measured += [("accuracy", name, skill), ("claims", name, float(count))]
     names, slices, figures = zip(*measured, strict=True)
     columns = {

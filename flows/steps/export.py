@@ -102,7 +102,8 @@ def _waiting(project: Project, reader: Reader) -> Iterator[Numbered]:
 
 
 def _export_plan(project: Project, reader: Reader, snapshot: Numbered) -> ExportPlan:
-    attributes = {attribute.name: attribute.values for attribute in project.settings.protocol.attribute}
+    asked = project.settings.protocol.attribute
+    attributes = {attribute.name: attribute.values for attribute in asked if not attribute.multiple}
     row = snapshot_row(reader, snapshot)
     label = row.spec["label"]
     return ExportPlan(
@@ -111,6 +112,7 @@ def _export_plan(project: Project, reader: Reader, snapshot: Numbered) -> Export
         tuple(attributes.get(label, ())),
         _formats(project),
         project.settings.export.shard_megabytes * 10**6,
+        frozenset(attribute.name for attribute in asked if attribute.multiple),
     )
 
 

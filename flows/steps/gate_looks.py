@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from curate.annotate.audits import chance_right
 from curate.annotate.gate import Accuracy, accuracy, audits_needed, has_drifted, judge, level_of_look
 from curate.annotate.priorities import symmetric_noise
+from curate.annotate.several import chance_right_lists, list_evidence
 from curate.store.gating import GateScope, claimed_versions, gate_pool, newest_gates, people_answers
 from curate.store.reader import Reader
 
@@ -29,7 +30,8 @@ Booleans = NDArray[np.bool_]
 class Answered:
     """What people said about an attribute: by item the log-likelihood of each value, how many answers, and the newest.
 
-    `evidence` is float64 of shape (items, values); `answers` counts every word, "cannot tell" included, `valued` those
+    `evidence` is float64 of shape (items, values); where several may be chosen, it is that a value is there rather than
+    not. `answers` counts every word, "cannot tell" included, `valued` those
     that name a value; `told` is the commit of the newest.
     """
 
@@ -38,6 +40,12 @@ class Answered:
     answers: Positions
     valued: Positions
     told: Positions
+    multiple: bool = False
+
+    def chance_right(self, proposed: Positions, where: Positions) -> Numbers:
+        """Return p(the proposal is right) of the answers at these places."""
+        chance = chance_right_lists if self.multiple else chance_right
+        return chance(proposed, self.evidence[where])
 
     def of(self, items: Sequence[str]) -> Positions:
         """Return the place of each item, -1 where nobody has answered."""
@@ -155,24 +163,34 @@ def answered(reader: Reader, scope: GateScope, attribute: Attribute, noise: floa
     items = found["item_id"].to_pylist()
     place = {item: number for number, item in enumerate(dict.fromkeys(items))}
     count, values = len(place), len(attribute.values)
-    logarithms = np.log(symmetric_noise(values, noise))
-    number_of = {value: number for number, value in enumerate(attribute.values)}
+    said_by = _evidence(attribute, noise)
     evidence, answers, valued, told = np.zeros((count, values)), *(np.zeros(count, np.int64) for _ in range(3))
     for item, value, commit in zip(items, found["value"].to_pylist(), found["commit_number"].to_pylist(), strict=True):
         where = place[item]
         answers[where] += 1
         told[where] = max(told[where], commit)
-        if value in number_of:
-            evidence[where] += logarithms[:, number_of[value]]
+        if (number := attribute.number(value)) >= 0:
+            evidence[where] += said_by(number)
             valued[where] += 1
-    return Answered(place, evidence, answers, valued, told)
+    return Answered(place, evidence, answers, valued, told, attribute.multiple)
+
+
+def _evidence(attribute: Attribute, noise: float) -> Callable[[int], Numbers]:
+    """Return what an answer says of each value, by its number."""
+    values = len(attribute.values)
+    if attribute.multiple:
+        return lambda number: list_evidence(number, values, noise)
+    logarithms = np.log(symmetric_noise(values, noise))
+    return lambda number: logarithms[:, number]
 
 
 def proposed_values(pool: pa.Table, attribute: Attribute) -> Positions:
     """Return the number of each item's proposed value, -1 where there is none."""
-    known = pa.array(attribute.values, pa.string())
-    found = pa.compute.index_in(pool["value"], known).fill_null(-1)
-    return np.asarray(found.to_numpy(), np.int64)
+    values = pool["value"].combine_chunks().dictionary_encode()
+    numbers = [-1 if value is None else attribute.number(value) for value in values.dictionary.to_pylist()]
+    codes = values.indices.fill_null(len(numbers)).to_numpy(zero_copy_only=False)
+    proposed: Positions = np.array([*numbers, -1], np.int64)[codes]
+    return proposed
 
 
 def look(state: State, settings: GateSettings) -> Look | None:
@@ -237,7 +255,7 @@ def _pair(
     reserved, drawn = (np.asarray(pool[name].to_numpy()) for name in ("reserved", "drawn"))
     counted = np.flatnonzero(drawn & (where >= 0) & (proposed >= 0))
     counted = counted[(said.valued[where[counted]] > 0) & (said.told[where[counted]] > since)]
-    right = chance_right(proposed[counted], said.evidence[where[counted]]) > 0.5
+    right = said.chance_right(proposed[counted], where[counted]) > 0.5
     estimate = accuracy(right, confidence[counted], confidence[reserved & (proposed >= 0)])
     order = np.argsort(said.told[where[counted]], kind="stable")
     last = str(known.get("annotator_version") or "")

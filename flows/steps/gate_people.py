@@ -8,7 +8,8 @@ from hashlib import sha256
 
 import pyarrow as pa
 
-from curate.annotate.protocol import Protocol
+from curate.annotate.protocol import Attribute, Protocol
+from curate.errors import UnknownNameError
 from curate.flows.project import Project
 from curate.flows.steps.annotators import project_protocol, protocol_rows
 from curate.store.gating import metadata_values
@@ -32,7 +33,8 @@ def simulate(
     Other `people` and `noise` take the place of the gate's where they are given; a reader that is open is used.
 
     An item without the column, or with a value that the attribute does not have, is answered with "cannot tell". The
-    same question gets the same answer in every run.
+    same question gets the same answer in every run. Where several values may be chosen, the column holds a list, and
+    who errs does so in one value.
     """
     people = people or project.settings.gate.people
     noise = project.settings.gate.oracle_noise if noise is None else noise
@@ -55,14 +57,25 @@ def simulate(
 
 
 def _answer(protocol: Protocol, attribute: str, truth: str, seed: str, noise: float) -> str:
-    values = protocol.attribute(attribute).values
-    if truth not in values:
+    asked = protocol.attribute(attribute)
+    if (truth := _true_answer(asked, truth)) not in asked:
         return ""
     drawn = int.from_bytes(sha256(f"{attribute}/{seed}".encode()).digest()[:8], "big")
     if drawn / 2**64 >= noise:
         return truth
-    others = [value for value in values if value != truth]
+    slip = asked.values[drawn % len(asked.values)]
+    if asked.multiple:
+        return asked.answer(sorted({slip} ^ set(asked.parts(truth))))
+    others = [value for value in asked.values if value != truth]
     return others[drawn % len(others)]
+
+
+def _true_answer(attribute: Attribute, told: str) -> str:
+    """Return what a column tells in the attribute's spelling, where it can be; a list may have any order."""
+    try:
+        return attribute.answer(told) if told else ""
+    except UnknownNameError:
+        return ""
 
 
 def _tables(protocol: Protocol, columns: Mapping[str, list[str]]) -> dict[str, pa.Table]:

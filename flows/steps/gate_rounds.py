@@ -15,13 +15,13 @@ from curate.annotate.audits import (
     RoundSettings,
     Share,
     Standing,
-    chance_right,
     is_unsettled,
     posterior,
     share_out,
 )
 from curate.annotate.gate import accuracy
 from curate.annotate.priorities import answer_gain, symmetric_noise
+from curate.annotate.several import list_answer_gain
 from curate.flows.steps.calibrate import known_map
 from curate.flows.steps.gate_looks import Answered, Pair, State, answered, proposed_values
 from curate.store.gating import gate_pool
@@ -179,7 +179,7 @@ def _repeats(ground: _Ground) -> Iterator[Asked]:
     places = np.flatnonzero(ground.drawn & (ground.where >= 0) & (ground.proposed >= 0))
     if not len(places):
         return
-    chance = chance_right(ground.proposed[places], ground.evidence()[places])
+    chance = ground.said.chance_right(ground.proposed[places], ground.where[places])
     answers = ground.answers()[places]
     counts = (ground.said.valued[ground.where[places]] > 0) & (
         ground.said.told[ground.where[places]] > ground.passed_at
@@ -194,13 +194,13 @@ def _audits(ground: _Ground, share: Share) -> Iterator[Asked]:
 
 
 def _questions(ground: _Ground, share: Share, settings: GateSettings, noise: float) -> Iterator[Asked]:
-    """Where an answer is worth most, and a share of what one person has answered once more."""
+    """Where an answer is worth most, of equals first where nobody has answered; a share of answers once more."""
     answers = ground.answers()
     free = ~ground.reserved & (answers < MOST_ANSWERS)
     twice = np.flatnonzero(free & (answers == 1))[: ceil(settings.double * share.questions)]
     gain = np.where(free, _gain(ground, noise), -1.0)
     gain[twice] = -1.0
-    best = np.argsort(-gain, kind="stable")[: share.questions - len(twice)]
+    best = np.lexsort((answers, -gain.round(9)))[: share.questions - len(twice)]
     for place in (*twice, *best[gain[best] >= 0]):
         kind = "repeat" if answers[place] else "label"
         priority = float(max(gain[place], 0.0))
@@ -209,6 +209,8 @@ def _questions(ground: _Ground, share: Share, settings: GateSettings, noise: flo
 
 def _gain(ground: _Ground, noise: float) -> NDArray[np.float64]:
     values = len(ground.attribute.values)
+    if ground.attribute.multiple:
+        return list_answer_gain(ground.proposed, ground.confidence, ground.evidence(), ground.answers(), noise)
     proposal = np.full((len(ground.ids), values), 1 / values)
     known = np.flatnonzero(ground.proposed >= 0)
     sure = np.clip(ground.confidence[known], 1 / values, 1.0)

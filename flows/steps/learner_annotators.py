@@ -43,7 +43,7 @@ class LearnerAnnotating(Annotating):
             snapshot.modality,
             self._learner,
             self._pupil.encoder,
-            project_protocol(project).attribute(snapshot.label).values,
+            project_protocol(project).attribute(snapshot.label),
             settings.least,
         )
         super().__init__(project, self._own, rows=ROWS_AT_ONCE)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from curate.store.exports.manifest import Shard
 from curate.store.exports.plan import ExportPlan
 from curate.store.reader import Reader
+from curate.types import separate_values
 
 LABELLING_FILE = "labelling.xml"
 _SHARD = "export_shard"
@@ -53,7 +54,7 @@ def tasks(
         claims[claim["item_id"]].append(claim)
     for row in rows:
         data = {**row, plan.modality: _shown(row[plan.modality], plan.modality)}
-        yield {"data": data, "predictions": _predictions(claims[row["item_id"]], plan.modality)}
+        yield {"data": data, "predictions": _predictions(claims[row["item_id"]], plan)}
 
 
 def labelling_interface(reader: Reader, plan: ExportPlan, as_of: int) -> str:
@@ -61,7 +62,8 @@ def labelling_interface(reader: Reader, plan: ExportPlan, as_of: int) -> str:
     lines = ["<View>", f'  <{_TAGS[plan.modality]} name="{plan.modality}" value="${plan.modality}"/>']
     for question in reader.query(_QUESTIONS, {"as_of": as_of}).to_pylist():
         lines.append(f"  <Header value={quoteattr(question['question'])}/>")
-        lines.append(f'  <Choices name={quoteattr(question["attribute"])} toName="{plan.modality}" choice="single">')
+        name, choice = question["attribute"], "multiple" if question["attribute"] in plan.multiple else "single"
+        lines.append(f'  <Choices name={quoteattr(name)} toName="{plan.modality}" choice="{choice}">')
         lines += [f"    <Choice value={quoteattr(value)}/>" for value in question["choices"]]
         lines.append("  </Choices>")
     return "\n".join([*lines, "</View>", ""])
@@ -74,7 +76,7 @@ def _shown(content: Any, modality: str) -> str:
     return str(content) if modality == "text" else json.dumps(content)
 
 
-def _predictions(claims: Iterable[Mapping[str, Any]], modality: str) -> list[dict[str, Any]]:
+def _predictions(claims: Iterable[Mapping[str, Any]], plan: ExportPlan) -> list[dict[str, Any]]:
     by_annotator: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for claim in claims:
         by_annotator[claim["annotator"], claim["version"]].append(claim)
@@ -82,16 +84,17 @@ def _predictions(claims: Iterable[Mapping[str, Any]], modality: str) -> list[dic
         {
             "model_version": " ".join(filter(None, annotator)),
             "score": min(claim["confidence"] for claim in made),
-            "result": [_result(claim, modality) for claim in made],
+            "result": [_result(claim, plan) for claim in made],
         }
         for annotator, made in by_annotator.items()
     ]
 
 
-def _result(claim: Mapping[str, Any], modality: str) -> dict[str, Any]:
+def _result(claim: Mapping[str, Any], plan: ExportPlan) -> dict[str, Any]:
+    value = claim["value"]
     return {
         "from_name": claim["attribute"],
-        "to_name": modality,
+        "to_name": plan.modality,
         "type": "choices",
-        "value": {"choices": [claim["value"]]},
+        "value": {"choices": list(separate_values(value)) if claim["attribute"] in plan.multiple else [value]},
     }

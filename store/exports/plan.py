@@ -32,6 +32,7 @@ class ExportPlan:
 
     Who asks for an export gives the class names that are declared; `export_snapshot` adds what else the labels hold.
 
+    Of the attributes that are `multiple` claims hold lists of values; as a label, each list is a class of its own.
     `formats` are those besides Parquet, which is always written; a shard holds up to `shard_bytes` of content.
     """
 
@@ -40,6 +41,7 @@ class ExportPlan:
     class_names: tuple[str, ...]
     formats: tuple[str, ...] = ()
     shard_bytes: int = SHARD_BYTES
+    multiple: frozenset[str] = frozenset()
 
     @property
     def folder_name(self) -> str:

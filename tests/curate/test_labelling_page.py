@@ -277,6 +277,43 @@ def check_accessible(page: Page) -> None:
     assert {entry[1:] for entry in shown} == {("solid", "3px")}, focused
 
 
+def test_several_values_are_ticked_by_key_and_confirmed_none_of_them_too(
+    mixed: Path, page: Page, serve: Callable[..., Any]
+) -> None:
+    settings = SETTINGS.replace("descriptions =", "multiple = true\ndescriptions =")
+    (mixed / "curate.toml").write_text(settings, encoding="utf-8")
+    _, addresses = serve(mixed)
+    page.open(addresses["page"], "Ada")
+    size = {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    check_accessible(page)
+    page.driver.refresh()
+    ticked = "return [...document.querySelectorAll('input[type=checkbox]')].map((box) => box.checked)"
+    waiting = page.question()
+    for key, state in (("1", [True, False]), ("2", [True, True]), ("1", [False, True]), ("1", [True, True])):
+        page.press(key)
+        assert (page.driver.execute_script(ticked), page.question()) == (state, waiting)
+    page.driver.find_elements("css selector", "input[type=checkbox]")[1].send_keys(" ")
+    assert page.driver.execute_script(ticked) == [True, False], "by the space bar as well"
+    answered = [page.answer("\ue007")]
+    assert "Kept: good & <i>plain</i>." in page.text("status")
+    assert page.driver.execute_script(ticked) == [False, False]
+    answered.append(page.answer("\ue007"))
+    assert "Kept: none of them." in page.text("status")
+    page.press("2")
+    answered.append(page.answer("c"))
+    page.press("u")
+    page.wait(lambda: bool(page.question()))
+    page.press("2")
+    page.press("1")
+    assert page.answer("\ue007") == answered[2]
+    said = [(answer.item_id, answer.value, answer.reason) for answer in inbox_answers(mixed / "curate-store")]
+    one, both = json.dumps(["good & <i>plain</i>"]), json.dumps(["good & <i>plain</i>", "bad"])
+    told = [(one, ""), ("[]", ""), ("", "cannot tell"), ("", "undone"), (both, "")]
+    assert said == [(item, *rest) for item, rest in zip([*answered, *answered[2:] * 2], told, strict=True)]
+    assert len(set(answered)) == 3
+
+
 def test_a_port_that_is_taken_and_a_protocol_that_asks_nothing_are_told(walked: Path, call: Callable[..., Any]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -44,12 +44,19 @@ def pick(values: list[str], text: str) -> str:
     return values[int.from_bytes(sha256(text.encode()).digest()[:8], "big") % len(values)]
 
 
+def pick_some(entry: Mapping[str, Any], text: str) -> str | list[str]:
+    """Choose a value that the schema of one attribute allows, or of a list every value whose own hash is even."""
+    if entry["type"] == "array":
+        return [value for value in entry["items"]["enum"] if pick(["yes", "no"], f"{text} {value}") == "yes"]
+    return pick(entry["enum"], text)
+
+
 def chat_answer(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer the last message with one value of each attribute of the schema, each token with log-probability -0.1."""
+    """Answer the last message with a value or a list for each attribute, each token with log-probability -0.1."""
     text = payload["messages"][-1]["content"]
     text = text if isinstance(text, str) else json.dumps(text)
     properties = payload["response_format"]["json_schema"]["schema"]["properties"]
-    content = json.dumps({name: pick(entry["enum"], name + text) for name, entry in properties.items()})
+    content = json.dumps({name: pick_some(entry, name + text) for name, entry in properties.items()})
     choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
     if payload.get("logprobs"):
         tokens = re.findall(r"\w+|\W", content)

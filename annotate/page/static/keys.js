@@ -1,10 +1,11 @@
-// One key, one label: a key presses the button that bears it. Nothing is pressed while an answer is on its way.
+// One key, one label: a key presses the button, or ticks the box, that bears it. Nothing is pressed while an answer is on its way.
 "use strict";
 let waiting = false;
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || waiting) return;
-  if (event.target.closest("input:not([type=hidden]), textarea, select")) return;
+  if (event.target.closest("input:not([type=hidden]):not([type=checkbox]), textarea, select")) return;
+  if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
   const button = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key.toLowerCase());
   if (!button || button.disabled) return;
   event.preventDefault();
