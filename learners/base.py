@@ -26,9 +26,10 @@ class BaseLearner(ABC):
     name: str
     format: int = 1
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.version = f"{self.name}/{self.format}+{_fingerprint(parameters.as_mapping())}"
-        self._parameter_values = parameters.as_mapping()
+    def __init__(self, parameters: Parameters, *, bound_to: Mapping[str, str] | None = None) -> None:
+        """`bound_to` names by a hash what else the state belongs to, such as a frozen network."""
+        self._parameter_values = {**parameters.as_mapping(), **(bound_to or {})}
+        self.version = f"{self.name}/{self.format}+{_fingerprint(self._parameter_values)}"
         self._generator = np.random.default_rng(parameters.seed)
         self._classes: tuple[str, ...] = ()
         self._dimension: int | None = None

@@ -51,7 +51,7 @@ def cifar_features(images: Path | None = None, cache: Path | None = None) -> Ima
         ConfigurationError: nothing is in the cache, and what computes features is not installed.
     """
     images = images or found_images()
-    cache = cache or _cache("cifar-features.npz")
+    cache = cache or cached_file("cifar-features.npz")
     if not images.is_file():
         raise BadDataError(
             f"the images are missing: there is no {images.name} in ../shared/data, beside the checkout",
@@ -70,7 +70,7 @@ def cifar_features(images: Path | None = None, cache: Path | None = None) -> Ima
 
 def held_out_features() -> Images:
     """Return the features of 2,000 images that are not among the others; see `cifar_features`."""
-    return cifar_features(found_images(HELD_OUT), _cache("cifar-held-out-features.npz"))
+    return cifar_features(found_images(HELD_OUT), cached_file("cifar-held-out-features.npz"))
 
 
 def digit_features() -> NDArray[np.float32]:
@@ -79,7 +79,7 @@ def digit_features() -> NDArray[np.float32]:
     Raises:
         ConfigurationError: they are in no cache, and what computes features is not installed.
     """
-    cache = _cache("digit-features.npz")
+    cache = cached_file("digit-features.npz")
     if not cache.is_file():
         _require_network()
         np.savez(cache, features=_encoded([*_digits()]))
@@ -97,7 +97,8 @@ def _digits() -> Iterator[bytes]:
         yield stream.getvalue()
 
 
-def _cache(name: str) -> Path:
+def cached_file(name: str) -> Path:
+    """Return where a file of this name is kept for later runs."""
     return Path(os.environ.get("CURATE_BENCHMARK_CACHE", tempfile.gettempdir())) / name
 
 
