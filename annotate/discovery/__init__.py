@@ -1,0 +1,1 @@
+"""Subpopulation discovery: dimensions and their attributes found in texts by a language model, and who has which."""
