@@ -19,6 +19,9 @@ def money_spent(project: Project) -> float:
         for one in project.settings.annotator
         if isinstance(one, LLMAnnotatorSettings)
     }
+    discover = project.settings.discover
+    if discover.model:
+        prices.setdefault(discover.model, (discover.prompt_price, discover.completion_price))
     with project.reader() as reader:
         tokens = tokens_by_model(reader)
         labels = count_labels(reader)

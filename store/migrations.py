@@ -132,5 +132,11 @@ def promotions(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_frozen("promotions"))
 
 
+@migration
+def discovery(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables of the subpopulations that were discovered, and of who belongs to which."""
+    connection.execute(_frozen("discovery"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

@@ -205,6 +205,21 @@ PROMOTIONS = Table(
     ),
     key=("learner", "learner_version", "encoder_version", "snapshot", "turn"),
 )
+DIMENSIONS = Table(
+    "dimensions",
+    (
+        ("structure", _S), ("version", _S), ("of_class", _S), ("place", _I), ("dimension", _S),
+        ("attributes", pa.list_(_S)), ("definition", _S),
+    ),
+)
+MEMBERSHIPS = Table(
+    "memberships",
+    (
+        ("item_id", _S), ("structure", _S), ("version", _S), ("dimension", _S), ("attribute", _S), ("quote", _S),
+        ("confidence", _F), ("method", _S),
+    ),
+    key=("item_id", "structure", "version", "dimension"),
+)
 METRICS = Table(
     "metrics",
     (
@@ -233,8 +248,8 @@ COMMITS = Table(
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
     ABSTENTIONS, CONSENSUS, AUDITS, GATES, QUEUE, ACQUISITIONS, POLICIES, FAILURES, REQUESTS, EMBEDDINGS, SCORES,
-    DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, PROMOTIONS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS,
-    COMMITS,
+    DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, PROMOTIONS, DIMENSIONS, MEMBERSHIPS, METRICS,
+    TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

@@ -106,7 +106,7 @@ def _weight(listing: Listing, name: str) -> int:
 def merge_alike(
     captions: Sequence[Caption], dimensions: Sequence[Dimension], analyst: Analyst, parameters: DiscoveryParameters
 ) -> list[Dimension]:
-    """Merge attributes that texts say together, then those that most answers, in several orders, call the same."""
+    """Merge attributes that texts say together, then those that almost all of several answers call the same."""
     texts = [caption.text for caption in captions]
     dimensions = [one if one.locked else _merged(one, seen_together(one.attributes, texts)) for one in dimensions]
     open_ones = [place for place, one in enumerate(dimensions) if len(one.attributes) > 2 and not one.locked]

@@ -106,7 +106,7 @@ def _ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _merged(candidates: Sequence[Candidate], analyst: Analyst, parameters: DiscoveryParameters) -> list[Candidate]:
-    """Ask which candidates are the same, in several orders, and unite what most answers put together."""
+    """Ask which candidates are the same, in several orders, and unite what almost all answers put together."""
     by_name: dict[str, Candidate] = {}
     for one in candidates:
         by_name.setdefault(one.name, one)

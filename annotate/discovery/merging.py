@@ -1,4 +1,4 @@
-"""Names that mean the same: merged by their words, and by the majority of several answers about them."""
+"""Names that mean the same: merged by their words, and by what almost all of several answers say about them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def alike(first: str, second: str) -> bool:
 
 
 def agreed_pairs(answers: Sequence[Answer | None], names: Sequence[str]) -> set[frozenset[str]]:
-    """Return the pairs of names that more than half of the usable answers list; other names are not heard.
+    """Return the pairs of names that more than two thirds of the usable answers list; other names are not heard.
+
+    To merge what differs is worse than to leave apart what is the same: a small model that pairs opposites once does
+    not do so each time.
 
     >>> agreed_pairs([{"same": [{"name": "a", "other": "b"}]}, {"same": [{"name": "a", "other": "x"}]}], ["a", "b"])
     set()
@@ -34,7 +37,7 @@ def agreed_pairs(answers: Sequence[Answer | None], names: Sequence[str]) -> set[
         pairs = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
         named = {frozenset(_texts(one)) for one in pairs}
         together.update(pair for pair in named if len(pair) == 2 and pair <= set(names))
-    return {pair for pair, votes in together.items() if 2 * votes > len(usable)}
+    return {pair for pair, votes in together.items() if 3 * votes > 2 * len(usable)}
 
 
 def _texts(entry: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ VERBS = {
     "acquire": ("steps", "Watch the stream of items, and ask people where an answer teaches most."),
     "gate": ("gate", "Judge annotators by audits, and queue questions for people."),
     "calibrate": ("gate", "Compare annotators' confidences with people's answers."),
+    "discover": ("discover", "Find the subpopulations that the items have, and who belongs to which."),
     "snapshot": ("snapshots", "Freeze the training sets whose content has changed, or look at frozen ones."),
     "compare": ("steps", "Put selections by alignment beside what the baselines would have chosen."),
     "export": ("steps", "Write the newest training sets as Parquet with a card."),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curate.report.structures import StructureSummary
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -375,6 +377,7 @@ class ReportData:
     acquired: tuple[AcquireSummary, ...] = ()
     gates: tuple[GateSummary, ...] = ()
     calibrations: tuple[CalibrationSummary, ...] = ()
+    structures: tuple[StructureSummary, ...] = ()
     requests: tuple[RequestTotal, ...] = ()
     snapshots: tuple[SnapshotSummary, ...] = ()
     exports: tuple[Export, ...] = ()

@@ -10,6 +10,7 @@ from curate.settings.annotators import (
     RuleAnnotatorSettings,
     RuleSettings,
 )
+from curate.settings.discover import DiscoverSettings
 from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import ContaminationSettings, EventQualitySettings, FilterSettings, ScoreRuleSettings
 from curate.settings.gate import CalibrationSettings, GateSettings
@@ -53,6 +54,7 @@ __all__ = [
     "ConsensusSettings",
     "ContaminationSettings",
     "DedupSettings",
+    "DiscoverSettings",
     "EmbedSettings",
     "EventQualitySettings",
     "ExportSettings",

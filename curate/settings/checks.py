@@ -14,6 +14,7 @@ from curate.settings.annotators import (
     RuleAnnotatorSettings,
     RuleSettings,
 )
+from curate.settings.discover import DISCOVER
 from curate.settings.filtering import ScoreRuleSettings
 from curate.settings.models import (
     AttributeSettings,
@@ -251,8 +252,8 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
         claimants.append(CONSENSUS)
     if settings.gate.people:
         claimants.append(settings.gate.people)
-    if settings.protocol.attribute:
-        claimants.append(PEOPLE)
+    claimants += [PEOPLE] if settings.protocol.attribute else []
+    claimants += [DISCOVER] if settings.discover.enabled else []
     _known("annotator", snapshot.annotators, claimants, where)
     if snapshot.strict and not snapshot.annotators:
         raise ConfigurationError(f"{where}: strict, and no annotator is named", hint='annotators = ["people"]')
@@ -277,7 +278,7 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
 def _check_asked_values(settings: Settings, snapshot: SnapshotSettings, attributes: set[str], where: str) -> None:
     """Refuse attributes that nobody asks about, and values that no claim can have."""
     asked = [*snapshot.values.items(), *((quota.attribute, tuple(quota.values)) for quota in snapshot.quotas)]
-    _known("attribute", [attribute for attribute, _ in asked], attributes, where)
+    _known("attribute", [one for one, _ in asked if not settings.discover.names(one)], attributes, where)
     closed = {one.name: one.values for one in settings.protocol.attribute if one.name not in open_attributes(settings)}
     for attribute, values in asked:
         if attribute in closed:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 
 from curate.settings.acquire import AcquireSettings
 from curate.settings.annotators import AnnotatorSettings as AnnotatorSettings
+from curate.settings.discover import DiscoverSettings
 from curate.settings.embed import EmbedSettings
 from curate.settings.filtering import FilterSettings
 from curate.settings.gate import CalibrationSettings, GateSettings
@@ -328,6 +329,7 @@ class Settings(Section):
     gate: GateSettings = GateSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     label: LabelSettings = LabelSettings()
+    discover: DiscoverSettings = DiscoverSettings()
     acquire: tuple[AcquireSettings, ...] = ()
     spending: SpendingSettings = SpendingSettings()
     snapshot: tuple[SnapshotSettings, ...] = ()

@@ -9,6 +9,7 @@ from curate.flows.steps.calibrate import CalibrateStep
 from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.consensus import ConsensusStep
 from curate.flows.steps.dedup import DedupStep
+from curate.flows.steps.discover import DiscoverStep
 from curate.flows.steps.embed import EmbedStep
 from curate.flows.steps.export import ExportStep
 from curate.flows.steps.filter import FilterStep
@@ -34,6 +35,7 @@ STEPS: tuple[Step, ...] = (
     GateStep(),
     CalibrateStep(),
     ConsensusStep(),
+    DiscoverStep(),
     FilterScoresStep(),
     FuseStep(),
     MixStep(),

@@ -18,6 +18,7 @@ from curate.flows.steps.increments import (
     unlabelled_features,
 )
 from curate.flows.steps.promoting import lesson_write, rule_on
+from curate.flows.steps.slices import measure_slices
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import BASELINES
 from curate.store.snapshots import list_snapshots
@@ -46,6 +47,8 @@ class LearnStep:
                 progress.start(f"learn {pupil.name}", len(increments))
                 notes += _teach(project, progress, pupil, increments, details)
                 progress.finish(f"learn {pupil.name}")
+            if pupil.promotion:
+                notes += measure_slices(project, pupil)
         return step_report(self.name, began, done=len(details), notes=tuple(notes), details=details)
 
 

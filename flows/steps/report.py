@@ -11,6 +11,7 @@ from curate.flows.steps.report_consensus import consensus_summaries
 from curate.flows.steps.report_gate import calibration_summaries, gate_summaries
 from curate.flows.steps.report_learners import learner_summaries
 from curate.flows.steps.report_selection import alignments, funnels, snapshot_summaries
+from curate.flows.steps.report_subpopulations import structure_summaries
 from curate.report.data import (
     Agreement,
     Arrival,
@@ -86,6 +87,7 @@ def collect(project: Project, reader: Reader) -> ReportData:
         acquired=acquire_summaries(reader),
         gates=gate_summaries(reader),
         calibrations=calibration_summaries(reader),
+        structures=structure_summaries(reader),
         requests=tuple(RequestTotal(**row) for row in summaries.requests(reader)),
         snapshots=listed,
         exports=_exports(project, listed),

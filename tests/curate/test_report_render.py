@@ -35,6 +35,13 @@ from curate.report.data import (
     SourceShare,
     Stage,
 )
+from curate.report.structures import (
+    AttributeShare,
+    DimensionSummary,
+    SliceError,
+    StructureSummary,
+    Subpopulation,
+)
 
 _VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -95,6 +102,18 @@ def _data(text: str = "a text") -> ReportData:
         consensus=(
             ConsensusSummary(text, text, 0.5, ((text, 0.9, 3),)),
             ConsensusSummary("kind", "majority", None, ()),
+        ),
+        structures=(
+            StructureSummary(
+                text,
+                text,
+                (DimensionSummary(text, (AttributeShare(text, 3, 1, text),)), DimensionSummary("empty", ())),
+                (
+                    Subpopulation(text, 3, (text,), (SliceError(text, 0.5, 0.4, 0.6, 0.7, confirmed=True),)),
+                    Subpopulation("quiet", 2, (), (SliceError("l", 0.1, 0.0, 0.2),)),
+                ),
+                7,
+            ),
         ),
         requests=(RequestTotal(text, 40, 1000, 50, 33.0),),
         snapshots=(SnapshotSummary(text, 1, 3, "cd" * 32, (("train", 2), ("test", 1)), ((text, 3),), 3, 0),),
@@ -170,14 +189,14 @@ def test_counted_shares_carry_their_interval() -> None:
 @pytest.mark.parametrize("part", [field.name for field in fields(ReportData) if field.default == ()])
 def test_an_empty_part_becomes_a_sentence(part: str) -> None:
     page = render(replace(_data(), **{part: ()}))
-    assert len(_Outline(page).all("section")) == 10
+    assert len(_Outline(page).all("section")) == 11
     assert re.search(r"<p>(No|Nothing|It has not)[^<]+\.</p>|<p>No item has an alignment score", page)
 
 
 def test_an_empty_store_has_a_report_without_tables() -> None:
     outline = _Outline(render(ReportData("empty", 0, "")))
     assert outline.all("table") == []
-    assert len(outline.all("h2")) == 10
+    assert len(outline.all("h2")) == 11
 
 
 def test_a_learner_without_increments_is_no_error() -> None:
@@ -216,7 +235,7 @@ def test_any_text_leaves_the_structure_alone(text: str) -> None:
     page = render(_data(text))
     page.encode("utf-8")
     tags = [tag for tag, _ in _Outline(page).tags]
-    assert tags.count("section") == 10
+    assert tags.count("section") == 11
     assert "script" not in tags
 
 
