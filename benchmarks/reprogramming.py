@@ -1,10 +1,11 @@
 """Channel reprogramming of one frozen network on six tasks, beside a linear probe and batch-norm tuning.
 
 The network is a residual one of ten layers, taught on five classes of CIFAR-10; the tasks are the other five classes,
-handwritten digits, and transformed versions of both (see `harness.reprogramming_tasks`), each of 300 images to learn
-from and 300 held out. Each seed draws the images and the order of the tasks. The probe is logistic regression on frozen
+handwritten digits, and transformed versions of both (see `harness.reprogramming_tasks`), each of 200 images to learn
+from and 200 held out. Each seed draws the images and the order of the tasks. The probe is logistic regression on frozen
 features whose strength of regularisation is chosen by cross-validation on the task's images; the others are the same
-learner with kernels or normalisations left out, all at the same rates. "Inferred" is without the task's name: a wrong
+learner with kernels left out, at the same rates and passes, which were chosen on images to learn from; both begin with
+the head of a probe. "Inferred" is without the task's name: a wrong
 task is a wrong answer, for no two tasks share a class. What a task adds is counted in four ways, against the network
 without a head; the paper's "under 0.6 %" has kernels, affine parts and statistics. The first run teaches the network,
 which takes some minutes, and keeps it.
@@ -31,12 +32,13 @@ from curate.learners.reprogramming.tasks import Task, features_of
 from curate.statistics import bootstrap_interval, paired_difference
 
 PACKAGES = ("curate", "numpy", "pillow", "scikit-learn", "timm", "torch")
-PROBE, TUNED, KERNELS, CLR = "linear probe", "batch-norm tuning", "kernels alone", "channel reprogramming"
+PROBE, TUNED, CLR = "linear probe", "batch-norm tuning", "channel reprogramming"
 INFERRED, SHARED = "  task inferred", "  statistics of the last task"
-TAUGHT: Mapping[str, Mapping[str, int]] = {TUNED: {"kernels": 0}, KERNELS: {"normalisation": 0}, CLR: {}}
+TAUGHT: Mapping[str, Mapping[str, int]] = {TUNED: {"kernels": 0}, CLR: {}}
 SEEDS, QUICK_SEEDS = 5, 2
-IMAGES, QUICK_IMAGES = 300, 60
-PASSES, QUICK_PASSES = 20, 3
+IMAGES, QUICK_IMAGES = 200, 60
+PASSES, QUICK_PASSES = 12, 3
+RATE = 4e-3
 PAPERS = "kernels, affine, statistics"
 Scores = dict[str, float]
 
@@ -87,7 +89,9 @@ def _outcome(network: FrozenNetwork, seed: int, options: Options) -> Outcome:
     seconds: dict[str, float] = {}
     matrix = AccuracyMatrix()
     for row, parts in TAUGHT.items():
-        learner = ChannelReprogramming(network, ReprogrammingParameters(seed=seed, passes=passes, **parts))
+        learner = ChannelReprogramming(
+            network, ReprogrammingParameters(seed=seed, passes=passes, learning_rate=RATE, **parts)
+        )
         began = time.perf_counter()
         at_once = {name: _taught(learner, data, name, matrix if row == CLR else None, order) for name in order}
         seconds[row] = (time.perf_counter() - began) / len(order)

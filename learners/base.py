@@ -44,6 +44,11 @@ class BaseLearner(ABC):
         """Whether the learner has seen all the unlabelled features that it wants to see before it learns."""
         return True
 
+    @property
+    def parameters_kept(self) -> int:
+        """How many numbers the state holds, of whatever size."""
+        return sum(array.size for array in self._arrays().values())
+
     def initialise(self, features: Features) -> None:
         """Look at unlabelled features before the first `learn`; most learners need nothing of the kind."""
         checked_features(features, self._dimension)

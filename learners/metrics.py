@@ -15,6 +15,7 @@ FORMULAS = {
     "average incremental accuracy": "mean over t of the mean over j<=t of R[t,j]",
     "forgetting": "mean over j<T of (max over j<=l<T of R[l,j]) - R[T,j]",
     "backward transfer": "mean over j<T of R[T,j] - R[j,j]",
+    "forward transfer": "mean over j>1 of R[j-1,j] - b[j], b[j] = 1 / classes known before task j",
     "minimum accuracy": "mean over j<T of min over j<=l<=T of R[l,j]",
 }
 """R[t,j] is the accuracy on task j after learning task t of T; every accuracy is a share in [0, 1]."""
@@ -68,9 +69,13 @@ class AccuracyMatrix:
 
     def __init__(self) -> None:
         self._rows: list[list[float]] = []
+        self._ahead: list[float] = []
 
-    def add(self, accuracies: Sequence[float]) -> None:
+    def add(self, accuracies: Sequence[float], *, ahead: float | None = None, chance: float | None = None) -> None:
         """Add the row of one more task: the accuracies on all tasks so far, the new one last.
+
+        `ahead` is the accuracy on the new task before it was learned, and `chance` what guessing among the classes that
+        were known then would reach; without both the task does not count for the forward transfer.
 
         Raises:
             BadDataError: not one accuracy for each task so far.
@@ -78,6 +83,8 @@ class AccuracyMatrix:
         if len(accuracies) != len(self._rows) + 1:
             message = f"row {len(self._rows) + 1} of an accuracy matrix needs as many values, not {len(accuracies)}"
             raise BadDataError(message, unchanged="the matrix")
+        if self._rows and ahead is not None and chance is not None:
+            self._ahead.append(ahead - chance)
         self._rows.append([float(value) for value in accuracies])
 
     @property
@@ -108,6 +115,14 @@ class AccuracyMatrix:
         return _mean([self._rows[last][task] - self._rows[task][task] for task in range(last)])
 
     @property
+    def forward_transfer(self) -> float:
+        """How far what was learned before helps with a new task (Lopez-Paz and Ranzato 2017); NaN where none was asked.
+
+        Where every task brings classes of its own this is minus chance, for nobody names a class before it is met.
+        """
+        return _mean(self._ahead)
+
+    @property
     def minimum_accuracy(self) -> float:
         """How low each earlier task has ever stood since it was learned (De Lange et al. 2023); NaN for one task."""
         last = len(self._rows) - 1
@@ -120,6 +135,7 @@ class AccuracyMatrix:
             "average incremental accuracy": self.average_incremental_accuracy,
             "forgetting": self.forgetting,
             "backward transfer": self.backward_transfer,
+            "forward transfer": self.forward_transfer,
             "minimum accuracy": self.minimum_accuracy,
         }
         return tuple(Metric(name, value, FORMULAS[name]) for name, value in found.items() if not np.isnan(value))

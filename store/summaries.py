@@ -95,11 +95,14 @@ _LABELS_OF = """
         CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, confidence DESC, commit_number DESC,
         annotator, value) = 1"""
 _CHECKPOINTS = """
-    SELECT learner, snapshot, number, checkpoint, encoder_version, classes, items FROM checkpoints
+    SELECT learner, snapshot, number, checkpoint, encoder_version, classes, items, size,
+        (SELECT max(seconds) FROM commits c WHERE c.commit_number = k.commit_number) AS seconds
+    FROM checkpoints k
     QUALIFY row_number() OVER (PARTITION BY learner, snapshot, number ORDER BY commit_number DESC) = 1
     ORDER BY learner, number"""
 _METRICS = """
-    SELECT subject, checkpoint, number, name, slice, value FROM metrics ORDER BY subject, number, name, slice"""
+    SELECT subject, checkpoint, number, name, slice, value, formula FROM metrics
+    ORDER BY subject, number, name, slice"""
 _PROMOTIONS = """
     SELECT learner, checkpoint, number, action, reason FROM promotions
     QUALIFY turn = max(turn) OVER (PARTITION BY learner)

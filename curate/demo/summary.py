@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.report import text
-from curate.report.data import Accuracy, Agreement, Alignment, LearnerSummary, ReportData
+from curate.report.data import Agreement, Alignment, ReportData
+from curate.report.learned import Accuracy, LearnerSummary
 from curate.report.render import interval
 from curate.types import StepReport, total
 

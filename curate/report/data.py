@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curate.report.learned import LearnerSummary
 from curate.report.structures import StructureSummary
 
 
@@ -300,49 +301,6 @@ class Export:
     snapshot: str
     number: int
     path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """`value` of `total` items, as a share in [0, 1]; of no items it says nothing, and is shown as such."""
-
-    value: float
-    total: int
-
-    @property
-    def is_known(self) -> bool:
-        """Whether there were items to measure it on."""
-        return self.total > 0
-
-
-@dataclass(frozen=True, slots=True)
-class Increment:
-    """One step of a learner: what it took in, and how it did on the same test items before and after."""
-
-    number: int
-    items: int
-    before: Accuracy | None
-    after: Accuracy | None
-    new_classes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LearnerSummary:
-    """One learner's history; `baselines` are simpler learners on the same test items, `forgetting` in [-1, 1].
-
-    `served` is the checkpoint that annotates, and `kept` why the gate did not promote the last one; "" where it did.
-    """
-
-    name: str
-    snapshot: str
-    encoder: str
-    checkpoint: str
-    increments: tuple[Increment, ...] = ()
-    classes: tuple[tuple[str, Accuracy], ...] = ()
-    baselines: tuple[tuple[str, Accuracy], ...] = ()
-    forgetting: float | None = None
-    served: str = ""
-    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.report import charts, text
-from curate.report.data import Accuracy, Agreement, Alignment, LearnerSummary, ReportData
+from curate.report.data import Agreement, Alignment, ReportData
+from curate.report.learned import Accuracy, LearnerSummary
 from curate.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -84,12 +85,17 @@ def learner_chart(learner: LearnerSummary, name: str) -> str:
     """Draw a learner's accuracy before and after each increment with Wilson intervals."""
     before = tuple(_point(increment.before) for increment in learner.increments)
     after = tuple(_point(increment.after) for increment in learner.increments)
+    lowest = tuple(_point(increment.lowest) for increment in learner.increments)
     last = learner.increments[-1].after
     reached = (
         "" if last is None or not last.is_known else f" After the last increment it is {text.percent(last.value)}."
     )
     return charts.line_chart(
-        (charts.Series("before", "before", before), charts.Series("after", "after", after)),
+        (
+            charts.Series("lowest so far", "lowest", lowest),
+            charts.Series("before", "before", before),
+            charts.Series("after", "after", after),
+        ),
         [str(increment.number) for increment in learner.increments],
         name=name,
         title=f"Accuracy of {learner.name}",

@@ -361,6 +361,9 @@ def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> 
             f"{where} needs labels, and snapshot {learner.snapshot!r} has none",
             hint=f'set label = "…" in [[snapshot]] {learner.snapshot!r}',
         )
+    asked = [*(one.name for one in settings.protocol.attribute), *open_attributes(settings)]
+    found = [one for one in learner.slices if not settings.discover.names(one)]
+    _known("attribute", found, asked, f"{where}, slices")
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str], where: str) -> None:

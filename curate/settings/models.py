@@ -224,7 +224,10 @@ class ExportSettings(Section):
 
 
 class LearnerSettings(Section):
-    """A continual learner that consumes one snapshot; `parameters` are its kind's, `promotion` says what is served."""
+    """A continual learner that consumes one snapshot; `parameters` are its kind's, `promotion` says what is served.
+
+    `slices` are attributes of the protocol by whose values the test items are looked at, and guarded, part by part.
+    """
 
     name: Name
     kind: str = "key-value-bottleneck"
@@ -232,6 +235,7 @@ class LearnerSettings(Section):
     encoder: str = "pixels:8"
     seed: Count = 0
     parameters: dict[str, StrictBool | StrictInt | StrictFloat | str] = {}
+    slices: Names = ()
     promotion: PromotionSettings = PromotionSettings()
 
 

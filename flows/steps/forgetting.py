@@ -13,14 +13,14 @@ from curate.flows.steps.base import step_report
 from curate.flows.steps.embeddings import Features, KeptEncoder
 from curate.flows.steps.increments import (
     ROWS_AT_ONCE,
-    Evaluation,
     Increment,
     Lesson,
-    Measure,
     Pupil,
     evaluate,
     told_rightly,
 )
+from curate.flows.steps.judged import Evaluation
+from curate.flows.steps.lesson_metrics import Measure
 from curate.flows.steps.promoting import Ruling, changed_meanwhile, lesson_write, named_pupil
 from curate.learners.bottleneck.learner import KeyValueBottleneck
 from curate.learners.factory import BASELINES

@@ -1,7 +1,7 @@
 """One increment of one learner: load the parent, learn what is new, measure, and prepare the checkpoint's commit."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.embeddings import KeptEncoder, keep_embeddings
+from curate.flows.steps.judged import Evaluation, slices_of
+from curate.flows.steps.lesson_metrics import Measure, lesson_measures
 from curate.learners.base import BaseLearner
 from curate.learners.factory import learner_named
 from curate.settings.models import LearnerSettings, PromotionSettings
@@ -24,7 +26,6 @@ from curate.types import SPLITS, Encoder, Progress
 
 ROWS_AT_ONCE = 4_096
 UNLABELLED_ITEMS = 10_000
-FORMULA = "correct / test items of the snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Pupil:
     encoder: Encoder
     seed: int
     parameters: Mapping[str, Any]
+    slices: Sequence[str] = ()
     promotion: PromotionSettings | None = None
 
     @property
@@ -67,6 +69,7 @@ def pupil_of(settings: LearnerSettings, encoder: Encoder, kind: str = "") -> Pup
         encoder=encoder,
         seed=settings.seed,
         parameters=settings.parameters if own else {},
+        slices=settings.slices,
         promotion=settings.promotion if own else None,
     )
 
@@ -82,47 +85,18 @@ class Increment:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The labels of test items in the order of their ids, and which of them the learner told rightly."""
-
-    labels: tuple[str, ...]
-    right: np.ndarray[Any, np.dtype[np.bool_]]
-
-    @property
-    def items(self) -> int:
-        """How many test items there were."""
-        return len(self.labels)
-
-    @property
-    def accuracy(self) -> float:
-        """The share of correct answers; 0 without test items."""
-        return float(self.right.sum()) / self.items if self.items else 0.0
-
-    def of(self, classes: Collection[str]) -> "Evaluation":
-        """Return the part whose labels are among these."""
-        chosen = np.array([label in classes for label in self.labels], np.bool_)
-        return Evaluation(tuple(label for label in self.labels if label in classes), self.right[chosen])
-
-
-@dataclass(frozen=True, slots=True)
 class Lesson:
-    """What became of a learner in one increment: its parent, how many items it learned, how it did before and after."""
+    """What became of a learner in one increment: its parent, how many items it learned, how it did before and after.
+
+    `so_far` is what was measured in the increments before.
+    """
 
     increment: Increment
     parent: str
     learned: int
     before: Evaluation
     after: Evaluation
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A figure for the table `metrics`, with the formula by which it came about."""
-
-    name: str
-    slice: str
-    value: float
-    formula: str
+    so_far: Sequence[Mapping[str, Any]] = ()
 
 
 def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[BaseLearner, str]:
@@ -179,7 +153,9 @@ def learn_increment(reader: Reader, pupil: Pupil, learner: BaseLearner, incremen
 def evaluate(reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Increment) -> Evaluation:
     """Ask the learner for the class of every labelled test item of the snapshot, classes never met included."""
     items = snapshot_items(reader, increment.snapshot, increment.number, ["test"])
-    return told_rightly(reader, pupil, learner, items.filter(pc.is_valid(items["label"])))
+    items = items.filter(pc.is_valid(items["label"]))
+    slices = slices_of(reader, increment.snapshot, increment.number, pupil.slices, items["item_id"].to_pylist())
+    return replace(told_rightly(reader, pupil, learner, items), slices=slices)
 
 
 def told_rightly(reader: Reader, pupil: Pupil, learner: BaseLearner, items: pa.Table) -> Evaluation:
@@ -219,30 +195,14 @@ def checkpoint_write(
         "items": lesson.learned,
         "size": len(state),
     }
+    kept = learner.parameters_kept
+    measured = lesson_measures(increment.number, lesson.before, lesson.after, learner.classes, kept, lesson.so_far)
     tables = {
         "checkpoints": rows("checkpoints", header, 1),
-        "metrics": _metric_rows(pupil, checkpoint, increment, [*_measures(lesson), *further]),
+        "metrics": _metric_rows(pupil, checkpoint, increment, [*measured, *further]),
     }
     move = CursorMove(pupil.consumer(), "", str(increment.previous or ""), str(increment.number))
     return checkpoint, Write("learn", tables, [move])
-
-
-def _measures(lesson: Lesson) -> list[Measure]:
-    before, after = lesson.before, lesson.after
-    measured = [_share("accuracy before", "all", before), _share("accuracy", "all", after), _counted("all", after)]
-    for label in sorted(set(after.labels)):
-        name, part = f"class:{label}", after.of([label])
-        measured += [_share("accuracy", name, part), _share("accuracy before", name, before.of([label]))]
-        measured.append(_counted(name, part))
-    return measured
-
-
-def _share(name: str, part: str, evaluation: Evaluation) -> Measure:
-    return Measure(name, part, evaluation.accuracy, FORMULA)
-
-
-def _counted(part: str, evaluation: Evaluation) -> Measure:
-    return Measure("test items", part, float(evaluation.items), "count of test items")
 
 
 def _metric_rows(pupil: Pupil, checkpoint: str, increment: Increment, measured: Sequence[Measure]) -> pa.Table:

@@ -21,6 +21,7 @@ from curate.flows.steps.promoting import lesson_write, rule_on
 from curate.flows.steps.slices import measure_slices
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import BASELINES
+from curate.store.slices import accuracies_so_far
 from curate.store.snapshots import list_snapshots
 from curate.store.work import cursor
 from curate.types import Progress, StepReport
@@ -107,7 +108,8 @@ def _consume(project: Project, pupil: Pupil, increment: Increment) -> tuple[dict
         learned = learn_increment(reader, pupil, learner, increment)
         if not learner.classes:
             return None
-        lesson = Lesson(increment, parent, learned, before, evaluate(reader, pupil, learner, increment))
+        so_far = accuracies_so_far(reader, pupil.served, increment.number, increment.previous)
+        lesson = Lesson(increment, parent, learned, before, evaluate(reader, pupil, learner, increment), so_far)
         ruling = rule_on(reader, project.store_folder, pupil, lesson) if pupil.promotion else None
     write = lesson_write(project.store_folder, pupil, learner, lesson, ruling)
     if project.store.commit(replace(write, seconds=time.perf_counter() - began)).stale:

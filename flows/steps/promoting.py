@@ -8,7 +8,9 @@ from pathlib import Path
 from curate.errors import StoreBusyError, UnknownNameError, UsageError
 from curate.flows.project import Project
 from curate.flows.steps.base import step_report
-from curate.flows.steps.increments import Evaluation, Lesson, Measure, Pupil, checkpoint_write, evaluate, pupil_of
+from curate.flows.steps.increments import Lesson, Pupil, checkpoint_write, evaluate, pupil_of
+from curate.flows.steps.judged import Evaluation
+from curate.flows.steps.lesson_metrics import Measure
 from curate.learners.base import BaseLearner
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.promotion import PromotionRules, Verdict, judge
@@ -82,12 +84,8 @@ def rule_on(reader: Reader, store_folder: Path, pupil: Pupil, lesson: Lesson) ->
 
 
 def _judged(served: Evaluation, candidate: Evaluation, settings: PromotionSettings) -> Verdict:
-    import numpy as np
-
-    labels = np.array(candidate.labels, dtype=np.str_)
-    classes = {f"class:{label}": labels == label for label in np.unique(labels)} if settings.classes else {}
     rules = PromotionRules(settings.margin, settings.negative_flips, settings.confidence, settings.fewest)
-    return judge(served.right, candidate.right, classes, rules)
+    return judge(served.right, candidate.right, candidate.guarded(classes=settings.classes), rules)
 
 
 def _measures(verdict: Verdict) -> list[Measure]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,32 +87,50 @@ class Lesson:
     def teach(self, pixels: Features, targets: Integers, generator: np.random.Generator) -> Task:
         """Return the task after all passes."""
         rates = self._parameters
-        given = self._given(pixels)
         place = {column: row for row, column in enumerate(self._task.columns)}
         rows = torch.tensor([place[column] for column in targets.tolist()])
-        optimiser = torch.optim.Adam(self._taught.values(), rates.learning_rate)
-        schedule = torch.optim.lr_scheduler.StepLR(optimiser, max(1, -(-rates.passes // 3)), _DROP)
-        for _ in range(rates.passes):
-            for batch in map(torch.from_numpy, shuffled_batches(len(given), rates.batch_size, generator)):
-                optimiser.zero_grad()
-                self._loss(given[batch], rows[batch]).backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-            schedule.step()
+        seen = torch.from_numpy(features_of(self._network, self._tensors, pixels)) if self._begins_with_head else None
+        if seen is not None:
+            head = [self._taught[name] for name in (HEAD, BIAS)]
+            self._descend(
+                seen, rows, head, self._head_loss, rates.passes if self._probes else rates.head_passes, generator
+            )
+        if not self._probes:
+            given, taught = self._network.images(pixels), list(self._taught.values())
+            self._descend(given, rows, taught, self._loss, rates.passes, generator)
         tensors = {name: tensor.detach() for name, tensor in self._tensors.items()}
         return Task(tensors, self._task.columns, self._task.lessons + 1)
 
-    def _given(self, pixels: Features) -> torch.Tensor:
-        """Images; for a probe their features, which stay as they are."""
-        if self._probes:
-            return torch.from_numpy(features_of(self._network, self._tensors, pixels))
-        return self._network.images(pixels)
+    @property
+    def _begins_with_head(self) -> bool:
+        """A head is taught alone first, on what the network says as it is: later steps would have to undo its noise."""
+        return self._probes or (not self._task.lessons and bool(self._parameters.head_passes))
 
-    def _loss(self, given: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        self._follow_batch(bool(self._parameters.normalisation) and len(given) >= self._parameters.fewest)
-        features = given if self._probes else self._network.features(_inside(self._tensors), given, self._module)
-        loss = nn.functional.cross_entropy(
-            nn.functional.linear(features, self._tensors[HEAD], self._tensors[BIAS]), rows
-        )
+    def _descend(
+        self,
+        given: torch.Tensor,
+        rows: torch.Tensor,
+        taught: Sequence[torch.Tensor],
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        passes: int,
+        generator: np.random.Generator,
+    ) -> None:
+        optimiser = torch.optim.Adam(taught, self._parameters.learning_rate)
+        schedule = torch.optim.lr_scheduler.StepLR(optimiser, max(1, -(-passes // 3)), _DROP)
+        for _ in range(passes):
+            for batch in map(torch.from_numpy, shuffled_batches(len(given), self._parameters.batch_size, generator)):
+                optimiser.zero_grad()
+                loss(given[batch], rows[batch]).backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+            schedule.step()
+
+    def _head_loss(self, features: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        logits = nn.functional.linear(features, self._tensors[HEAD], self._tensors[BIAS])
+        return nn.functional.cross_entropy(logits, rows)
+
+    def _loss(self, images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        self._follow_batch(bool(self._parameters.normalisation) and len(images) >= self._parameters.fewest)
+        loss = self._head_loss(self._network.features(_inside(self._tensors), images, self._module), rows)
         if self._parameters.kernels and self._parameters.pull:
             loss = loss + self._parameters.pull * sum(self._distances())
         return loss

@@ -10,7 +10,6 @@ from hypothesis import strategies as some
 
 from curate.report import ReportData, render
 from curate.report.data import (
-    Accuracy,
     Agreement,
     Alignment,
     Arrival,
@@ -23,9 +22,7 @@ from curate.report.data import (
     GateSummary,
     GateVerdict,
     Histogram,
-    Increment,
     LabelCount,
-    LearnerSummary,
     Objection,
     Reject,
     RequestTotal,
@@ -35,6 +32,7 @@ from curate.report.data import (
     SourceShare,
     Stage,
 )
+from curate.report.learned import Accuracy, Increment, LearnerSummary, SliceSummary
 from curate.report.structures import (
     AttributeShare,
     DimensionSummary,
@@ -51,7 +49,7 @@ def _data(text: str = "a text") -> ReportData:
     sample = Sample("ab" * 32, text, text, 0.25)
     increments = (
         Increment(1, 100, None, Accuracy(0.9, 50), (text,)),
-        Increment(2, 100, Accuracy(0.5, 90), Accuracy(0.8, 90)),
+        Increment(2, 100, Accuracy(0.5, 90), Accuracy(0.8, 90), (), Accuracy(0.8, 90), 1.5, 123_456, 7_890),
     )
     return ReportData(
         project=text,
@@ -125,11 +123,14 @@ def _data(text: str = "a text") -> ReportData:
                 "pixels",
                 "ef" * 32,
                 increments,
-                ((text, Accuracy(1.0, 9)),),
-                ((text, Accuracy(0.1, 90)),),
-                0.05,
-                "ab" * 32,
-                text,
+                classes=(SliceSummary(text, Accuracy(1.0, 9), Accuracy(0.5, 9)),),
+                slices=(SliceSummary(f"season:{text}", Accuracy(0.75, 8)),),
+                baselines=((text, Accuracy(0.1, 90)),),
+                matrix=((1, (0.9, None)), (2, (0.8, 0.7))),
+                over_time=(("forward transfer", 0.25, text),),
+                forgetting=0.05,
+                served="ab" * 32,
+                kept=text,
             ),
         ),
         commits=(CommitRow(1, text, 10, 0.5),),

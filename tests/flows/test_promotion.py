@@ -175,6 +175,38 @@ def test_guarded_classes_are_judged_one_by_one(folder: Path) -> None:
     assert [row["slice"] for row in slices] == ["all", "class:air", "class:fire", "class:land", "class:sea"]
 
 
+def test_subpopulations_are_measured_and_guarded_one_by_one(folder: Path) -> None:
+    settings = SETTINGS + 'slices = ["topic"]\n'
+    write_notes(folder, 200, 2)
+    learn(folder, settings)
+    guarded = ask(folder, "SELECT slice FROM metrics WHERE name = 'difference to served' ORDER BY slice")
+    assert [row["slice"] for row in guarded] == ["all", "topic:air", "topic:fire", "topic:land", "topic:sea"]
+    with opened(folder, settings).reader() as reader:
+        [summary] = learner_summaries(reader)
+    assert [part.name for part in summary.slices] == ["topic:air", "topic:fire", "topic:land", "topic:sea"]
+
+
+def test_what_is_left_of_earlier_numbers_is_measured(folder: Path) -> None:
+    for seed, wrong in ((2, 0.0), (3, 0.9)):
+        write_notes(folder, 200, seed, wrong=wrong)
+        learn(folder)
+    rows = ask(folder, "FROM metrics WHERE subject = 'topics' ORDER BY number")
+    found = {(row["number"], row["name"], row["slice"]): row["value"] for row in rows}
+    after = {(row, task): found[row, "accuracy", f"number:{task}"] for row in (1, 2, 3) for task in range(1, row + 1)}
+    best = [max(after[1, 1], after[2, 1]), after[2, 2]]
+    assert found[3, "forgetting", "over time"] == pytest.approx(sum(best) / 2 - (after[3, 1] + after[3, 2]) / 2)
+    ahead = [found[number, "accuracy before", f"number:{number}"] - 0.25 for number in (2, 3)]
+    assert found[3, "forward transfer", "over time"] == pytest.approx(sum(ahead) / 2)
+    lowest = [found[number, "accuracy", "all"] for number in (1, 2, 3)]
+    assert found[3, "minimum accuracy", "all"] == min(lowest)
+    assert found[3, "parameters", "all"] >= found[1, "parameters", "all"] > 1_000
+    with opened(folder).reader() as reader:
+        [summary] = learner_summaries(reader)
+    assert [len(values) for _, values in summary.matrix] == [3, 3, 3]
+    assert summary.increments[-1].lowest is not None
+    assert summary.increments[-1].seconds > 0
+
+
 def test_people_overrule_the_gate_and_go_back(spoilt: Path) -> None:
     first, kept = (turn["checkpoint"] for turn in turns(spoilt))
     assert promote(opened(spoilt), QUIET, "topics", dry=True).idle

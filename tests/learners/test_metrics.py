@@ -63,3 +63,14 @@ def test_accuracy_by_name() -> None:
 def test_accuracy_of_nothing_or_of_too_few_labels_is_refused(items: int, labels: list[str]) -> None:
     with pytest.raises(BadDataError):
         accuracy(np.zeros((items, 2)), CLASSES, labels)
+
+
+def test_forward_transfer_counts_tasks_that_were_asked_ahead() -> None:
+    found = AccuracyMatrix()
+    found.add([0.9], ahead=0.9, chance=0.5)
+    assert math.isnan(found.forward_transfer)
+    found.add([0.9, 0.8], ahead=0.6, chance=0.5)
+    found.add([0.9, 0.8, 0.7])
+    found.add([0.9, 0.8, 0.7, 0.6], ahead=0.1, chance=0.25)
+    assert found.forward_transfer == pytest.approx((0.1 - 0.15) / 2)
+    assert "forward transfer" in [one.name for one in found.metrics()]
