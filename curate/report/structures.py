@@ -17,10 +17,14 @@ class AttributeShare:
 
 @dataclass(frozen=True, slots=True)
 class DimensionSummary:
-    """A dimension with its attributes, the most frequent first."""
+    """A dimension with its attributes, the most frequent first.
+
+    `agreement` is the classifier's with the model, the share of items that it decides, and its agreement on these.
+    """
 
     name: str
     attributes: tuple[AttributeShare, ...]
+    agreement: tuple[float, float, float] | None = None
 
     @property
     def items(self) -> int:

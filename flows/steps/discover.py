@@ -22,7 +22,7 @@ from curate.flows.steps.discover_assign import (
     read_captions,
 )
 from curate.flows.steps.discover_edit import adopt, keep_file
-from curate.flows.steps.discover_figures import figures
+from curate.flows.steps.discover_figures import agreement_notes, agreement_rows, figures
 from curate.flows.steps.discover_model import Asked, discovery_parameters, empty_structure
 from curate.learners.encoders.factory import encoder_named
 from curate.store.subpopulations import newest_structure, sample_items, structure_rows
@@ -150,6 +150,8 @@ def _assign(project: Project, progress: Progress, asked: Asked, structure: Struc
         return
     with project.reader() as reader:
         surrogates = fit_surrogates(reader, project, structure) if settings.assigned else {}
+    project.store.commit(Write("discover", {"metrics": agreement_rows(structure, surrogates)}))
+    work.notes += agreement_notes(surrogates)
     encoder = encoder_named(settings.encoder, project.folder)
 
     def compute(items: pa.Table) -> Outcome:

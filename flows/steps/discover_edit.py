@@ -61,6 +61,12 @@ def adopt(project: Project) -> list[str]:
             unchanged="the structure stayed as it was",
             hint=f"write name = {name!r} in {file.name}, or in [discover]",
         )
+    if not after.dimensions:
+        raise ConfigurationError(
+            f"{file.name} has no [[dimension]]",
+            unchanged="the structure stayed as it was",
+            hint=f"delete {file.name} to have it written anew, or set enabled = false in [discover]",
+        )
     if before is not None and after == before:
         return [f"{file.name} says what is known already"]
     project.store.commit(Write("discover", {"dimensions": structure_rows(after.as_mapping(), after.version)}))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from curate.annotate.discovery.structure import Structure
+from curate.flows.steps.discover_figures import SUBJECT as DISCOVER
 from curate.flows.steps.slices import SUBJECT
 from curate.report.structures import AttributeShare, DimensionSummary, SliceError, StructureSummary, Subpopulation
 from curate.store import summaries
@@ -14,7 +15,7 @@ _SHOWN = 40
 
 def structure_summaries(reader: Reader) -> tuple[StructureSummary, ...]:
     """Return every structure as it is now, its largest subpopulations and those with the most errors."""
-    metrics = [row for row in summaries.metrics(reader) if row["subject"].startswith(SUBJECT)]
+    metrics = [row for row in summaries.metrics(reader) if row["subject"].startswith((SUBJECT, DISCOVER))]
     return tuple(_summary(reader, name, metrics) for name in structure_names(reader))
 
 
@@ -23,6 +24,7 @@ def _summary(reader: Reader, name: str, metrics: list[dict[str, Any]]) -> Struct
     version = structure.version
     sizes = attribute_sizes(reader, name, version)
     errors = _errors([row for row in metrics if row["subject"].startswith(f"{SUBJECT}{name}/{version} of ")])
+    own = [row for row in metrics if (row["subject"], row["checkpoint"]) == (f"{DISCOVER}{name}", version)]
     groups = subpopulation_sizes(reader, name, version)
     found = [
         Subpopulation(one["subpopulation"], one["items"], tuple(one["examples"]), errors.get(one["subpopulation"], ()))
@@ -34,17 +36,27 @@ def _summary(reader: Reader, name: str, metrics: list[dict[str, Any]]) -> Struct
     return StructureSummary(
         name,
         version,
-        tuple(_dimension(one.name, sizes) for one in structure.dimensions),
+        tuple(_dimension(one.name, sizes, _agreement(own, one.name)) for one in structure.dimensions),
         tuple(found[:_SHOWN]),
         len(groups),
     )
 
 
-def _dimension(name: str, sizes: list[dict[str, Any]]) -> DimensionSummary:
+def _agreement(metrics: list[dict[str, Any]], dimension: str) -> tuple[float, float, float] | None:
+    found = {row["name"]: row["value"] for row in metrics if row["slice"] == dimension}
+    if len(found) < 3:
+        return None
+    return found["agreement"], found["decided"], found["agreement where decided"]
+
+
+def _dimension(
+    name: str, sizes: list[dict[str, Any]], agreement: tuple[float, float, float] | None
+) -> DimensionSummary:
     own = [row for row in sizes if row["dimension"] == name]
     return DimensionSummary(
         name,
         tuple(AttributeShare(row["attribute"], row["items"], row["classified"], row["quote"] or "") for row in own),
+        agreement,
     )
 
 

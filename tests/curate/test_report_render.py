@@ -105,7 +105,10 @@ def _data(text: str = "a text") -> ReportData:
             StructureSummary(
                 text,
                 text,
-                (DimensionSummary(text, (AttributeShare(text, 3, 1, text),)), DimensionSummary("empty", ())),
+                (
+                    DimensionSummary(text, (AttributeShare(text, 3, 1, text),), (0.9, 0.5, 0.95)),
+                    DimensionSummary("empty", ()),
+                ),
                 (
                     Subpopulation(text, 3, (text,), (SliceError(text, 0.5, 0.4, 0.6, 0.7, confirmed=True),)),
                     Subpopulation("quiet", 2, (), (SliceError("l", 0.1, 0.0, 0.2),)),

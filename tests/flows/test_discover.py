@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from benchmarks.harness.fake_analyst import answer_to
 from benchmarks.harness.planted_captions import CLASSES, LEXICON, plant
@@ -20,6 +21,7 @@ from curate.flows.steps.learn import LearnStep
 from curate.flows.steps.report import ReportStep, report_path
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.settings import load_settings
+from curate.store.write import Write, rows
 from curate.types import SilentProgress, StepReport
 
 QUIET = SilentProgress()
@@ -198,6 +200,9 @@ def test_a_new_attribute_is_asked_about(open_folder: Callable[..., Project], ser
     file.write_text(text.replace("[[dimension]]", "[[dimensoin]]", 1), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="dimensoin"):
         discovered(project, edit=True)
+    file.write_text("name = 'subpopulations'", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"no \[\[dimension\]\]"):
+        discovered(project, edit=True)
 
 
 def test_edits_that_were_not_read_are_not_overwritten(open_folder: Callable[..., Project]) -> None:
@@ -218,6 +223,10 @@ def test_the_classifier_takes_over_where_it_is_sure(open_folder: Callable[..., P
     assert methods["classifier"] > 0
     assert sum(methods.values()) == 400
     assert report.details["place"]["classified"] == methods["classifier"]
+    agreed = {row["name"]: row["value"] for row in ask(project, "FROM metrics WHERE slice = 'place'")}
+    assert agreed["agreement where decided"] >= 0.8
+    assert 0 < agreed["decided"] <= 1
+    assert any("the classifier agrees" in note for note in report.notes)
     assert sum(one["messages"][0]["content"].startswith("You sort") for one in server.payloads) < 400
 
 
@@ -258,3 +267,24 @@ def test_a_learner_is_measured_on_every_slice(open_folder: Callable[..., Project
     assert rows[0]["slice"] in shown
     quotes = {row["quote"] for row in ask(project, "FROM memberships") if row["quote"]}
     assert any(f"“{quote}”" in shown for quote in quotes)
+
+
+def test_images_are_read_by_their_captions(open_folder: Callable[..., Project], tmp_path: Path) -> None:
+    project = open_folder("pictures", count=60)
+    text = (project.folder / "curate.toml").read_text(encoding="utf-8")
+    image = '[[source]]\nname = "images"\npath = "images"\nmodality = "image"\n\n[discover]\ncaption = "caption"'
+    (project.folder / "curate.toml").write_text(text.replace("[discover]", image), encoding="utf-8")
+    (project.folder / "images").mkdir()
+    for number in range(2):
+        Image.new("RGB", (9 + number, 9), (200, 90 * number, 9)).save(project.folder / "images" / f"{number}.png")
+    project = Project(project.folder, load_settings(project.folder / "curate.toml", {}), command="test")
+    IngestStep().run(project, QUIET)
+    first, second = sorted(row["item_id"] for row in ask(project, "SELECT item_id FROM items WHERE modality = 'image'"))
+    said = {"item_id": first, "attribute": "caption", "value": "a cat asleep on the sandy beach", "confidence": 0.9}
+    asked = {"protocol": "captions", "protocol_version": "1"}
+    claim = said | asked | {"annotator": "coca", "annotator_kind": "caption", "annotator_version": "1"}
+    project.store.commit(Write("annotate", {"annotations": rows("annotations", claim, 1)}))
+    discovered(project)
+    told = {row["item_id"]: row for row in ask(project, "FROM memberships WHERE dimension = 'place'")}
+    assert (told[first]["attribute"], told[first]["quote"]) == ("beach", "on the sandy beach")
+    assert second not in told
