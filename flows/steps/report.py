@@ -25,6 +25,7 @@ from curate.report.data import (
     SnapshotSummary,
 )
 from curate.report.render import render
+from curate.settings.discover import DISCOVER
 from curate.store import summaries
 from curate.store.exports.manifest import read_export_manifest
 from curate.store.manifest import replace_file
@@ -81,6 +82,7 @@ def collect(project: Project, reader: Reader) -> ReportData:
         labels=tuple(
             LabelCount(row["attribute"], row["annotator"], row["value"], row["items"], row["confidence"])
             for row in summaries.labels(reader)
+            if row["annotator"] != DISCOVER
         ),
         agreements=tuple(Agreement(**row) for row in summaries.agreements(reader)),
         consensus=consensus_summaries(reader),
