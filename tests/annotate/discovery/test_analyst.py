@@ -12,7 +12,7 @@ from curate.annotate.llm.client import Client
 from curate.annotate.llm.service import Service
 from curate.errors import RefusedRequestError
 
-SCHEMA = {"properties": {"place": {"enum": ["sea", "hill"]}}}
+SCHEMA = {"properties": {"place": {"type": "string", "enum": ["sea", "hill"]}}}
 QUESTION = Question("refinement", "You answer.", "1: by the sea", SCHEMA, 50)
 
 
