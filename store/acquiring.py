@@ -45,7 +45,7 @@ _ANSWERS = f"""
     ORDER BY s.commit_number, a.place, s.annotator, s.annotator_version"""
 _OPEN = f"""
     WITH asked AS ({_ASKED})
-    SELECT item_id, attribute, 1 AS answers FROM asked ANTI JOIN dropped USING (item_id)
+    SELECT item_id, attribute, 1 AS answers, place FROM asked ANTI JOIN dropped USING (item_id)
     ANTI JOIN (
         SELECT item_id FROM annotations WHERE {_MATCHES} AND list_contains($people, annotator_kind)) USING (item_id)
     ANTI JOIN (SELECT item_id FROM abstentions WHERE {_MATCHES}) USING (item_id)
@@ -132,7 +132,10 @@ def new_answers(reader: Reader, scope: AcquireScope, after: int) -> pa.Table:
 
 
 def unanswered(reader: Reader, scope: AcquireScope, until: int) -> list[dict[str, object]]:
-    """Return the policy's questions about the first `until` items of its stream to which nobody has said anything."""
+    """Return the policy's questions about the first `until` items of its stream to which nobody has said anything.
+
+    In the stream's order: item_id, attribute, answers (1) and place.
+    """
     found: list[dict[str, object]] = reader.query(
         _OPEN, scope.named() | {"people": list(PEOPLE), "until": until}
     ).to_pylist()

@@ -10,12 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.flows.project import Project
-from curate.flows.steps.acquire_policy import Policy, Standing, decide, learn, standing_of, tables_of
+from curate.flows.steps.acquire_policy import Decided, Policy, Standing, decide, learn, standing_of, tables_of
 from curate.flows.steps.annotators import project_protocol, protocol_rows
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.gate_people import simulate
 from curate.store.acquiring import arrived_items, count_pending, new_answers, unanswered
 from curate.store.overview import newest_commit
+from curate.store.reader import Reader
 from curate.store.write import CursorMove, Write
 from curate.types import Progress, StepReport
 
@@ -66,6 +67,9 @@ class _Watch:
         self._standing = self._load()
         self._answered_until = -1
         self._features: dict[str, NDArray[np.float32]] = {}
+        self._open: list[dict[str, object]] | None = None
+        self._kept = ExitStack()
+        self._looked: Reader | None = None
         self.done = self.late = self.failed = self._simulated = 0
 
     def run(self) -> None:
@@ -105,6 +109,7 @@ class _Watch:
         """Go through the stream once; return whether another process was there too."""
         with ExitStack() as stack:
             reader = stack.enter_context(self._project.reader())
+            self._kept, self._looked, self._open = stack.enter_context(ExitStack()), None, None
             batches = arrived_items(reader, self._policy.scope, self._standing.commit, self._policy.settings.batch)
             while True:
                 self._simulate()
@@ -135,6 +140,7 @@ class _Watch:
         if items is not None and decided is not None:
             self.done += len(decided.ids)
             self.failed += len(decided.failures)
+            self._remember(decided)
             self._progress.advance(len(items))
         else:
             self.late += len(answers)
@@ -144,17 +150,41 @@ class _Watch:
         """What people have said and the learner does not know; nothing is read where this process committed last."""
         if newest_commit(self._project.store_address) == self._answered_until:
             return pa.table({"item_id": [], "value": [], "commit_number": []})
-        with self._project.reader() as reader:
-            found = new_answers(reader, self._policy.scope, self._standing.after)
-            self._answered_until = reader.commit_number
+        reader = self._look()
+        found = new_answers(reader, self._policy.scope, self._standing.after)
+        self._answered_until = reader.commit_number
         return found
 
+    def _look(self) -> Reader:
+        """Open a reader of the newest commit; it is kept until the next one, for opening one costs a while."""
+        self._kept.close()
+        self._looked = self._kept.enter_context(self._project.reader())
+        return self._looked
+
+    def _remember(self, decided: Decided) -> None:
+        """Add what was asked about to the open questions, where people are simulated."""
+        if self._open is not None:
+            attribute = self._policy.settings.attribute
+            self._open += [
+                {
+                    "item_id": decided.ids[place],
+                    "attribute": attribute,
+                    "answers": 1,
+                    "place": decided.first + place + 1,
+                }
+                for place in np.flatnonzero(decided.reasons).tolist()
+            ]
+
     def _simulate(self) -> None:
+        """Let simulated people answer; the store is asked once what is open, then the questions are remembered."""
         settings = self._policy.settings
         until = self._standing.seen - settings.delay
-        if not settings.people or until <= 0:
+        if not settings.people:
             return
-        with self._project.reader() as reader:
-            asked = unanswered(reader, self._policy.scope, until)
-            if asked:
-                self._simulated += simulate(self._project, STEP, asked, settings.people, settings.oracle_noise, reader)
+        if self._open is None:
+            self._open = unanswered(self._look(), self._policy.scope, self._standing.seen)
+        due = [row for row in self._open if int(str(row["place"])) <= until]
+        if due:
+            self._open = [row for row in self._open if int(str(row["place"])) > until]
+            people, noise = settings.people, settings.oracle_noise
+            self._simulated += simulate(self._project, STEP, due, people, noise, self._looked)
