@@ -80,11 +80,18 @@ def newest_checkpoint(
     return Checkpoint(*found.to_pylist()[0].values()) if len(found) else None
 
 
+def needed_of_policies() -> str:
+    """The question for the states that policies of streams go on from: of each policy the newest one only."""
+    return """
+        SELECT checkpoint FROM (
+            SELECT checkpoint FROM policies
+            QUALIFY row_number() OVER (PARTITION BY policy ORDER BY commit_number DESC, seen DESC, learned DESC) = 1)
+        WHERE checkpoint <> ''"""
+
+
 def named_checkpoints(reader: Reader) -> list[str]:
     """Return the files' names of all states that learners and policies of streams may go on from, sorted."""
-    found = reader.query(
-        "SELECT checkpoint FROM checkpoints UNION SELECT checkpoint FROM policies WHERE checkpoint <> '' ORDER BY 1"
-    )
+    found = reader.query(f"SELECT checkpoint FROM checkpoints UNION {needed_of_policies()} ORDER BY 1")
     return [str(name) for name in found["checkpoint"].to_pylist()]
 
 

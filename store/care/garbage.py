@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from curate.store import publish as publishing
 from curate.store.address import LakeAddress
-from curate.store.checkpoints import CHECKPOINT_FOLDER, saving_checkpoints
+from curate.store.checkpoints import CHECKPOINT_FOLDER, needed_of_policies, saving_checkpoints
 from curate.store.database import LEDGER_FILE, idle_bytes, open_ledger, rewrite_ledger
 from curate.store.journal import JOURNAL_FOLDER, Journal
 from curate.store.lookups import remove_segment, stray_lookups, unfinished_lookups
@@ -32,6 +32,7 @@ UNTOUCHED_SECONDS = 3_600.0
 SMALL_BYTES = 64 * 2**20
 """Segments below this size are merged; larger ones are not worth rewriting."""
 _LEDGER_SHARE, _LEDGER_BYTES = 0.25, 16 * 2**20
+_NAMING = ("checkpoint", "parent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +169,17 @@ def untouched_unfinished(folder: Path, exports: Path | None) -> Iterator[Path]:
 
 
 def named_checkpoints_query() -> str:
-    """The question for every checkpoint that some row names."""
-    columns = [(t.name, name) for t in TABLES for name in t.names if name in ("checkpoint", "parent")]
-    return " UNION ".join(f'SELECT "{name}" AS checkpoint FROM "{table}"' for table, name in columns)
+    """The question for every checkpoint that some row names, and of a stream's policy the one that it goes on from."""
+    columns = [(t.name, name) for t in TABLES if t.name != "policies" for name in t.names if name in _NAMING]
+    named = [f'SELECT "{name}" AS checkpoint FROM "{table}"' for table, name in columns]
+    return " UNION ".join([*named, needed_of_policies()])
 
 
 def unnamed_checkpoints(folder: Path, named: set[str]) -> Iterator[tuple[Garbage, Path]]:
-    """Yield the checkpoints that no row names and that have lain untouched."""
+    """Yield the checkpoints that nothing goes on from and that have lain untouched."""
     for path in sorted((folder / CHECKPOINT_FOLDER).glob("[!.]*.*")):
         if path.name.partition(".")[0] not in named and _is_untouched(path):
-            yield Garbage("checkpoint", path.name, size_of(path), "no row names it"), path
+            yield Garbage("checkpoint", path.name, size_of(path), "nothing goes on from it"), path
 
 
 def _drained(connection: duckdb.DuckDBPyConnection, folder: Path) -> set[str]:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from curate.store.checkpoints import CHECKPOINT_FOLDER
 from curate.store.journal import Journal
 from curate.store.reader import Reader
 
@@ -79,9 +81,14 @@ def find_traces(reader: Reader, journal: Journal, items: Sequence[str]) -> Trace
         tuple(_quoting_rejects(reader, texts)),
         origins,
         snapshots,
-        checkpoints,
+        [row for row in checkpoints if row["snapshot"] or _is_there(reader.store_folder, row["checkpoint"])],
         [row for row in relatives if row["item_id"] not in set(items)],
     )
+
+
+def _is_there(folder: Path, checkpoint: str) -> bool:
+    """Whether the file is there; `gc` frees those that a stream's policy has gone on from."""
+    return any((folder / CHECKPOINT_FOLDER).glob(f"{checkpoint}.*"))
 
 
 def shows(content: Any, needle: str) -> bool:

@@ -26,6 +26,7 @@ from curate.select.stream.utilities import UTILITIES
 from curate.settings import AcquireSettings, load_settings
 from curate.settings.acquire import Manager, Utility
 from curate.store.care.backup import back_up
+from curate.store.care.garbage import collect_garbage
 from curate.store.care.integrity import check_integrity
 from curate.store.care.traces import find_traces
 from curate.store.checkpoints import load_checkpoint
@@ -294,6 +295,30 @@ def test_a_backup_and_a_copy_hold_what_the_policy_goes_on_from(tmp_path: Path) -
     file.unlink()
     unsound = [check.what for check in check_integrity(project.store_folder) if not check.sound]
     assert unsound == ["checkpoints"]
+
+
+def test_garbage_is_what_the_policy_has_gone_on_from(tmp_path: Path) -> None:
+    write_notes(tmp_path, 500)
+    project = opened(tmp_path)
+    IngestStep().run(project, QUIET)
+    acquire(project)
+    asked = next(row["item_id"] for row in decisions(project) if row["reason"])
+    newest = state(project)["checkpoint"]
+    files = sorted((project.store_folder / "checkpoints").glob("*.safetensors"))
+    assert len(files) > 2
+    for file in files:
+        os.utime(file, (0, 0))
+    freed = [entry.name for entry in collect_garbage(project.store) if entry.kind == "checkpoint"]
+    assert freed == [file.name for file in files if file.stem != newest]
+    assert [file.stem for file in (project.store_folder / "checkpoints").glob("*")] == [newest]
+    with project.reader() as reader:
+        traces = find_traces(reader, Journal(project.store_folder), [asked])
+    assert {row["checkpoint"] for row in traces.checkpoints} == {newest}
+    assert all(check.sound for check in check_integrity(project.store_folder))
+    back_up(project.store, tmp_path / "backup")
+    write_notes(tmp_path, 200, "later.jsonl", seed=1)
+    IngestStep().run(project, QUIET)
+    assert acquire(project).done == 200
 
 
 def test_settings_name_what_there_is() -> None:
