@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.report import charts, text
-from curate.report.data import Agreement, Alignment, ReportData
+from curate.report.data import AcquireSummary, Agreement, Alignment, ReportData
 from curate.report.learned import Accuracy, LearnerSummary
 from curate.statistics import wilson_interval
 
@@ -41,6 +41,7 @@ def _environment() -> Environment:
         count=text.count, percent=text.percent, score=text.score, seconds=text.seconds, interval=interval
     )
     environment.globals.update(bar=charts.bar, alignment_chart=alignment_chart, learner_chart=learner_chart)
+    environment.globals["labels_chart"] = labels_chart
     return environment
 
 
@@ -101,6 +102,19 @@ def learner_chart(learner: LearnerSummary, name: str) -> str:
         title=f"Accuracy of {learner.name}",
         description=f"Accuracy before and after each of {len(learner.increments)} increments.{reached}",
         axis="increment",
+    )
+
+
+def labels_chart(policy: AcquireSummary, name: str) -> str:
+    """Draw how right a policy's learner was against the labels that it had asked for."""
+    bought = policy.purchases
+    return charts.line_chart(
+        (charts.Series("accuracy", "after", tuple(charts.Point(one.accuracy, one.low, one.high) for one in bought)),),
+        [text.count(one.labels) for one in bought],
+        name=name,
+        title=f"Accuracy of the learner of {policy.policy} by labels",
+        description=f"From {text.percent(bought[0].accuracy)} to {text.percent(bought[-1].accuracy)}.",
+        axis="labels spent",
     )
 
 

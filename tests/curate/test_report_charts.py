@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from curate.report.charts import Point, Series, bar, histogram, line_chart
+from curate.report.data import AcquireSummary, LabelPurchase
+from curate.report.render import labels_chart
 
 _NAMES = {"name": "chart", "title": "A <title>", "description": 'with "quotes" & more'}
 _shares = some.floats(0, 1)
@@ -68,3 +70,13 @@ def test_line_chart_is_well_formed_for_any_length(values: list[float]) -> None:
     points = tuple(Point(value, max(value - 0.1, 0), min(value + 0.1, 1)) for value in values)
     markup = line_chart([Series("after", "after", points)], [str(k) for k in range(len(values))], axis="x", **_NAMES)
     assert len(list(_parsed(markup).iter("circle"))) == len(values)
+
+
+def test_a_policys_chart_shows_accuracy_by_labels() -> None:
+    bought = (LabelPurchase(100, 0.5, 0.4, 0.6, None), LabelPurchase(200, 0.8, 0.7, 0.9, 0.3))
+    policy = AcquireSummary("topics & <seas>", "notes/1, topic", 4_000, 200, 190, (0.7, 0.6, 0.8), bought)
+    chart = labels_chart(policy, "labels-1")
+    assert chart.count("<circle") == 2
+    assert "From 50.0% to 80.0%." in chart
+    assert ">200<" in chart
+    assert "topics &amp; &lt;seas&gt;" in chart
