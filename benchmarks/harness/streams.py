@@ -73,6 +73,84 @@ SCORED: Mapping[str, Callable[[int, int], Stream]] = {
 """Nothing was chosen on these."""
 
 
+def sine(count: int, seed: int) -> Stream:
+    """Four sine rules, one in each quarter."""
+    from river.datasets import synth
+
+    return _chained([synth.Sine(classification_function=rule, seed=seed + rule) for rule in (0, 1, 2, 3)], count)
+
+
+def mixed(count: int, seed: int) -> Stream:
+    """Numbers and flags, whose rule is turned round at each quarter."""
+    from river.datasets import synth
+
+    return _chained([synth.Mixed(classification_function=rule, seed=seed + rule) for rule in (0, 1, 0, 1)], count)
+
+
+def stagger(count: int, seed: int) -> Stream:
+    """Shapes by one of three rules, another in each quarter."""
+    from river.datasets import synth
+
+    return _chained([synth.STAGGER(classification_function=rule, seed=seed + k) for k, rule in
+                     enumerate((0, 1, 2, 0))], count)  # fmt: skip
+
+
+def waveform(count: int, seed: int) -> Stream:
+    """Three classes of waves; nothing drifts."""
+    from river.datasets import synth
+
+    return _arrays(synth.Waveform(seed=seed), count)
+
+
+def random_tree(count: int, seed: int) -> Stream:
+    """The leaves of a tree, and of another one in the second half."""
+    from river.datasets import synth
+
+    parts = [synth.RandomTree(seed_tree=seed + k, seed_sample=seed + k, n_num_features=5, n_cat_features=2) for k in
+             (0, 0, 1, 1)]  # fmt: skip
+    return _chained(parts, count)
+
+
+def lights(count: int, seed: int) -> Stream:
+    """Ten digits of seven lights, of which others fail in each quarter."""
+    from river.datasets import synth
+
+    parts = [synth.LEDDrift(seed=seed + k, noise_percentage=0.1, n_drift_features=drifting) for k, drifting in
+             enumerate((0, 3, 5, 7))]  # fmt: skip
+    return _chained(parts, count)
+
+
+def digits(count: int, seed: int) -> Stream:
+    """Handwritten digits of scikit-learn, in an order of the seed."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    order = np.random.default_rng(seed).permutation(len(found.target))[:count]
+    return np.asarray(found.data, np.float64)[order], np.asarray(found.target, np.int64)[order]
+
+
+def breast_cancer(count: int, seed: int) -> Stream:
+    """Cells of scikit-learn that are malignant or not, in an order of the seed."""
+    from sklearn.datasets import load_breast_cancer
+
+    found = load_breast_cancer()
+    order = np.random.default_rng(seed).permutation(len(found.target))[:count]
+    return np.asarray(found.data, np.float64)[order], np.asarray(found.target, np.int64)[order]
+
+
+TUNING: Mapping[str, Callable[[int, int], Stream]] = {
+    "Sine": sine,
+    "Mixed": mixed,
+    "STAGGER": stagger,
+    "Waveform": waveform,
+    "Random tree": random_tree,
+    "LED drift": lights,
+    "Digits": digits,
+    "Breast cancer": breast_cancer,
+}
+"""On these the default was chosen; none is scored."""
+
+
 def _chained(parts: list[Any], count: int) -> Stream:
     share = count // _PARTS
     found = [_arrays(part, share if place < _PARTS - 1 else count - share * (_PARTS - 1)) for place, part in

@@ -7,7 +7,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraint
 from curate.settings.gate import PEOPLE_PATTERN
 from curate.settings.section import Filled, Name, Section, Share
 
-Utility = Literal["entropy", "least-confidence", "margin", "expected-model-change"]
+Utility = Literal["least-confidence", "entropy", "margin", "expected-model-change"]
 Manager = Literal[
     "paced", "periodic", "uniform", "estimated-uniform", "fixed", "variable", "randomised-variable", "split",
     "counted-variable", "selective", "sampled", "quantile",
@@ -18,12 +18,13 @@ Count = Annotated[StrictInt, Field(ge=0)]
 class AcquireSettings(Section):
     """A policy that watches the stream of items and asks people about those that teach its learner most.
 
-    Each item is decided on once, in the order in which items came. The `learner`, of a kind as in [[learner]] with its
-    `parameters`, sees the features of the `encoder`; the `utility` says what the item would teach it, and the budget
-    `manager` spends the `rate`, a share of the items, under an exact account: the first `warm_up` items are asked about
-    at once and paid back, a `random_share` of the questions is left to chance ("paced" and "split"), and no more than
-    `budget` questions are asked in all (0 = any number). Answers are learned when they come, between batches of
-    `batch` items.
+    Each item is decided on once, in the order in which items came. The `learner`, of a kind as in [[learner]] with
+    its `parameters`, sees the features of the `encoder`; the `utility` says what the item would teach it, and the
+    budget `manager` spends the `rate`, a share of the items, under an exact account: the first `warm_up` items are
+    asked about at once and paid back, a `random_share` of the questions is left to chance ("paced" and "split"),
+    and no more than `budget` questions are asked in all (0 = any number). Where the `horizon` tells how many items
+    will come (0 = unknown), "paced" saves some questions while the learner is sure, and has spent them by then.
+    Answers are learned when they come, between batches of `batch` items.
 
     `people = "oracle:COLUMN"` simulates people as in [gate]: they miss the truth in `oracle_noise` of their answers,
     which come once `delay` more items have passed.
@@ -34,12 +35,13 @@ class AcquireSettings(Section):
     encoder: str = "hashed-ngrams:512"
     learner: str = "sequential-linear"
     parameters: dict[str, StrictBool | StrictInt | StrictFloat | str] = {}
-    utility: Utility = "entropy"
+    utility: Utility = "least-confidence"
     manager: Manager = "paced"
     rate: Annotated[StrictFloat, Field(gt=0, le=1)] = 0.05
     warm_up: Count = 10
-    random_share: Share = 0.2
+    random_share: Share = 0.1
     budget: Count = 0
+    horizon: Count = 0
     batch: Annotated[StrictInt, Field(ge=1)] = 2000
     seed: Count = 0
     people: Annotated[str, StringConstraints(pattern=PEOPLE_PATTERN)] = ""

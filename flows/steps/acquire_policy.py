@@ -20,7 +20,7 @@ from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import learner_named
 from curate.select.stream.account import Account, account_named
 from curate.select.stream.budgets import REASONS
-from curate.select.stream.utilities import UTILITIES
+from curate.select.stream.utilities import ENOUGH, UTILITIES
 from curate.settings import AcquireSettings
 from curate.store.acquiring import ROUND, AcquireScope, newest_state
 from curate.store.checkpoints import load_checkpoint, save_checkpoint
@@ -30,6 +30,8 @@ from curate.store.write import rows
 from curate.types import Encoder
 
 _WITH_RANDOM_SHARE = ("paced", "split")
+_VERSION = 2
+"""Another where the same settings decide otherwise than before."""
 _WITH_CLASSES = ("fixed", "selective")
 
 
@@ -54,13 +56,26 @@ class Policy:
             settings.name, protocol.name, protocol.version, settings.attribute, encoder.modalities, reserve
         )
         learner = learner_named(settings.learner, settings.parameters, settings.seed)
-        how = settings.model_dump(include={"utility", "manager", "rate", "warm_up", "random_share", "budget", "seed"})
-        identity = [protocol.name, protocol.version, settings.attribute, encoder.version, learner.version, how]
+        how = settings.model_dump(include={"utility", "manager", "rate", "warm_up", "random_share", "budget", "seed",
+                                           "horizon"})  # fmt: skip
+        identity = [
+            _VERSION,
+            protocol.name,
+            protocol.version,
+            settings.attribute,
+            encoder.version,
+            learner.version,
+            how,
+        ]
         return cls(settings, encoder, scope, len(attribute.values), parameters_hash(identity))
 
-    def account(self, spent: int) -> Account:
-        """Return a new account, where the policy has spent so much under other settings."""
-        settings, more = self.settings, {}
+    def account(self, spent: int, first: int = 0) -> Account:
+        """Return a new account, where the policy has seen and spent so much under other settings."""
+        settings = self.settings
+        more: dict[str, Any] = {"horizon": max(0, settings.horizon - first)}
+        if settings.manager == "paced":
+            known = settings.utility in ENOUGH
+            more |= {"enough": ENOUGH[settings.utility]} if known else {"savings": 0.0}
         if settings.manager in _WITH_RANDOM_SHARE:
             more["random_share"] = settings.random_share
         if settings.manager in _WITH_CLASSES:
@@ -132,10 +147,10 @@ def standing_of(project: Project, reader: Reader, policy: Policy) -> Standing:
     if kept is None:
         return Standing(policy.account(0), policy.learner(), position=position, commit=commit)
     if kept["version"] != policy.version:
-        account = policy.account(kept["spent"])
+        account = policy.account(kept["spent"], kept["seen"])
         return Standing(account, policy.learner(), "", position, commit, kept["seen"], kept["spent"])
     state = json.loads(kept["state"])
-    account, learner = policy.account(state["paid"]), policy.learner()
+    account, learner = policy.account(state["paid"], state["first"]), policy.learner()
     account.load(state["account"])
     if kept["checkpoint"]:
         learner.load(load_checkpoint(project.store_folder, kept["checkpoint"]))

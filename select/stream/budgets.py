@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Reasons = NDArray[np.int8]
 
 _AHEAD = 8_192
+SAVINGS = 0.1
 REASONS = ("", "utility", "random", "warm-up", "behind")
 """What the numbers of decisions mean; 0 is not asked."""
 
@@ -85,6 +86,16 @@ class BudgetManager:
         reasons, chances, used = kernels.decide(self._kind.kernel, utilities, drawn, self._parameters, self._state)
         self._used += used
         return reasons, chances
+
+    def parts(
+        self, items: int
+    ) -> tuple[Callable[..., int], NDArray[np.float64], tuple[float, ...], NDArray[np.float64]]:
+        """Return kernel, random numbers for so many items, parameters and state, for loops that numba compiles whole.
+
+        The kernel is called item by item and changes the state in place; see `curate.select.stream.kernels`.
+        """
+        kernel = kernels.in_machine_code(self._kind.kernel)
+        return kernel, self._numbers(items * self._kind.width), self._parameters, self._state
 
     def _numbers(self, most: int) -> NDArray[np.float64]:
         """The next numbers; many are made at once, for making a few costs as much as deciding a thousand times."""
@@ -197,7 +208,9 @@ def paced(
     seed: int = 0,
     *,
     window: int = 400,
-    random_share: float = 0.2,
+    random_share: float = 0.1,
+    enough: float = 0.2,
+    savings: float = SAVINGS,
     loan: int = 10,
     repayment: float = 0.5,
     horizon: int = 0,
@@ -205,18 +218,28 @@ def paced(
     """The default: the most useful of the last items on an exact account, with a share left to chance.
 
     The account: never more than one question ahead of rate * items seen, nor more than one behind, so the learner is
-    fed evenly and nothing is hoarded for a stream that may end. The first `loan` items are asked about at once, for
-    nothing is uncertain to a learner that knows nothing; the loan is paid back with a share `repayment` of the rate,
-    and is smaller where a `horizon`, the number of items that will come, does not suffice to pay it back. Asked is
-    where utility is among the highest of the last `window` items. A `random_share` of the questions comes at evenly
-    drawn times whatever the utility: drift far from the boundary shows in these, and they alone give an unbiased
-    accuracy.
+    fed evenly and nothing is hoarded for a stream that may end. Where a `horizon` tells how many items will come, a
+    share `savings` of all questions may be saved while the learner is sure, and is spent faster the more there is:
+    after a drift, when much is unsure again. From where the savings are half of what is still due they shrink, so that
+    all is spent at the horizon.
+
+    The first `loan` items are asked about at once, for nothing is uncertain to a learner that knows nothing; the loan
+    is paid back with a share `repayment` of the rate, and is smaller where the `horizon` does not suffice for that.
+    Asked is where utility is among the highest of the last `window` items, and at least `enough` where questions may be
+    saved (see `utilities.ENOUGH`). A `random_share` of the questions comes at evenly drawn times whatever the utility:
+    drift far from the boundary shows in these, and they alone give an unbiased accuracy.
+
+    The values were chosen on `benchmarks.harness.streams.TUNING` with least confidence as the utility.
     """
     size = int(_window(window))
-    if horizon:
-        loan = min(loan, int(rate * horizon * repayment))
-    parameters = (float(size), random_share, float(loan), repayment)
+    loan = payable(loan, rate, horizon, repayment)
+    parameters = (float(size), random_share, float(loan), repayment, enough, savings, float(horizon))
     return BudgetManager("paced", _Kind(kernels.paced, "uniform", 1), rate, parameters, (0, 0, 0, *[0.0] * size), seed)
+
+
+def payable(loan: int, rate: float, horizon: int, repayment: float = 0.5) -> int:
+    """Return how much of a loan can be paid back by the horizon; all of it where none is known (0)."""
+    return min(loan, int(rate * horizon * repayment)) if horizon else loan
 
 
 MANAGERS: Mapping[str, Callable[..., BudgetManager]] = {

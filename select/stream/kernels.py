@@ -35,11 +35,12 @@ def decide(
 def compiled(kernel: Callable[..., int], items: int) -> Callable[..., int]:
     """Return the kernel, in machine code if with these it has decided on enough items for that to pay."""
     _decided[kernel] += items
-    return _compiled(kernel) if _decided[kernel] >= _WORTH else kernel
+    return in_machine_code(kernel) if _decided[kernel] >= _WORTH else kernel
 
 
 @cache
-def _compiled(kernel: Callable[..., int]) -> Callable[..., int]:
+def in_machine_code(kernel: Callable[..., int]) -> Callable[..., int]:
+    """Return the kernel compiled, or itself where numba is not installed."""
     try:
         from numba import njit
     except ImportError:
@@ -54,12 +55,16 @@ def _compiled(kernel: Callable[..., int]) -> Callable[..., int]:
 def account(proposed: Any, wished: Any, parameters: tuple[float, ...], state: Any, decisions: Any, chances: Any) -> int:
     """Let pass of what a manager proposes what the exact account allows, and ask where it lags; see `budgets.Account`.
 
-    proposed: reasons; wished: their chances. state: seen, asked; parameters: rate, loan, repayment, most.
+    proposed: reasons; wished: their chances. state: seen, asked; parameters: rate, loan, repayment, most, savings,
+    horizon.
     """
     for place in range(len(proposed)):
         state[0] += 1
         due = parameters[0] * state[0]
         left = due + max(0.0, parameters[1] - parameters[2] * due) - state[1]
+        lag = max(
+            1.0, min(parameters[4] * parameters[0] * parameters[5], parameters[0] * (parameters[5] - state[0]) / 2)
+        )
         if state[1] >= parameters[3]:
             continue
         reason = 0
@@ -68,7 +73,7 @@ def account(proposed: Any, wished: Any, parameters: tuple[float, ...], state: An
         elif left >= 0:
             reason = proposed[place]
             chances[place] = wished[place]
-            if reason == 0 and left >= 1:
+            if reason == 0 and left >= lag:
                 reason = 4
         if reason == 3 or reason == 4:
             chances[place] = 1
@@ -238,11 +243,11 @@ def quantile(utilities: Any, numbers: Any, parameters: Any, state: Any, decision
 def paced(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: Any, chances: Any) -> int:
     """state: seen, asked, when chance asks next, then a ring of the last utilities.
 
-    parameters: rate, window, random share, loan, repayment. See `curate.select.stream.budgets.paced`.
+    parameters: rate, window, random share, loan, repayment, enough, savings, horizon; see
+    `curate.select.stream.budgets.paced`.
     """
     window = int(parameters[1])
     ring = state[3:]
-    held = np.empty(window)
     rate, share = parameters[0], parameters[2]
     for place in range(len(utilities)):
         ring[int(state[0]) % window] = utilities[place]
@@ -250,6 +255,7 @@ def paced(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: 
         count = min(int(state[0]), window)
         due = rate * state[0]
         left = due + max(0.0, parameters[3] - parameters[4] * due) - state[1]
+        lag = max(1.0, min(parameters[6] * rate * parameters[7], rate * (parameters[7] - state[0]) / 2))
         reason = 0
         chances[place] = rate * share if left >= 0 else 0
         if state[1] < parameters[3]:
@@ -258,13 +264,14 @@ def paced(utilities: Any, numbers: Any, parameters: Any, state: Any, decisions: 
             if share > 0 and state[0] >= state[2]:
                 reason = 2
                 state[2] = state[0] + 2 * numbers[place] / (rate * share)
-            elif left >= 1:
+            elif left >= lag:
                 reason = 4
-            else:
-                held[:count] = ring[:count]
-                ordered = np.sort(held[:count])
-                place_of = int(np.floor((1 - rate * (1 - share)) * count))
-                if utilities[place] >= ordered[max(0, min(count - 1, place_of))]:
+            elif lag <= 1 or utilities[place] >= parameters[5]:
+                below = 0
+                for one in ring[:count]:
+                    below += one <= utilities[place]
+                top = min(1.0, rate * (1 - share) * (1 + left / 5))
+                if below > min(count - 1, int(np.floor((1 - top) * count))):
                     reason = 1
         if reason > 0:
             decisions[place] = reason

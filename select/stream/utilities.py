@@ -150,6 +150,9 @@ UTILITIES: Mapping[str, Callable[[Numbers, Numbers], Numbers]] = {
 }
 """Utilities of one model by name; each takes probabilities and the items' features."""
 
+ENOUGH: Mapping[str, float] = {"least-confidence": 0.2, "margin": 0.4, "entropy": 0.72}
+"""From which value on a question is not saved for later: the same for two classes at a confidence of 0.8."""
+
 
 def _check(values: Numbers, dimensions: int) -> None:
     if values.ndim != dimensions:

@@ -65,6 +65,24 @@ def test_the_default_needs_no_account(loan: int) -> None:
     assert account_named("paced", 0.05, 4, loan=loan).decide(values)[0].tolist() == alone.tolist()
 
 
+@pytest.mark.parametrize("saving", [0.0, 0.1, 0.3])
+def test_savings_are_bounded_and_spent_at_the_horizon(saving: float) -> None:
+    """A learner that is sure of all in the first half, and of nothing in the second."""
+    chance = np.random.default_rng(2)
+    values = np.r_[chance.random(2_000) * 0.1, 0.3 + chance.random(2_000) * 0.2]
+    account = account_named("paced", 0.05, 4, horizon=4_000, savings=saving)
+    reasons = account.decide(values)[0] > 0
+    spent, due = np.cumsum(reasons), 0.05 * np.arange(1, 4_001)
+    lag = np.maximum(1, np.minimum(saving * 200, 0.05 * (4_000 - np.arange(1, 4_001)) / 2))
+    assert (due + np.maximum(0, 10 - 0.5 * due) - spent <= lag + 1e-9)[10:].all()
+    assert (spent <= due + np.maximum(0, 10 - 0.5 * due) + 1).all()
+    assert abs(spent[-1] - 200) <= 1
+    saved = float((due - spent)[1_999])
+    assert saved == pytest.approx(min(saving * 200, 50), abs=1.5)
+    alone = manager_named("paced", 0.05, 4, horizon=4_000, savings=saving).decide(values)
+    assert (alone > 0).tolist() == reasons.tolist()
+
+
 RANDOMISED = ("uniform", "randomised-variable", "split", "selective", "sampled", "counted-variable")
 
 
