@@ -50,6 +50,8 @@ class LLMAnnotatorSettings(Section):
     `mode` is "chat" for models with a chat template, "completion" for base models (the embedded one is always asked in
     that way); the first `excerpt_characters` of a text are shown. Chat models that take images are shown those, too,
     where `modalities` name them, at most `image_side` pixels wide and high.
+    Besides the `examples` that are written down, it is shown so many `examples_from_people`: texts that people answered
+    and that no audit may come from, unlike each other or typical.
     `sample` bounds the number of items (0 = all); prices are per million tokens and serve the plan and [spending]. No
     minute has more requests or tokens than are allowed (0 = any number). It abstains where less sure than `least`.
     The key to the service is read from the environment variable `key_variable`, never from the file.
@@ -63,6 +65,8 @@ class LLMAnnotatorSettings(Section):
     key_variable: str = "CURATE_LLM_KEY"
     mode: Literal["chat", "completion"] = "chat"
     examples: tuple[ExampleSettings, ...] = ()
+    examples_from_people: Annotated[StrictInt, Field(ge=0, le=256)] = 0
+    examples_choice: Literal["diverse", "typical"] = "diverse"
     excerpt_characters: Annotated[StrictInt, Field(ge=1)] = 600
     modalities: Annotated[tuple[Literal["text", "image"], ...], Field(min_length=1), AfterValidator(distinct)] = (
         "text",

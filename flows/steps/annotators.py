@@ -23,6 +23,7 @@ from curate.errors import BudgetSpentError
 from curate.flows.project import Project
 from curate.flows.spending import money_left
 from curate.flows.steps.base import LARGEST_BATCH
+from curate.flows.steps.confirmed_examples import confirmed_examples
 from curate.flows.steps.rules import project_rule
 from curate.settings import (
     CaptionAnnotatorSettings,
@@ -152,8 +153,10 @@ class ModelAnnotating(Annotating):
         server = None if settings.address else EmbeddedServer(model_folder())
         service = server.service() if server else _service(settings)
         self._spending = Spending(settings.prompt_price, settings.completion_price, money_left(project))
+        self._confirmed = confirmed_examples(project, project_protocol(project), settings)
+        examples = self._confirmed.examples
         annotator = _language_model(
-            project, settings, service, self._requests, self._spending, embedded=server is not None
+            project, settings, service, self._requests, self._spending, examples, embedded=server is not None
         )
         under_way = ITEMS_PER_SLOT * service.concurrency
         super().__init__(project, annotator, sample=settings.sample, rows=max(REQUEST_ROWS, under_way))
@@ -167,8 +170,9 @@ class ModelAnnotating(Annotating):
         self._drained = table("requests").schema.empty_table()
         self._used: Counter[str] = Counter()
         self._claims = 0
+        self.description = self._confirmed.told
         if server is not None:
-            self.description = server.description
+            self.description = "; ".join(filter(None, (server.description, self.description)))
             self._stack.enter_context(server)
 
     def estimate(self, items: int) -> Estimate:
@@ -217,7 +221,8 @@ class ModelAnnotating(Annotating):
     def _wanted(self, items: pa.Table, attributes: Sequence[str]) -> dict[str, list[str]]:
         """Return the attributes to ask for by item: those without a claim that this model made of this protocol.
 
-        A claim counts that was made under this version, or carried over to it from an older one.
+        About the texts that it is shown as examples it is asked nothing: it would repeat what people said. A claim
+        counts that was made under this version, or carried over to it from an older one.
         """
         ids = items["item_id"].to_pylist()
         protocol = self._model.protocol
@@ -231,7 +236,8 @@ class ModelAnnotating(Annotating):
             == (protocol.name, protocol.version, self.name)
             and self._is_own(claim["annotator_version"])
         }
-        return {item_id: [name for name in attributes if (item_id, name) not in said] for item_id in ids}
+        asked = {item_id: () if item_id in self._confirmed.items else attributes for item_id in ids}
+        return {item_id: [name for name in names if (item_id, name) not in said] for item_id, names in asked.items()}
 
     def _is_own(self, version: str) -> bool:
         carried = version.startswith(f"{self._model.basis}-") and CARRIED in version
@@ -326,6 +332,7 @@ def _language_model(
     service: Service,
     cache: RequestCache,
     spending: Spending,
+    confirmed: Sequence[Example],
     *,
     embedded: bool,
 ) -> LanguageModelAnnotator:
@@ -337,7 +344,7 @@ def _language_model(
         cache,
         attributes=settings.attributes,
         mode="completion" if embedded else settings.mode,
-        examples=[Example.from_mapping(example) for example in examples],
+        examples=[*map(Example.from_mapping, examples), *confirmed],
         excerpt_characters=settings.excerpt_characters,
         spending=spending,
         least=settings.least,
