@@ -138,7 +138,7 @@ def run(options: Options) -> Result:
     unlearned: dict[str, list[Unlearned]] = {name: [] for name in (RIDGE, ONE_PASS)}
     elsewhere = digit_features()[:, : WIDTHS[0]]
     for seed in seeds:
-        split, begun = _split(seed, QUICK_ITEMS if options.quick else None), dict[str, Begun]()
+        split, begun = drawn_split(seed, QUICK_ITEMS if options.quick else None), dict[str, Begun]()
         for name, contender in CONTENDERS.items():
             learner, outcome = _walk(contender, split, begun, seed, elsewhere)
             found[name].append(outcome)
@@ -159,7 +159,8 @@ def run(options: Options) -> Result:
     )
 
 
-def _split(seed: int, most: int | None) -> Split:
+def drawn_split(seed: int, most: int | None) -> Split:
+    """Draw one seed's images to learn from, at most so many, and the order of the classes."""
     learned, held_out = cifar_features(), held_out_features()
     generator = np.random.default_rng(seed)
     kept = np.sort(generator.permutation(len(learned.labels))[: most or len(learned.labels) * 9 // 10])
@@ -177,7 +178,7 @@ def _split(seed: int, most: int | None) -> Split:
 def _walk(
     contender: Contender, split: Split, begun: dict[str, Begun], seed: int, elsewhere: Features
 ) -> tuple[Any, Outcome]:
-    learner, seconds = _begun(contender, split, begun, seed, elsewhere)
+    learner, seconds = begun_learner(contender, split, begun, seed, elsewhere)
     matrix = AccuracyMatrix()
     seen = [[name for increment in split.increments for name in increment]] if contender.is_joint else split.increments
     for number, increment in enumerate(seen, start=1):
@@ -185,13 +186,13 @@ def _walk(
         learner.learn(*split.of(increment))
         seconds += time.perf_counter() - start
         judged = split.increments if contender.is_joint else split.increments[:number]
-        matrix.add([_accuracy(learner, split, earlier) for earlier in judged][-number:])
-    final = float(np.mean([_accuracy(learner, split, increment) for increment in split.increments]))
+        matrix.add([accuracy_on(learner, split, earlier) for earlier in judged][-number:])
+    final = float(np.mean([accuracy_on(learner, split, increment) for increment in split.increments]))
     forgetting = 0.0 if contender.is_joint else matrix.forgetting
     return learner, Outcome(100 * final, 100 * forgetting, seconds, len(learner.state()) / 1e6)
 
 
-def _begun(
+def begun_learner(
     contender: Contender, split: Split, begun: dict[str, Begun], seed: int, elsewhere: Features
 ) -> tuple[Any, float]:
     """Return a learner that has looked at what its keys are placed on, and the seconds that it took, once for all."""
@@ -206,7 +207,8 @@ def _begun(
     return learner, begun[key].seconds
 
 
-def _accuracy(learner: Any, split: Split, classes: Sequence[str]) -> float:
+def accuracy_on(learner: Any, split: Split, classes: Sequence[str]) -> float:
+    """Return the accuracy on what is held out of these classes."""
     features, labels = split.held_out_of(classes)
     return accuracy(learner.predict(features), learner.classes, labels)
 
@@ -215,13 +217,13 @@ def _without_one_class(learner: Any, split: Split) -> Unlearned:
     """Take the first class out again, which is oldest."""
     gone = split.increments[0][:1]
     rest = [name for increment in split.increments for name in increment if name not in gone]
-    before = _accuracy(learner, split, rest)
+    before = accuracy_on(learner, split, rest)
     features, labels = split.of(gone)
     if hasattr(learner, "forget_codes"):
         learner.forget_codes(learner.codes(features))
     else:
         learner.forget(features, labels)
-    return Unlearned(100 * _accuracy(learner, split, gone), 100 * (before - _accuracy(learner, split, rest)))
+    return Unlearned(100 * accuracy_on(learner, split, gone), 100 * (before - accuracy_on(learner, split, rest)))
 
 
 def _logistic(split: Split) -> Outcome:

@@ -73,15 +73,17 @@ def rollback_verb(invocation: Invocation, learner: str, to: str, dry_run: bool) 
     examples=[
         "curate forget --where \"label = 'spam'\" --dry-run",
         "curate forget --where \"entity = 'user17/profile'\"",
+        "curate forget --where \"label = 'spam'\" --exact",
         "curate forget --where \"source = 'old'\" --learner topics --json",
     ],
     exits=WRITES,
 )
 @click.option("--where", required=True, metavar="SQL", help="The items: a condition over items, origins and label.")
 @click.option("--learner", "learners", multiple=True, metavar="NAME", help="This learner only; may be repeated.")
+@click.option("--exact", is_flag=True, help="Let bottlenecks learn all other items again, from codes: others stay.")
 @dry_run_option()
 @pass_invocation
-def forget_verb(invocation: Invocation, where: str, learners: tuple[str, ...], dry_run: bool) -> None:
+def forget_verb(invocation: Invocation, where: str, learners: tuple[str, ...], exact: bool, dry_run: bool) -> None:
     """Take the influence of items out of key-value learners, and measure what is left of it.
 
     The values that the items have written are emptied, or solved anew without them, and what comes of it is served at
@@ -99,7 +101,7 @@ def forget_verb(invocation: Invocation, where: str, learners: tuple[str, ...], d
             invocation,
             project,
             "forget",
-            lambda project, progress: forget(project, progress, where, learners, dry=dry_run),
+            lambda project, progress: forget(project, progress, where, learners, exact=exact, dry=dry_run),
         ),
     )
     _say_dry(invocation, dry_run)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.errors import UsageError
 from curate.flows.project import Project
@@ -37,6 +38,10 @@ _FORGETS = (KeyValueBottleneck, KeyValueRidge)
 _WEAK = (
     "this is weak unlearning: the values that the items wrote are emptied, with what others wrote into the same pairs;"
     " keys and encoder may still betray that the items were there"
+)
+_REPLAYED = (
+    "the values are those of a learner with the same keys that was taught all other items alone, in the order of their"
+    " ids; keys and encoder may still betray that the items were there"
 )
 _EXACT = (
     "the values become those of all other items, but for rounding; keys, whitening and encoder may still betray that"
@@ -75,7 +80,7 @@ class Forgotten:
         """Return what goes into the table `metrics`."""
         found = [Measure("chance", "all", 1.0 / self.classes, "1 / classes")]
         if self.written:
-            emptied = "written pairs that the forgotten items fetch"
+            emptied = "written pairs that are written no more"
             found.append(Measure("pairs emptied", "all", float(self.pairs), emptied))
             found.append(
                 Measure("pairs written before", "all", float(self.written), "pairs that some item had fetched")
@@ -100,13 +105,21 @@ class Forgotten:
 
 
 def forget(
-    project: Project, progress: Progress, condition: str, names: Sequence[str] = (), *, dry: bool = False
+    project: Project,
+    progress: Progress,
+    condition: str,
+    names: Sequence[str] = (),
+    *,
+    exact: bool = False,
+    dry: bool = False,
 ) -> StepReport:
     """Make learners forget the items that taught them and that an SQL condition fits; each commits by itself.
 
     The condition is over the columns of `items`, `origins` and `label`. Without `names`, every learner that can forget
     is asked. Items that a learner has forgotten already do not count again. The checkpoint that comes of it is served
-    at once, whatever the gate would say. Memory: the items, and features of `ROWS_AT_ONCE` of them at a time.
+    at once, whatever the gate would say. With `exact`, a bottleneck learns all other items again from their codes, in
+    place of emptying what the forgotten ones fetch. Memory: the items, and features of `ROWS_AT_ONCE` of them at a
+    time; with `exact` the content of all that it was taught, and their codes.
 
     Raises:
         UsageError: the condition is none, a named learner cannot forget, or none can.
@@ -126,7 +139,7 @@ def forget(
     notes: list[str] = []
     details: dict[str, dict[str, float]] = {}
     for pupil in able:
-        count, said, measured = _forget(project, pupil, condition, dry=dry)
+        count, said, measured = _forget(project, pupil, condition, exact=exact, dry=dry)
         done += count
         notes += said
         details |= {pupil.name: measured} if measured else {}
@@ -135,7 +148,7 @@ def forget(
 
 
 def _forget(
-    project: Project, pupil: Pupil, condition: str, *, dry: bool
+    project: Project, pupil: Pupil, condition: str, *, exact: bool, dry: bool
 ) -> tuple[int, list[str], dict[str, float] | None]:
     """Let one learner forget; return how many items, notes and figures."""
     learner = pupil.make()
@@ -150,9 +163,10 @@ def _forget(
         if not len(items):
             return 0, [f"{pupil.name}: no item that taught it fits, or it has forgotten them already"], None
         learner.load(load_checkpoint(project.store_folder, newest.name))
-        lesson, found = _lesson(reader, pupil, learner, newest, items)
+        others = _others(reader, pupil, newest, items, ledger) if exact else None
+        lesson, found = _lesson(reader, pupil, learner, newest, items, others)
         last, served = cursor(reader, pupil.served.consumer), served_checkpoint(reader, pupil.served)
-    lines = [f"{pupil.name}: {line}" for line in [*found.lines(), *_what_stays(pupil, newest), _how(learner)]]
+    lines = [f"{pupil.name}: {line}" for line in [*found.lines(), *_what_stays(pupil, newest), _how(learner, exact)]]
     if not dry:
         reason = f"{len(items)} items"
         ruling = Ruling(last, served.name if served else "", FORGOT, reason, tuple(found.measures()))
@@ -174,16 +188,31 @@ def _chosen(reader: Reader, pupil: Pupil, newest: Checkpoint, condition: str, le
     )
 
 
+def _others(reader: Reader, pupil: Pupil, newest: Checkpoint, items: pa.Table, ledger: LedgerKey) -> pa.Table:
+    """What else taught the learner, without what it has forgotten already."""
+    taught = _chosen(reader, pupil, newest, "true", ledger)
+    gone = pc.is_in(taught["item_id"], value_set=items["item_id"].combine_chunks())
+    return labelled_content(reader, taught.filter(pc.invert(gone)))
+
+
 def _lesson(
-    reader: Reader, pupil: Pupil, learner: KeyValueBottleneck | KeyValueRidge, newest: Checkpoint, items: pa.Table
+    reader: Reader,
+    pupil: Pupil,
+    learner: KeyValueBottleneck | KeyValueRidge,
+    newest: Checkpoint,
+    items: pa.Table,
+    others: pa.Table | None,
 ) -> tuple[Lesson, Forgotten]:
-    """Empty the pairs that the items fetch, with answers to the items and to the test items before and after."""
+    """Take the items out, with answers to them and to the test items before and after."""
     snapshot = find_snapshot(reader, pupil.snapshot, newest.number)
     increment = Increment(pupil.snapshot, newest.number, newest.number, snapshot.content_hash)
     probe, tests = told_rightly(reader, pupil, learner, items), evaluate(reader, pupil, learner, increment)
     written = int(np.count_nonzero(learner.values.written)) if isinstance(learner, KeyValueBottleneck) else 0
     encoder = KeptEncoder(pupil.encoder, reader)
-    pairs = sum(_take_out(learner, encoder.encode(batch), batch) for batch in batches(items, ROWS_AT_ONCE))
+    if others is not None and isinstance(learner, KeyValueBottleneck):
+        pairs = _replay(learner, encoder, others)
+    else:
+        pairs = sum(_take_out(learner, encoder.encode(batch), batch) for batch in batches(items, ROWS_AT_ONCE))
     after = told_rightly(reader, pupil, learner, items), evaluate(reader, pupil, learner, increment)
     found = Forgotten(
         items["label"].to_pylist(), pairs, written, (probe, after[0]), (tests, after[1]), len(learner.classes)
@@ -199,8 +228,19 @@ def _take_out(learner: KeyValueBottleneck | KeyValueRidge, features: Features, i
     return 0
 
 
-def _how(learner: KeyValueBottleneck | KeyValueRidge) -> str:
-    return _WEAK if isinstance(learner, KeyValueBottleneck) else _EXACT
+def _replay(learner: KeyValueBottleneck, encoder: KeptEncoder, others: pa.Table) -> int:
+    """Teach a bottleneck all other items again, from their codes; return how many pairs are written no more."""
+    before = learner.values.written
+    learner.relearn_codes(
+        [(learner.codes(encoder.encode(batch)), batch["label"].to_pylist()) for batch in batches(others, ROWS_AT_ONCE)]
+    )
+    return int(np.count_nonzero(before & ~learner.values.written))
+
+
+def _how(learner: KeyValueBottleneck | KeyValueRidge, exact: bool) -> str:
+    if isinstance(learner, KeyValueBottleneck):
+        return _REPLAYED if exact else _WEAK
+    return _EXACT
 
 
 def _what_stays(pupil: Pupil, newest: Checkpoint) -> list[str]:

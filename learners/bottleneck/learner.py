@@ -1,6 +1,6 @@
 """The key-value bottleneck as a continual learner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,6 +140,25 @@ class KeyValueBottleneck(PlacedLearner):
                 unchanged="the learner",
             )
         return self._values.forget(codes)
+
+    def relearn_codes(self, increments: Iterable[tuple[Codes, Sequence[str]]]) -> None:
+        """Empty all values and learn these codes in their place, increment by increment, as if no others ever came.
+
+        Whoever keeps items' codes can so take items out exactly, for keys never move: values become those of a learner
+        with these keys that was taught the others alone. The label map stays. Costs learning all others from codes.
+
+        Raises:
+            UsageError: the keys are not placed yet.
+            BadDataError: codes that no lookup in these keys returns, or labels that do not fit.
+        """
+        checked = [(codes, checked_labels(labels, len(codes))) for codes, labels in increments]
+        for codes, _ in checked:
+            self._check_codes(codes)
+        self._values = self._new_values()
+        self._values.widen(len(self._classes))
+        self._generator = np.random.default_rng(self.parameters.seed)
+        for codes, names in checked:
+            self.learn_codes(codes, names)
 
     def _check_codes(self, codes: Codes) -> None:
         heads, pairs, _ = self.keys.shape

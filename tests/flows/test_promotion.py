@@ -253,6 +253,19 @@ def test_a_class_is_forgotten_and_the_others_are_not(folder: Path) -> None:
     assert any("has its influence again" in note for note in back.notes)
 
 
+def test_a_bottleneck_forgets_exactly_when_it_learns_the_others_again(folder: Path, tmp_path: Path) -> None:
+    report = forget(opened(folder), QUIET, "label = 'fire'", exact=True)
+    figures = report.details["topics"]
+    after = "accuracy after forgetting, "
+    assert figures[after + "forgotten items"] == figures[after + "test items of their classes"] == 0.0
+    others = "accuracy before forgetting, test items of other classes"
+    assert figures[after + "test items of other classes"] >= figures[others] - 0.005
+    assert any("taught all other items alone" in note for note in report.notes)
+    again = forget(opened(folder), QUIET, "label = 'air'", exact=True)
+    assert again.details["topics"][after + "forgotten items"] == 0.0
+    assert again.details["topics"][after + "test items of other classes"] > 0.4
+
+
 def test_a_ridge_over_codes_forgets_exactly(folder: Path) -> None:
     """What is left is what a learner would be that had never been taught the items, over the same keys."""
     ridge = SETTINGS.replace('name = "topics"\nsnapshot', 'name = "topics"\nkind = "key-value-ridge"\nsnapshot')

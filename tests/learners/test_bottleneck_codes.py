@@ -134,6 +134,21 @@ def test_a_forgotten_class_falls_below_chance_and_the_others_stay(digits: Any) -
     assert accuracy(learner.predict(others[0]), learner.classes, others[1]) >= before - 0.005
 
 
+def test_learning_the_others_again_is_never_having_met_the_forgotten(digits: Any) -> None:
+    learner, other = KeyValueBottleneck(), KeyValueBottleneck()
+    others, labels = digits.of(*"012456789")
+    for one in (learner, other):
+        one.initialise(digits.features)
+    learner.learn(digits.features, digits.labels)
+    learner.relearn_codes([(learner.codes(others), labels)])
+    other.relearn_codes([(other.codes(others), labels)])
+    kept = [learner.classes.index(name) for name in other.classes]
+    assert np.allclose(learner.predict(digits.held_out)[:, kept], other.predict(digits.held_out), atol=0.02)
+    assert (learner.values.usage == other.values.usage).all()
+    found = learner.predict(digits.held_out)
+    assert accuracy_per_class(found, learner.classes, digits.held_out_labels)["3"] == 0.0
+
+
 def test_forgetting_survives_saving_and_refuses_to_leave_nothing(begun: Any, digits: Any) -> None:
     learner, loaded = begun(), begun()
     learner.learn(digits.features, digits.labels)
