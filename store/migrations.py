@@ -138,5 +138,11 @@ def discovery(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_frozen("discovery"))
 
 
+@migration
+def codes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table of the pairs that items fetch among a learner's keys."""
+    connection.execute(_frozen("codes"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ _SQL_TYPES = {
     EVENTS: "STRUCT(time DOUBLE, type INTEGER)[]",
     pa.list_(pa.string()): "VARCHAR[]",
     pa.list_(pa.float32()): "FLOAT[]",
+    pa.list_(pa.int32()): "INTEGER[]",
 }
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -172,6 +173,10 @@ EMBEDDINGS = Table(
     (("item_id", _S), ("encoder_version", _S), ("dimension", _I), ("vector", pa.list_(pa.float32()))),
     key=("item_id", "encoder_version"),
 )
+CODES = Table(
+    "codes", (("item_id", _S), ("keys_version", _S), ("codes", pa.list_(pa.int32()))),
+    key=("item_id", "keys_version"),
+)
 SCORES = Table(
     "scores", (("item_id", _S), ("selector", _S), ("selector_version", _S), ("target", _S), ("score", _F)),
     key=("item_id", "selector", "selector_version", "target"),
@@ -248,8 +253,8 @@ COMMITS = Table(
 TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
     ABSTENTIONS, CONSENSUS, AUDITS, GATES, QUEUE, ACQUISITIONS, POLICIES, FAILURES, REQUESTS, EMBEDDINGS, SCORES,
-    DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, PROMOTIONS, DIMENSIONS, MEMBERSHIPS, METRICS,
-    TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
+    DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, PROMOTIONS, DIMENSIONS, MEMBERSHIPS, CODES,
+    METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

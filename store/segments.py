@@ -25,7 +25,7 @@ _BUFFER_BYTES = 2**20
 _READ_BYTES = 8 * 2**20
 _EVER_NEW = frozenset({"item_id", "text", "image", "locator"})
 """Columns whose values hardly ever repeat: building a dictionary of them costs time and saves nothing."""
-_SOUGHT = frozenset({"items", "signatures", "clusters", "decisions", "snapshot_items", "embeddings"})
+_SOUGHT = frozenset({"items", "signatures", "clusters", "decisions", "snapshot_items", "embeddings", "codes"})
 """Tables of which single rows are read: their row groups end at `_SOUGHT_ROWS` rows or `_SOUGHT_BYTES` bytes."""
 _SOUGHT_ROWS, _SOUGHT_BYTES = 500, 2**20
 _LEAST_ROWS = 64

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from curate.errors import UsageError
 from curate.flows.project import Project
 from curate.flows.steps.base import step_report
+from curate.flows.steps.codes import KeptCodes
 from curate.flows.steps.embeddings import Features, KeptEncoder
 from curate.flows.steps.increments import (
     ROWS_AT_ONCE,
@@ -210,7 +211,7 @@ def _lesson(
     written = int(np.count_nonzero(learner.values.written)) if isinstance(learner, KeyValueBottleneck) else 0
     encoder = KeptEncoder(pupil.encoder, reader)
     if others is not None and isinstance(learner, KeyValueBottleneck):
-        pairs = _replay(learner, encoder, others)
+        pairs = _replay(learner, KeptCodes(learner, encoder, reader), others)
     else:
         pairs = sum(_take_out(learner, encoder.encode(batch), batch) for batch in batches(items, ROWS_AT_ONCE))
     after = told_rightly(reader, pupil, learner, items), evaluate(reader, pupil, learner, increment)
@@ -228,12 +229,10 @@ def _take_out(learner: KeyValueBottleneck | KeyValueRidge, features: Features, i
     return 0
 
 
-def _replay(learner: KeyValueBottleneck, encoder: KeptEncoder, others: pa.Table) -> int:
+def _replay(learner: KeyValueBottleneck, codes: KeptCodes, others: pa.Table) -> int:
     """Teach a bottleneck all other items again, from their codes; return how many pairs are written no more."""
     before = learner.values.written
-    learner.relearn_codes(
-        [(learner.codes(encoder.encode(batch)), batch["label"].to_pylist()) for batch in batches(others, ROWS_AT_ONCE)]
-    )
+    learner.relearn_codes([(codes.of(batch), batch["label"].to_pylist()) for batch in batches(others, ROWS_AT_ONCE)])
     return int(np.count_nonzero(before & ~learner.values.written))
 
 

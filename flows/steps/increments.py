@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.flows.project import Project, parameters_hash
+from curate.flows.steps.codes import KeptCodes
 from curate.flows.steps.embeddings import KeptEncoder, keep_embeddings
 from curate.flows.steps.judged import Evaluation, slices_of
 from curate.flows.steps.lesson_metrics import Measure, lesson_measures
 from curate.learners.base import BaseLearner
+from curate.learners.bottleneck.learner import KeyValueBottleneck
 from curate.learners.factory import learner_named
 from curate.settings.models import LearnerSettings, PromotionSettings
 from curate.store.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
@@ -88,7 +90,7 @@ class Increment:
 class Lesson:
     """What became of a learner in one increment: its parent, how many items it learned, how it did before and after.
 
-    `so_far` is what was measured in the increments before.
+    `so_far` is what was measured in the increments before; `codes` are rows of the table of that name, to be kept.
     """
 
     increment: Increment
@@ -97,6 +99,7 @@ class Lesson:
     before: Evaluation
     after: Evaluation
     so_far: Sequence[Mapping[str, Any]] = ()
+    codes: Sequence[pa.Table] = ()
 
 
 def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[BaseLearner, str]:
@@ -136,8 +139,10 @@ def unlabelled_features(reader: Reader, pupil: Pupil, increment: Increment) -> n
     return np.concatenate(features) if features else np.zeros((0, encoder.dimension), np.float32)
 
 
-def learn_increment(reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Increment) -> int:
-    """Let the learner learn the training items that no earlier number held; return how many.
+def learn_increment(
+    reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Increment
+) -> tuple[int, list[pa.Table]]:
+    """Let the learner learn the training items that no earlier number held; return how many, and codes to keep.
 
     They come in the order of their ids, which are hashes: classes mix, and the order does not depend on arrival.
     Memory: the increment's items, and features of `ROWS_AT_ONCE` of them at a time.
@@ -145,9 +150,14 @@ def learn_increment(reader: Reader, pupil: Pupil, learner: BaseLearner, incremen
     items = snapshot_items(reader, increment.snapshot, increment.number, ["train"], increment.previous)
     items = items.filter(pc.is_valid(items["label"]))
     encoder = KeptEncoder(pupil.encoder, reader)
+    if isinstance(learner, KeyValueBottleneck) and learner.initialised:
+        codes = KeptCodes(learner, encoder, reader)
+        for batch in batches(items, ROWS_AT_ONCE):
+            learner.learn_codes(codes.of(batch), batch["label"].to_pylist())
+        return len(items), codes.fresh_rows()
     for batch in batches(items, ROWS_AT_ONCE):
         learner.learn(encoder.encode(batch), batch["label"].to_pylist())
-    return len(items)
+    return len(items), []
 
 
 def evaluate(reader: Reader, pupil: Pupil, learner: BaseLearner, increment: Increment) -> Evaluation:
@@ -201,6 +211,8 @@ def checkpoint_write(
         "checkpoints": rows("checkpoints", header, 1),
         "metrics": _metric_rows(pupil, checkpoint, increment, [*measured, *further]),
     }
+    if lesson.codes:
+        tables["codes"] = pa.concat_tables(lesson.codes)
     move = CursorMove(pupil.consumer(), "", str(increment.previous or ""), str(increment.number))
     return checkpoint, Write("learn", tables, [move])
 

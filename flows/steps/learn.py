@@ -105,11 +105,11 @@ def _consume(project: Project, pupil: Pupil, increment: Increment) -> tuple[dict
         before = evaluate(reader, pupil, learner, increment)
         if not learner.initialised:
             learner.initialise(unlabelled_features(reader, pupil, increment))
-        learned = learn_increment(reader, pupil, learner, increment)
+        learned, codes = learn_increment(reader, pupil, learner, increment)
         if not learner.classes:
             return None
         so_far = accuracies_so_far(reader, pupil.served, increment.number, increment.previous)
-        lesson = Lesson(increment, parent, learned, before, evaluate(reader, pupil, learner, increment), so_far)
+        lesson = Lesson(increment, parent, learned, before, evaluate(reader, pupil, learner, increment), so_far, codes)
         ruling = rule_on(reader, project.store_folder, pupil, lesson) if pupil.promotion else None
     write = lesson_write(project.store_folder, pupil, learner, lesson, ruling)
     if project.store.commit(replace(write, seconds=time.perf_counter() - began)).stale:

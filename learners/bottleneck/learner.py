@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -70,6 +71,19 @@ class KeyValueBottleneck(PlacedLearner):
     def keys(self) -> Features:
         """The frozen keys: float32 of shape (heads, pairs, key_width), not to be written to."""
         return self._placed()[1]
+
+    @property
+    def keys_version(self) -> str:
+        """A hash of the keys and all that stands before them: codes are alike where it is, and mean nothing elsewhere.
+
+        Raises:
+            UsageError: the keys are not placed yet.
+        """
+        projections, keys = self._placed()
+        digest = sha256(keys.tobytes())
+        for array in projections.arrays().values():
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
 
     @property
     def values(self) -> ValueTable:
@@ -201,11 +215,11 @@ class KeyValueBottleneck(PlacedLearner):
     def _learn(self, features: Features, targets: Integers) -> None:
         if not self.initialised:
             self._place(features)
-        self._values.widen(len(self.classes))
         self._learn_codes(self.codes(features), targets)
 
     def _learn_codes(self, codes: Codes, targets: Integers) -> None:
         rates = self.parameters
+        self._values.widen(len(self.classes))
         self._values.count(codes)
         for _ in range(rates.passes):
             for batch in shuffled_batches(len(codes), rates.batch_size, self._generator):

@@ -20,6 +20,7 @@ from curate.flows.steps.forgetting import forget
 from curate.flows.steps.learner_annotators import LearnerAnnotating
 from curate.flows.steps.promoting import promote, roll_back
 from curate.flows.steps.report_learners import learner_summaries
+from curate.learners.encoders.hashed_text import HashedTextEncoder
 from curate.settings import LearnerAnnotatorSettings, load_settings
 from curate.types import SilentProgress, StepReport
 
@@ -251,6 +252,24 @@ def test_a_class_is_forgotten_and_the_others_are_not(folder: Path) -> None:
         roll_back(opened(folder), QUIET, "topics")
     back = roll_back(opened(folder), QUIET, "topics", to=before)
     assert any("has its influence again" in note for note in back.notes)
+
+
+def test_codes_are_kept_and_learned_from_without_the_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [kept] = ask(
+        folder,
+        "SELECT count(*) AS items, count(DISTINCT keys_version) AS keys, any_value(len(codes)) AS heads FROM codes",
+    )
+    [row] = ask(folder, "SELECT items FROM checkpoints WHERE learner = 'topics'")
+    assert kept == {"items": row["items"], "keys": 1, "heads": 32}
+    encoded: list[int] = []
+    encode = HashedTextEncoder.encode
+    monkeypatch.setattr(
+        HashedTextEncoder, "encode", lambda self, items: encoded.append(len(items)) or encode(self, items)
+    )
+    report = forget(opened(folder), QUIET, "label = 'fire'", exact=True)
+    tests = row["items"] * 2
+    assert 0 < sum(encoded) < 2 * (report.done + tests)
+    assert not any(count == row["items"] - report.done for count in encoded)
 
 
 def test_a_bottleneck_forgets_exactly_when_it_learns_the_others_again(folder: Path, tmp_path: Path) -> None:

@@ -110,6 +110,13 @@ def test_learning_from_codes_is_learning_from_features(begun: Any, digits: Any) 
     assert first.state() == second.state()
 
 
+def test_new_classes_of_codes_widen_the_values(digits: Any) -> None:
+    learner = KeyValueBottleneck(BottleneckParameters(heads=4, pairs=16, reserved_classes=2))
+    learner.initialise(digits.features)
+    learner.learn_codes(learner.codes(digits.features), digits.labels)
+    assert learner.predict(digits.held_out).shape == (len(digits.held_out), 10)
+
+
 def test_codes_that_do_not_fit_are_refused(begun: Any, digits: Any) -> None:
     learner = begun()
     codes = learner.codes(digits.features[:3])
