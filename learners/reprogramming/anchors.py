@@ -10,14 +10,17 @@ from curate.learners.reprogramming.network import FrozenNetwork
 from curate.learners.reprogramming.tasks import features_of
 
 _SHRINKAGE = 0.01
+_ONE_STEP = np.float32(1 / 255)
+"""The least difference that eight bits can tell, so that none at all has a logarithm."""
 
 
 class TaskAnchors:
     """Each task's mean over what its items look like, and one scatter for all, as in linear discriminant analysis.
 
-    What an item looks like are its features under the frozen network as it was, and of each colour the mean, the
-    deviation and the mean step from a pixel to the next. Adding a task changes nothing of the others but the common
-    scatter. Close to the anchors of the paper's successor (Ge et al., TMLR 2023, arXiv 2305.15591).
+    What an item looks like are its features under the frozen network as it was, the mean and the deviation of each
+    colour, and logarithms of mean differences: between colours, and between neighbours in each column and row, for
+    what was added, put together or taken away by hand shows there. Adding a task changes nothing of the others but the
+    common scatter. Close to the anchors of the paper's successor (Ge et al., TMLR 2023, arXiv 2305.15591).
     Memory: 8 bytes times the square of the features' width.
     """
 
@@ -47,6 +50,8 @@ class TaskAnchors:
 
     def _looks(self, pixels: Features) -> Features:
         images = pixels.reshape(-1, *self._network.shape)
-        across, down = (np.abs(np.diff(images, axis=axis)).mean((2, 3)) for axis in (3, 2))
-        plain = (images.mean((2, 3)), images.std((2, 3)), across, down)
-        return np.concatenate([features_of(self._network, self._start, pixels), *plain], axis=1)
+        colours = np.abs(images - np.roll(images, 1, axis=1)).mean((2, 3))
+        across, down = (np.abs(np.diff(images, axis=axis)).mean((1, 5 - axis)) for axis in (3, 2))
+        plain = [images.mean((2, 3)), images.std((2, 3))]
+        steps = [np.log(_ONE_STEP + part) for part in (colours, across, down)]
+        return np.concatenate([features_of(self._network, self._start, pixels), *plain, *steps], axis=1)
