@@ -15,7 +15,7 @@ from curate.annotate.llm.ways import Ask, Opinion, UnusableAnswerError, first_ch
 from curate.annotate.protocol import Attribute
 from curate.errors import UnknownNameError
 
-_TEMPLATE = 1  # raised whenever the wording below changes, so that versions change with it
+_TEMPLATE = 2  # raised whenever the wording or the confidence below changes, so that versions change with it
 UNKNOWN_CONFIDENCE = 1.0
 _TEXT = r'"((?:[^"\\]|\\.)*)"'
 _LIST = r'(\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\])'
@@ -191,10 +191,12 @@ def _confidence(attribute: Attribute, content: str, tokens: Sequence[tuple[str, 
     """Multiply the probabilities of the tokens that spell the value in the answer, or the list with its brackets."""
     key = re.escape(json.dumps(attribute.name, ensure_ascii=False))
     spelled = re.search(key + r"\s*:\s*" + (_LIST if attribute.multiple else _TEXT), content)
-    if spelled is None or "".join(token for token, _ in tokens) != content:
+    # Servers strip the content, and list the white space around it and the token that ends it among the tokens.
+    before = "".join(token for token, _ in tokens).find(content)
+    if spelled is None or before < 0:
         return UNKNOWN_CONFIDENCE
     start, end = spelled.span(1)
-    place, total = 0, 0.0
+    place, total = -before, 0.0
     for token, log_probability in tokens:
         if place < end and place + len(token) > start:
             total += log_probability

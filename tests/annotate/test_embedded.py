@@ -55,6 +55,22 @@ def test_the_real_model_keeps_the_promises_of_annotators(folder: Path, cache: An
 
 
 @needs_model
+def test_a_real_server_constrains_chat_answers_lists_among_them_and_tells_how_sure_it_is(
+    folder: Path, cache: Any
+) -> None:
+    colours = Attribute("colours", "Which colours are named?", ("red", "green", "blue"), multiple=True)
+    protocol = Protocol("demo", "1", (colours, Attribute("kind", "What is it?", ("flag", "animal"))))
+    with EmbeddedServer(folder, threads=1) as server:
+        chat = LanguageModelAnnotator("gemma", protocol, server.service(), cache, mode="chat")
+        said = chat.annotate(items("a red and blue flag"))
+    assert [(claim.attribute, claim.value in protocol.attribute(claim.attribute)) for claim in said.claims] == [
+        ("colours", True),
+        ("kind", True),
+    ]
+    assert all(0 < claim.confidence < 1 for claim in said.claims)
+
+
+@needs_model
 def test_a_second_run_does_not_even_start_the_server(folder: Path, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with EmbeddedServer(folder, threads=1) as server:
         said = annotator(server, cache).annotate(items(*TEXTS))
