@@ -96,9 +96,9 @@ def _real(draw: int, options: Options) -> Figures | None:
         options.note(f"draw {draw}: {error.message}")
         return None
     finally:
-        server.close()
-        if cache.fresh:
+        if cache.fresh:  # first: to close a server waits for requests that an interruption left under way
             cache.save()
+        server.close()
     calls = sum(one.calls for one in analyst.usage.values())
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in analyst.usage.values())
     found = measure(draw, planted, structure, assigned.assignments, calls, tokens)

@@ -45,11 +45,11 @@ class RecordedAnswers:
         return found[1] if found else None
 
     def put(self, key: str, request: Request, response: Response) -> None:
-        """Record an answer; every hundredth writes the file, so that a run that is cut off is not lost."""
+        """Record an answer; every tenth writes the file, so that a run that is cut off is not lost."""
         with self._lock:
             self._kept[key] = request, response
             self.fresh += 1
-            if self.fresh % 100 == 0:
+            if self.fresh % 10 == 0:
                 self.save()
 
     def save(self) -> None:

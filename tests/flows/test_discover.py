@@ -25,6 +25,7 @@ from curate.store.write import Write, rows
 from curate.types import SilentProgress, StepReport
 
 QUIET = SilentProgress()
+COUNT = 36
 FAKE_MODEL = Path(__file__).parents[1] / "support" / "fake_language_model.py"
 SETTINGS = """
 [[source]]
@@ -59,7 +60,7 @@ encoder = "hashed-ngrams:64"
 name = "even"
 label = "animal"
 splits = { train = 1.0 }
-quotas = [{ attribute = "subpopulations.place", most = 5 }]
+quotas = [{ attribute = "subpopulations.place", most = 3 }]
 """
 
 
@@ -92,7 +93,7 @@ def server(fake_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def open_folder(tmp_path: Path, server: Any) -> Callable[..., Project]:
-    def make(name: str = "project", assigned: int = 0, count: int = 70) -> Project:
+    def make(name: str = "project", assigned: int = 0, count: int = COUNT) -> Project:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
@@ -123,11 +124,11 @@ def test_structure_and_assignments_are_in_the_store(open_folder: Callable[..., P
     dimensions = {row["dimension"]: set(row["attributes"]) for row in ask(project, "FROM dimensions")}
     assert dimensions == {name: set(values) for name, values in LEXICON.items()}
     rows = ask(project, "FROM memberships JOIN items USING (item_id)")
-    assert len(rows) == 3 * 70
+    assert len(rows) == 3 * COUNT
     assert all(row["quote"] in row["text"] and row["quote"] for row in rows if row["attribute"] != "unknown")
     assert report.details["place"]["coverage"] + report.details["place"]["abstention"] == pytest.approx(1.0)
     [subpopulation] = ask(project, "SELECT count(*) AS n FROM annotations WHERE attribute = 'subpopulations'")
-    assert subpopulation["n"] == 70
+    assert subpopulation["n"] == COUNT
     assert (project.folder / "subpopulations.toml").exists()
 
 
@@ -151,9 +152,9 @@ def test_the_plan_bounds_the_calls(open_folder: Callable[..., Project], server: 
     plan = DiscoverStep().plan(project, QUIET)
     assert not server.payloads
     discovered(project)
-    assert 70 < len(server.payloads) <= plan.calls
+    assert COUNT < len(server.payloads) <= plan.calls
     after = DiscoverStep().plan(project, QUIET)
-    assert (after.to_do, after.already_done, after.calls) == (0, 70, 0)
+    assert (after.to_do, after.already_done, after.calls) == (0, COUNT, 0)
 
 
 def test_a_snapshot_takes_quotas_on_what_was_found(open_folder: Callable[..., Project]) -> None:
@@ -163,7 +164,7 @@ def test_a_snapshot_takes_quotas_on_what_was_found(open_folder: Callable[..., Pr
     query = """
         SELECT value, count(*) AS n FROM snapshot_items JOIN annotations a USING (item_id)
         WHERE a.attribute = 'subpopulations.place' AND snapshot = 'even' GROUP BY value"""
-    assert {row["value"]: row["n"] for row in ask(project, query)} == dict.fromkeys(LEXICON["place"], 5)
+    assert {row["value"]: row["n"] for row in ask(project, query)} == dict.fromkeys(LEXICON["place"], 3)
 
 
 def test_renaming_and_merging_ask_nothing_again(open_folder: Callable[..., Project], server: Any) -> None:
@@ -179,7 +180,7 @@ def test_renaming_and_merging_ask_nothing_again(open_folder: Callable[..., Proje
     rest = rest.replace(f"[{attributes}]", f'[{attributes}, "wet"]\nmerged = {{ wet = ["fog", "rain"] }}', 1)
     file.write_text(head + found + rest, encoding="utf-8")
     report = discovered(project, edit=True)
-    assert "70 items keep their assignments" in report.notes
+    assert f"{COUNT} items keep their assignments" in report.notes
     assert len(server.payloads) == asked
     query = """
         SELECT attribute, count(*) AS n FROM memberships WHERE dimension IN ('sky', 'weather')
@@ -196,7 +197,7 @@ def test_a_new_attribute_is_asked_about(open_folder: Callable[..., Project], ser
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace('attributes = ["', 'attributes = ["moon", "', 1), encoding="utf-8")
     discovered(project, edit=True)
-    assert len(server.payloads) == asked + 70
+    assert len(server.payloads) == asked + COUNT
     file.write_text(text.replace("[[dimension]]", "[[dimensoin]]", 1), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="dimensoin"):
         discovered(project, edit=True)
@@ -214,6 +215,7 @@ def test_edits_that_were_not_read_are_not_overwritten(open_folder: Callable[...,
     assert (project.folder / "subpopulations.new.toml").exists()
 
 
+@pytest.mark.slow
 def test_the_classifier_takes_over_where_it_is_sure(open_folder: Callable[..., Project], server: Any) -> None:
     project = open_folder("large", assigned=150, count=400)
     report = discovered(project)
@@ -252,6 +254,7 @@ def test_a_run_that_broke_off_ends_with_the_same_rows(
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_a_learner_is_measured_on_every_slice(open_folder: Callable[..., Project]) -> None:
     project = open_folder("taught", count=200)
     discovered(project)
@@ -270,7 +273,7 @@ def test_a_learner_is_measured_on_every_slice(open_folder: Callable[..., Project
 
 
 def test_images_are_read_by_their_captions(open_folder: Callable[..., Project], tmp_path: Path) -> None:
-    project = open_folder("pictures", count=60)
+    project = open_folder("pictures")
     text = (project.folder / "curate.toml").read_text(encoding="utf-8")
     image = '[[source]]\nname = "images"\npath = "images"\nmodality = "image"\n\n[discover]\ncaption = "caption"'
     (project.folder / "curate.toml").write_text(text.replace("[discover]", image), encoding="utf-8")
