@@ -227,10 +227,10 @@ def _accuracy(learner: Any, mixed: Spurious, alike: Spurious) -> dict[str, Any]:
 
 def _spurious_bars(before: dict[str, Any], after: dict[str, Any], named: bool) -> list[Bar]:
     return [
-        Bar("spurious place: the worst slice is found, named and confirmed", float(named), 1),
-        Bar("spurious place: worst group's gain", after["worst group"] - before["worst group"], 0.10),
-        Bar("spurious place: average's gain, evenly mixed", after["average"] - before["average"], -0.02),
-        Bar("spurious place: average's gain, mixed as in training", _gain(before, after), -0.02),
+        Bar("spurious place, fake analyst: the worst slice is found, named and confirmed", float(named), 1),
+        Bar("spurious place, fake analyst: worst group's gain", after["worst group"] - before["worst group"], 0.10),
+        Bar("spurious place, fake analyst: average's gain, evenly mixed", after["average"] - before["average"], -0.02),
+        Bar("spurious place, fake analyst: average's gain, mixed as in training", _gain(before, after), -0.02),
     ]
 
 
