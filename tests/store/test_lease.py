@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -136,9 +137,17 @@ def test_a_folder_that_is_gone_is_an_error_with_a_hint(place: Path) -> None:
 
 def wait_until_open(child: subprocess.Popen[str], path: Path) -> None:
     """Return once the child has opened the file."""
-    descriptors = Path(f"/proc/{child.pid}/fd")
-    while not any(entry.resolve() == path.resolve() for entry in descriptors.iterdir()):
+    while path.resolve() not in opened_by(child):
         assert child.poll() is None
+
+
+def opened_by(child: subprocess.Popen[str]) -> set[Path]:
+    """Return what the child's descriptors point at; one that it closes meanwhile points at nothing."""
+    found = set()
+    for entry in Path(f"/proc/{child.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(entry.readlink())
+    return found
 
 
 def take(place: Path, timeout: float) -> None:
