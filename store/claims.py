@@ -22,7 +22,7 @@ _CLAIMS = f"""
         SELECT item_id, annotator, max(TRY_CAST(annotator_version AS BIGINT)) AS until FROM abstentions
         WHERE {_MATCHES} GROUP BY ALL
     )
-    SELECT a.item_id, a.annotator, a.value FROM annotations a ANTI JOIN withdrawn w ON (
+    SELECT a.item_id, a.annotator, a.value, a.confidence FROM annotations a ANTI JOIN withdrawn w ON (
         w.item_id = a.item_id AND w.annotator = a.annotator AND a.annotator_kind = 'human'
         AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
     WHERE {_MATCHES} AND NOT list_contains($without::VARCHAR[], a.annotator_kind)
@@ -60,10 +60,10 @@ def contested_questions(reader: Reader, without: Sequence[str] = ()) -> list[Que
 
 
 def newest_claims(reader: Reader, question: Question, without: Sequence[str] = ()) -> pa.Table:
-    """Return item, annotator and value of each annotator's newest claim on an item, the surest of equally new ones.
+    """Return item, annotator, value and confidence of each annotator's newest claim on an item.
 
-    What people said of audits is left out: audits judge, and teach nothing, not even what annotators are worth. So is
-    what annotators of the kinds `without` said.
+    Of equally new ones it is the surest. What people said of audits is left out: audits judge, and teach nothing, not
+    even what annotators are worth. So is what annotators of the kinds `without` said.
     """
     return reader.query(_CLAIMS, {**_parameters(question), "without": list(without)})
 

@@ -79,7 +79,7 @@ def agreement_with_others(votes: Votes) -> NDArray[np.float64]:
 def _likelihood(votes: Votes, several: NDArray[np.bool_], agreed: Positions) -> tuple[float, float]:
     right = votes.counts()[range(votes.items), agreed][several] / votes.per_item()[several]
     consensus = float(right.mean())
-    return consensus, (1 - consensus) / (votes.values - 1)
+    return consensus, (1 - consensus) / max(votes.values - 1, 1)
 
 
 def _posterior(

@@ -25,7 +25,7 @@ VERBS = {
     "annotate": ("steps", "Let the annotators answer the protocol's questions about new items."),
     "fuse": ("steps", "Order the best texts by alignment anew, by relevance and coverage."),
     "mix": ("steps", "Order items for several targets at once, by turns."),
-    "consensus": ("steps", "Draw one value with a posterior from what several annotators claim."),
+    "consensus": ("gate", "Draw one value with a posterior from what several annotators claim."),
     "label": ("labelling", "Serve the labelling page, or take in people's answers."),
     "acquire": ("steps", "Watch the stream of items, and ask people where an answer teaches most."),
     "gate": ("gate", "Judge annotators by audits, and queue questions for people."),

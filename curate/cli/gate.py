@@ -1,4 +1,4 @@
-"""The verbs `gate` and `calibrate`: what people's answers say of annotators and of their confidence."""
+"""The verbs `gate`, `calibrate` and `consensus`: how far annotators are right, sure, and of one mind."""
 
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from curate.flows.steps.gate_plan import Need
 
 _COLUMNS = ("attribute", "annotator", "audits", "right", "accuracy", "at accuracy", "audits needed")
+
+
+def _run(invocation: Invocation, name: str, dry_run: bool) -> int:
+    report = run_named(invocation, name, dry_run=dry_run)
+    if report is None:
+        return 0
+    narrate_next(invocation, [report])
+    return exit_code([report])
 
 
 @verb(
@@ -56,6 +64,22 @@ def gate_verb(invocation: Invocation, /, plan: bool, now: bool, dry_run: bool) -
     return exit_code([report])
 
 
+@verb("consensus", examples=["curate consensus --dry-run", "curate consensus --method majority"], exits=WRITES)
+@setting_option(
+    "--method", "consensus.method", metavar="NAME", help="bayesian, crowdlab, dawid-skene, majority or none."
+)
+@setting_option("--model", "consensus.model", metavar="NAME", help="An annotator whose confidences are probabilities.")
+@dry_run_option()
+@pass_invocation
+def consensus_verb(invocation: Invocation, dry_run: bool) -> int:
+    """Draw one value with a posterior from what several annotators claim.
+
+    Every question that at least two annotators have answered gets a row for each item in the table consensus; a
+    snapshot whose annotators begin with "consensus" takes its labels from there.
+    """
+    return _run(invocation, "consensus", dry_run)
+
+
 @verb("calibrate", examples=["curate calibrate --dry-run", "curate calibrate --method isotonic"], exits=WRITES)
 @setting_option("--method", "calibration.method", metavar="NAME", help="temperature, isotonic or none.")
 @dry_run_option()
@@ -67,11 +91,7 @@ def calibrate_verb(invocation: Invocation, dry_run: bool) -> int:
     (expected calibration error) before and after a map that is fitted to people's answers about items that trained
     nothing, and the least confidence from which on its claims clear the gate's bar. They are rows of the table metrics.
     """
-    report = run_named(invocation, "calibrate", dry_run=dry_run)
-    if report is None:
-        return 0
-    narrate_next(invocation, [report])
-    return exit_code([report])
+    return _run(invocation, "calibrate", dry_run)
 
 
 def _show(invocation: Invocation, needs: "list[Need]") -> None:

@@ -309,19 +309,6 @@ def annotate_verb(invocation: Invocation, /, name: str | None, dry_run: bool) ->
     return _run(invocation, "annotate", dry_run, with_annotator(invocation.load()[0].settings, name))
 
 
-@verb("consensus", examples=["curate consensus --dry-run", "curate consensus --method majority"], exits=WRITES)
-@setting_option("--method", "consensus.method", metavar="NAME", help="bayesian, dawid-skene, majority or none.")
-@dry_run_option()
-@pass_invocation
-def consensus_verb(invocation: Invocation, dry_run: bool) -> int:
-    """Draw one value with a posterior from what several annotators claim.
-
-    Every question that at least two annotators have answered gets a row for each item in the table consensus; a
-    snapshot whose annotators begin with "consensus" takes its labels from there.
-    """
-    return _run(invocation, "consensus", dry_run)
-
-
 @verb("compare", examples=["curate compare --dry-run", "curate compare"], exits=WRITES)
 @dry_run_option()
 @pass_invocation

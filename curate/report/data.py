@@ -181,13 +181,14 @@ class ConsensusSummary:
     """What annotators are worth on one attribute: agreement beyond chance, and of each (name, accuracy, claims).
 
     `alpha` is Krippendorff's; None where chance cannot be told from agreement. Accuracies are expected ones, under the
-    consensus drawn by `method`.
+    consensus drawn by `method`. `kappas` are (name, whom, value), where there is one.
     """
 
     attribute: str
     method: str
     alpha: float | None
     annotators: tuple[tuple[str, float, int], ...]
+    kappas: tuple[tuple[str, str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

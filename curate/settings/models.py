@@ -171,10 +171,13 @@ class ConsensusSettings(Section):
     """How the claims of several annotators about one attribute become one value with a posterior ("none" = not at all).
 
     `bayesian` weighs annotators by how right they are, value by value, with priors for those who said little. What
-    `learners` claim is left out unless told otherwise, so that a learner can learn from the values.
+    `learners` claim is left out unless told otherwise, so that a learner can learn from the values. The annotator that
+    `model` names is no voter: its confidences count as probabilities, damped by how far the others bear them out
+    (`bayesian`) or weighed by trust (`crowdlab`).
     """
 
-    method: Literal["bayesian", "dawid-skene", "majority", "none"] = "bayesian"
+    method: Literal["bayesian", "crowdlab", "dawid-skene", "majority", "none"] = "bayesian"
+    model: str = ""
     learners: StrictBool = False
 
 

@@ -33,6 +33,9 @@ def _single_only(settings: Settings) -> Iterator[tuple[str, str, str]]:
         if isinstance(annotator, LLMAnnotatorSettings) and (annotator.mode != "chat" or not annotator.address):
             why = "a model that is no chat model scores values against each other"
             yield from ((where, name, why) for name in annotator.attributes)
+    if settings.consensus.method == "crowdlab":
+        why = "crowdlab weighs values against each other"
+        yield from (("consensus", attribute.name, why) for attribute in settings.protocol.attribute)
     for policy in settings.acquire:
         yield f"acquire {policy.name!r}", policy.attribute, "its learner tells one class from the others"
     for snapshot in settings.snapshot:

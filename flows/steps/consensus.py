@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.annotate.consensus.agreement import krippendorff_alpha
-from curate.annotate.consensus.bayesian import bayesian
-from curate.annotate.consensus.dawid_skene import dawid_skene
-from curate.annotate.consensus.majority import majority
 from curate.annotate.consensus.several import list_consensus
-from curate.annotate.consensus.votes import Consensus, Votes
+from curate.annotate.consensus.votes import Votes
 from curate.annotate.protocol import Attribute, Protocol
+from curate.errors import BadDataError
 from curate.flows.project import Project
 from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.consensus_kappas import COHEN, FLEISS, kappas
+from curate.flows.steps.consensus_methods import Method
 from curate.store.claims import Question, contested_questions, drawn_values, newest_claims
 from curate.store.reader import Reader
 from curate.store.readings import definitions
@@ -27,16 +27,13 @@ from curate.types import Progress, StepReport
 
 CONSUMER = "consensus"
 SUBJECT = "consensus on "
-_METHODS: Mapping[str, Callable[[Votes], Consensus]] = {
-    "bayesian": bayesian,
-    "dawid-skene": dawid_skene,
-    "majority": majority,
-}
 _OFF = 'method = "none" in [consensus]'
 _SAME = 1e-6
 """A posterior that moved by no more is not written again."""
 _FORMULAS = {
     "Krippendorff's alpha": "nominal, over all claims; of several values the mean over them",
+    COHEN: "nominal, over the items that both spoke about",
+    FLEISS: "nominal, where every item has as many claims",
     "accuracy": "expected under the consensus",
     "claims": "",
 }
@@ -57,30 +54,31 @@ class ConsensusStep:
         if project.settings.consensus.method == "none":
             return Plan(self.name, 0, 0, notes=(_OFF,))
         with project.reader() as reader:
-            questions = contested_questions(reader, _left_out(project))
-            waiting = _waiting(reader, project, questions)
+            method = Method.of(project.settings.consensus)
+            questions = contested_questions(reader, method.left_out)
+            waiting = _waiting(reader, method, questions)
         return Plan(self.name, len(waiting), len(questions) - len(waiting), notes=("counted in questions",))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Draw the values of each such question; they and the cursor commit together."""
         began = time.perf_counter()
-        method = project.settings.consensus.method
-        if method == "none":
+        method = Method.of(project.settings.consensus)
+        if method.name == "none":
             return step_report(self.name, began, notes=(_OFF,))
         with project.reader() as reader:
-            waiting = _waiting(reader, project, contested_questions(reader, _left_out(project)))
+            waiting = _waiting(reader, method, contested_questions(reader, method.left_out))
         details: dict[str, int] = {}
+        notes: list[str] = []
         for question, move in waiting:
-            with project.reader() as reader:
-                tables = _drawn(reader, question, method, _left_out(project), _protocols(reader, question.protocol))
+            try:
+                with project.reader() as reader:
+                    tables = _drawn(reader, question, method, _protocols(reader, question.protocol))
+            except BadDataError as error:
+                notes.append(f"{question.key} waits: {error.message}")
+                continue
             if not project.store.commit(Write(self.name, tables, [move])).stale:
                 details[question.key] = len(tables["consensus"])
-        return step_report(self.name, began, done=len(details), details=details)
-
-
-def _left_out(project: Project) -> tuple[str, ...]:
-    """The kinds of annotators that have no say: learners may learn from the consensus, and not from themselves."""
-    return () if project.settings.consensus.learners else ("learner",)
+        return step_report(self.name, began, done=len(details), notes=tuple(notes), details=details)
 
 
 def _protocols(reader: Reader, name: str) -> dict[str, Protocol]:
@@ -88,12 +86,11 @@ def _protocols(reader: Reader, name: str) -> dict[str, Protocol]:
     return {version: Protocol.from_mapping(json.loads(told)) for version, told in definitions(reader, name).items()}
 
 
-def _waiting(reader: Reader, project: Project, questions: list[Question]) -> list[tuple[Question, CursorMove]]:
-    method = project.settings.consensus.method + " with learners" * project.settings.consensus.learners
+def _waiting(reader: Reader, method: Method, questions: list[Question]) -> list[tuple[Question, CursorMove]]:
     known = cursors(reader, CONSUMER)
     found = []
     for question in questions:
-        before, now = known.get(question.key, ""), f"{question.newest} {method}"
+        before, now = known.get(question.key, ""), f"{question.newest} {method.key}"
         if before != now:
             found.append((question, CursorMove(CONSUMER, question.key, before, now)))
     return found
@@ -113,12 +110,13 @@ class _Found:
     skill: NDArray[np.float64]
     alpha: float
     alphas: Mapping[str, float]
+    kappas: Mapping[tuple[str, str], float]
 
 
 def _drawn(
-    reader: Reader, question: Question, method: str, without: Sequence[str], protocols: Mapping[str, Protocol]
+    reader: Reader, question: Question, method: Method, protocols: Mapping[str, Protocol]
 ) -> dict[str, pa.Table]:
-    claims = newest_claims(reader, question, without)
+    claims = newest_claims(reader, question, method.left_out)
     asked = {one.name: one for one in protocols[question.version].attributes} if question.version in protocols else {}
     attribute = asked.get(question.attribute)
     multiple = attribute is not None and attribute.multiple
@@ -126,7 +124,7 @@ def _drawn(
     return {"consensus": _changed(reader, question, found), "metrics": _metrics(question, found)}
 
 
-def _values_drawn(claims: pa.Table, method: str) -> _Found:
+def _values_drawn(claims: pa.Table, method: Method) -> _Found:
     items, values, annotators = (
         claims[name].combine_chunks().dictionary_encode() for name in ("item_id", "value", "annotator")
     )
@@ -135,15 +133,16 @@ def _values_drawn(claims: pa.Table, method: str) -> _Found:
         _positions(column, ordered) for column, ordered in zip((items, annotators, values), names, strict=True)
     )
     votes = Votes(item, annotator, value, len(names[0]), len(names[1]), len(names[2]))
-    found = _METHODS[method](votes)
+    found = method.draw(votes, names[1], claims["confidence"].to_numpy())
     drawn = [names[2][place] for place in found.value]
     counts = np.bincount(annotator, minlength=len(names[1]))
     alpha = krippendorff_alpha(votes)
-    posteriors = found.posterior.max(axis=1)
-    return _Found(found.method, names[0], names[1], drawn, posteriors, votes.per_item(), counts, found.skill, alpha, {})
+    posteriors, per_item = found.posterior.max(axis=1), votes.per_item()
+    told = kappas(votes, names[1])
+    return _Found(found.method, names[0], names[1], drawn, posteriors, per_item, counts, found.skill, alpha, {}, told)
 
 
-def _lists_drawn(claims: pa.Table, method: str, attribute: Attribute) -> _Found:
+def _lists_drawn(claims: pa.Table, method: Method, attribute: Attribute) -> _Found:
     """Draw each value by itself; answers that are none of the attribute's are left out."""
     kept = [row for row in claims.to_pylist() if row["value"] in attribute]
     items, annotators = (sorted({row[name] for row in kept}) for name in ("item_id", "annotator"))
@@ -151,7 +150,7 @@ def _lists_drawn(claims: pa.Table, method: str, attribute: Attribute) -> _Found:
     answers = [
         (place[row["item_id"]], number[row["annotator"]], frozenset(attribute.parts(row["value"]))) for row in kept
     ]
-    found = list_consensus(answers, attribute.values, (len(items), len(annotators)), _METHODS[method])
+    found = list_consensus(answers, attribute.values, (len(items), len(annotators)), method.draw_lists)
     drawn = [
         attribute.answer([value for value, there in zip(attribute.values, row, strict=True) if there])
         for row in found.chosen.tolist()
@@ -163,7 +162,9 @@ def _lists_drawn(claims: pa.Table, method: str, attribute: Attribute) -> _Found:
     alphas = dict(zip(attribute.values, found.alphas.tolist(), strict=True))
     told = [alpha for alpha in alphas.values() if np.isfinite(alpha)]
     alpha = float(np.mean(told)) if told else float("nan")
-    return _Found(found.method, items, annotators, drawn, found.posterior, votes, counts, found.skill, alpha, alphas)
+    return _Found(
+        found.method, items, annotators, drawn, found.posterior, votes, counts, found.skill, alpha, alphas, {}
+    )
 
 
 def _positions(column: pa.DictionaryArray, ordered: list[str]) -> NDArray[np.int64]:
@@ -204,6 +205,7 @@ def _same(last: Mapping[str, object] | None, value: str, posterior: float, metho
 def _metrics(question: Question, found: _Found) -> pa.Table:
     measured = [("Krippendorff's alpha", "all", found.alpha)]
     measured += [("Krippendorff's alpha", f"value {value}", alpha) for value, alpha in found.alphas.items()]
+    measured += [(name, whom, kappa) for (name, whom), kappa in found.kappas.items()]
     for name, skill, count in zip(found.annotators, found.skill.tolist(), found.claims.tolist(), strict=True):
         measured += [("accuracy", name, skill), ("claims", name, float(count))]
     names, slices, figures = zip(*measured, strict=True)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from typing import Any
 
 from curate.flows.steps.consensus import SUBJECT
+from curate.flows.steps.consensus_kappas import COHEN, FLEISS
 from curate.report.data import ConsensusSummary
 from curate.store import summaries
 from curate.store.reader import Reader
@@ -27,9 +28,11 @@ def _summary(question: str, rows: list[dict[str, Any]]) -> ConsensusSummary:
     alpha = figures["Krippendorff's alpha", "all"]
     names = [name for figure, name in figures if figure == "accuracy"]
     annotators = [(name, figures["accuracy", name], int(figures["claims", name])) for name in names]
+    kappas = [(*key, value) for key, value in figures.items() if key[0] in (FLEISS, COHEN)]
     return ConsensusSummary(
         attribute=question,
         method=rows[0]["checkpoint"],
         alpha=None if alpha is None or math.isnan(alpha) else alpha,
         annotators=tuple(sorted(annotators, key=lambda entry: (-entry[1], entry[0]))),
+        kappas=tuple(sorted(kappas, key=lambda entry: (entry[0] == COHEN, entry[1]))),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from curate.errors import ConfigurationError, UnknownNameError
 from curate.flows.project import Project
 from curate.flows.steps.consensus import ConsensusStep
 from curate.flows.steps.ingest import IngestStep
@@ -64,7 +65,14 @@ def truths(project: Project) -> dict[str, str]:
     return {row["item_id"]: str(row["text"]).rsplit(" ", 1)[1] for row in found}
 
 
-def claim(project: Project, annotator: str, skill: float, items: dict[str, str], version: str = "1") -> None:
+def claim(
+    project: Project,
+    annotator: str,
+    skill: float,
+    items: dict[str, str],
+    version: str = "1",
+    confidence: float | list[float] = 1.0,
+) -> None:
     dice = random.Random(f"{annotator} {version}")
     other = {"sea": "land", "land": "sea"}
     values = [true if dice.random() < skill else other[true] for true in items.values()]
@@ -74,7 +82,7 @@ def claim(project: Project, annotator: str, skill: float, items: dict[str, str],
         "protocol_version": "1",
         "attribute": "topic",
         "value": values,
-        "confidence": 1.0,
+        "confidence": confidence,
         "annotator": annotator,
         "annotator_kind": "human",
         "annotator_version": version,
@@ -139,3 +147,92 @@ def test_the_method_is_chosen_and_can_be_none(project: Project) -> None:
     assert right < 185
     ConsensusStep().run(opened(project.folder), QUIET)
     assert sum(value == true[item] for item, (value, _, _) in drawn(plain).items()) > 188
+
+
+MODEL = """
+[[annotator]]
+name = "clip"
+kind = "rule"
+rules = [{ attribute = "topic", value = "sea", pattern = "never said" }]
+
+[consensus]
+model = "clip"
+method = "METHOD"
+"""
+
+
+@pytest.mark.parametrize("method", ["bayesian", "crowdlab"])
+def test_a_models_confidences_decide_where_voters_differ_and_stand_in_where_they_are_silent(
+    project: Project, method: str
+) -> None:
+    true = truths(project)
+    voted = dict(list(true.items())[:150])
+    for annotator in ("ann", "ben"):
+        claim(project, annotator, 0.7, voted)
+    claim(project, "clip", 1.0, true, confidence=0.9)
+    weighed = opened(project.folder, MODEL.replace("METHOD", method))
+    ConsensusStep().run(weighed, QUIET)
+    found = drawn(weighed)
+    assert sum(found[item][0] == value for item, value in true.items()) > 190
+    assert {found[item][2] for item in voted} == {3}
+    assert {found[item][2] for item in true if item not in voted} == {1}
+    with weighed.reader() as reader:
+        told = reader.query("SELECT DISTINCT checkpoint AS method FROM metrics WHERE name = 'accuracy'").to_pylist()
+        skill = reader.query("SELECT value FROM metrics WHERE name = 'accuracy' AND slice = 'clip'").to_pylist()
+    assert told == [{"method": method}]
+    assert 0.8 < skill[0]["value"] <= 1
+
+
+def test_a_model_that_doubts_does_not_outvote_people(project: Project) -> None:
+    """The same claims count for more or less by their confidence, which a vote's do not."""
+    true = truths(project)
+    for annotator in ("ann", "ben", "cam"):
+        claim(project, annotator, 0.85, true)
+    claim(project, "clip", 0.0, true, confidence=0.5)
+    ConsensusStep().run(opened(project.folder, MODEL.replace("METHOD", "crowdlab")), QUIET)
+    assert sum(value == true[item] for item, (value, _, _) in drawn(project).items()) > 180
+
+
+def test_crowdlab_waits_for_two_votes_on_an_item_and_says_so(project: Project) -> None:
+    true = truths(project)
+    claim(project, "ann", 0.9, true)
+    claim(project, "clip", 0.9, true, confidence=0.8)
+    weighed = opened(project.folder, MODEL.replace("METHOD", "crowdlab"))
+    report = ConsensusStep().run(weighed, QUIET)
+    assert report.notes == ("topics/1/topic waits: no item has two votes",)
+    assert not drawn(weighed)
+    claim(project, "ben", 0.9, true)
+    assert ConsensusStep().run(weighed, QUIET).done == 1
+
+
+def test_the_report_has_the_kappas_of_each_pair_and_of_all(project: Project) -> None:
+    true = truths(project)
+    claim(project, "ann", 1.0, true)
+    claim(project, "ben", 1.0, true)
+    claim(project, "cam", 0.5, dict(list(true.items())[:100]))
+    ConsensusStep().run(project, QUIET)
+    query = "SELECT name, slice, value FROM metrics WHERE name LIKE '%kappa' ORDER BY ALL"
+    with project.reader() as reader:
+        found = {(row["name"], row["slice"]): row["value"] for row in reader.query(query).to_pylist()}
+    assert found["Cohen's kappa", "ann and ben"] == 1
+    assert abs(found["Cohen's kappa", "ann and cam"]) < 0.4
+    assert not any(name == "Fleiss' kappa" for name, _ in found)
+    claim(project, "cam", 0.5, true, version="2")
+    ConsensusStep().run(project, QUIET)
+    ReportStep().run(project, QUIET)
+    page = report_path(project).read_text(encoding="utf-8")
+    assert "Fleiss&#39; kappa" in page
+    assert "ann and ben" in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ('[consensus]\nmethod = "crowdlab"\n', "none is named"),
+        ('[consensus]\nmethod = "majority"\nmodel = "clip"\n', "majority knows no model"),
+        ('[consensus]\nmodel = "clap"\n', "clap"),
+    ],
+)
+def test_a_model_that_cannot_be_weighed_is_refused(project: Project, settings: str, says: str) -> None:
+    with pytest.raises((ConfigurationError, UnknownNameError), match=says):
+        opened(project.folder, settings)
