@@ -55,6 +55,10 @@ def joined_values(values: Iterable[str]) -> str:
     return json.dumps(list(values), ensure_ascii=False)
 
 
+NONE_OF_THEM = "none of them"
+"""How an answer that holds no value is shown, and ticked in Label Studio."""
+
+
 def separate_values(answer: str) -> tuple[str, ...]:
     """Return the values of an answer: those that `joined_values` spelled, or the one that it is itself.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from curate.errors import BadDataError
 from curate.store.ingestion.canonical import text_id
-from curate.types import joined_values
+from curate.types import NONE_OF_THEM, joined_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def read_answers(
 ) -> tuple[list[Answer], list[UnusableAnswer]]:
     """Return the answers in an export (format JSON) to `questions`, the values of each attribute, and what is unusable.
 
-    Of attributes that are `multiple` an answer is a list of values; that none holds, such an export cannot say.
+    Of attributes that are `multiple` an answer is a list of values, or the choice "none of them" alone.
     An item is found by `item_id` in the task's data, else by its text. Cancelled answers are no answers. Of a person's
     several answers to one question about one item the newest is returned. Memory: the whole file.
 
@@ -136,6 +136,10 @@ def _choice(result: Any, questions: Mapping[str, Sequence[str]], multiple: Colle
         raise _UnusableError("unknown-attribute", f"the protocol has no attribute {attribute!r}")
     if len(choices) != 1 and attribute not in multiple:
         raise _UnusableError("not-one-value", f"{attribute}: {len(choices)} values instead of one")
+    if attribute in multiple and NONE_OF_THEM in choices and NONE_OF_THEM not in questions[attribute]:
+        if len(choices) > 1:
+            raise _UnusableError("contradiction", f"{attribute}: {NONE_OF_THEM!r}, and {len(choices) - 1} besides")
+        choices = []
     for choice in choices:
         if choice not in questions[attribute]:
             raise _UnusableError("unknown-value", f"{attribute} has no value {choice!r}")

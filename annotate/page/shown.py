@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from curate.annotate.protocol import Attribute
 from curate.errors import BadDataError
-from curate.types import ItemContent, separate_values
+from curate.types import NONE_OF_THEM, ItemContent, separate_values
 
 SHOWN_CHARACTERS = 20_000
 SHOWN_EVENTS = 200
@@ -53,7 +53,7 @@ def shown_answer(answer: str) -> str:
     >>> shown_answer("red"), shown_answer('["red", "blue"]'), shown_answer("[]")
     ('red', 'red, blue', 'none of them')
     """
-    return ", ".join(separate_values(answer)) or "none of them"
+    return ", ".join(separate_values(answer)) or NONE_OF_THEM
 
 
 def choices(attribute: Attribute) -> list[Choice]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from curate.store.exports.manifest import Shard
 from curate.store.exports.plan import ExportPlan
 from curate.store.reader import Reader
-from curate.types import separate_values
+from curate.types import NONE_OF_THEM, separate_values
 
 LABELLING_FILE = "labelling.xml"
 _SHARD = "export_shard"
@@ -64,7 +64,8 @@ def labelling_interface(reader: Reader, plan: ExportPlan, as_of: int) -> str:
         lines.append(f"  <Header value={quoteattr(question['question'])}/>")
         name, choice = question["attribute"], "multiple" if question["attribute"] in plan.multiple else "single"
         lines.append(f'  <Choices name={quoteattr(name)} toName="{plan.modality}" choice="{choice}">')
-        lines += [f"    <Choice value={quoteattr(value)}/>" for value in question["choices"]]
+        offered = [*question["choices"], *([NONE_OF_THEM] if choice == "multiple" else [])]
+        lines += [f"    <Choice value={quoteattr(value)}/>" for value in dict.fromkeys(offered)]
         lines.append("  </Choices>")
     return "\n".join([*lines, "</View>", ""])
 
@@ -92,9 +93,10 @@ def _predictions(claims: Iterable[Mapping[str, Any]], plan: ExportPlan) -> list[
 
 def _result(claim: Mapping[str, Any], plan: ExportPlan) -> dict[str, Any]:
     value = claim["value"]
+    chosen = list(separate_values(value)) or [NONE_OF_THEM] if claim["attribute"] in plan.multiple else [value]
     return {
         "from_name": claim["attribute"],
         "to_name": plan.modality,
         "type": "choices",
-        "value": {"choices": list(separate_values(value)) if claim["attribute"] in plan.multiple else [value]},
+        "value": {"choices": chosen},
     }

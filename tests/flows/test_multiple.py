@@ -186,8 +186,10 @@ def test_lists_are_labels_of_snapshots_and_exports_and_go_to_label_studio_and_ba
     claims = ask(project, "FROM annotations WHERE attribute = 'colours' AND annotator = 'words'")
     said = {row["item_id"]: list(separate_values(row["value"])) for row in claims}
     assert {item: one["colours"]["value"]["choices"] for item, one in results.items()} == {
-        item: said[item] for item in results
+        item: said[item] or ["none of them"] for item in results
     }
+    assert [] in said.values()
+    assert interface.count('<Choice value="none of them"/>') == 1
     answered = [
         {
             "data": task["data"],
@@ -203,6 +205,9 @@ def test_lists_are_labels_of_snapshots_and_exports_and_go_to_label_studio_and_ba
     taken = {row["item_id"]: row["value"] for row in people}
     assert taken.pop(answered[0]["data"]["item_id"]) == '["red", "blue"]'
     assert taken == {item: json.dumps(said[item]) for item in taken}
+    answered[0]["annotations"][0]["result"][0]["value"]["choices"] = ["blue", "none of them"]
+    (project.folder / "answers.json").write_text(json.dumps(answered[:1]), encoding="utf-8")
+    assert import_answers(project, project.folder / "answers.json", QUIET).rejected == 1
 
 
 def test_a_new_version_carries_people_s_lists_over_where_each_value_is(
