@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curate.errors import BadDataError
-from curate.select import importance, minhash
-from curate.select.held_out import HeldOut
+from curate.select import importance, measures, minhash
+from curate.select.held_out import Bits, HeldOut
 from curate.select.measures import (
     best_of,
     bits_per_character,
@@ -13,9 +15,13 @@ from curate.select.measures import (
     precision_at,
     shares_by_source,
 )
+from curate.statistics import Interval
 
 PROSE = [part for part in (importance.__doc__ or "").split(". ") + (minhash.__doc__ or "").split(". ") if part]
 CODE = [f"def f{n}(x):\n    return [x + {n} for x in range({n})]\n" for n in range(12)]
+
+
+CODE_AND_PROSE = CODE[:6] + PROSE
 
 
 def by_hand(train: str, text: str, order: int = 5) -> float:
@@ -79,6 +85,50 @@ def test_shares_and_overlap() -> None:
     shared = overlap(scores, -scores, 2)
     assert (shared.low, shared.value, shared.high) == (0, 0.5, 1)
     assert precision_at(np.array([True, True, False, False]), scores, 2) == 0.5
+
+
+words = st.lists(
+    st.sampled_from(["rain", "fell", "def", "return", "x", "harbour", "of", "sum"]), min_size=1, max_size=12
+)
+some_texts = st.lists(words.map(" ".join), min_size=1, max_size=8)
+numbers = st.floats(-4, 4, width=16)
+
+
+def assert_holds_its_value(*intervals: Interval) -> None:
+    for each in intervals:
+        assert each.low - 1e-12 <= each.value <= each.high + 1e-12
+
+
+@settings(max_examples=40, deadline=None)
+@given(selected=some_texts, pool=some_texts, targets=some_texts)
+def test_the_interval_of_a_kl_reduction_holds_its_value(
+    selected: list[str], pool: list[str], targets: list[str]
+) -> None:
+    assert_holds_its_value(kl_reduction(selected, selected + pool, targets))
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(st.tuples(numbers, numbers, st.integers(0, 30), st.sampled_from("abc")), min_size=1, max_size=30))
+def test_the_intervals_of_all_other_measures_hold_their_values(rows: list[tuple[float, float, int, str]]) -> None:
+    one, other, sizes = (np.array([row[column] for row in rows], np.float64) for column in range(3))
+    texts = Bits(sizes + 1 + np.abs(one), sizes.astype(np.int64) + 1)
+    assert_holds_its_value(
+        bits_per_character(texts),
+        length_bias(one, sizes.astype(np.int64)),
+        overlap(one, other, max(1, len(rows) // 2)),
+        *shares_by_source([row[3] for row in rows]).values(),
+    )
+
+
+def test_the_interval_of_a_kl_reduction_holds_what_such_a_selection_has_on_average(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measures, "RESAMPLES", 60)
+    generator = np.random.default_rng(0)
+    drawn = [[CODE_AND_PROSE[at] for at in generator.integers(0, len(CODE_AND_PROSE), 12)] for _ in range(60)]
+    found = [kl_reduction(texts, CODE_AND_PROSE, CODE[6:]) for texts in drawn]
+    average = float(np.mean([each.value for each in found]))
+    assert np.mean([each.low <= average <= each.high for each in found]) >= 0.85
 
 
 def test_nothing_held_out_is_refused() -> None:
