@@ -1,32 +1,41 @@
 import gzip
+from collections.abc import Callable
+from functools import partial
 
 import lz4.block
 import lz4.frame
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.select.compressors import Compressor, compressor, known_names
 
-REFERENCES = {
+Reference = Callable[[bytes], bytes]
+REFERENCES: dict[str, Reference] = {
     "lz4-block": lambda data: lz4.block.compress(data, store_size=False),
     "lz4-frame": lz4.frame.compress,
-    "lz4-frame:9": lambda data: lz4.frame.compress(data, compression_level=9),
-    "gzip": lambda data: gzip.compress(data, compresslevel=6),
-    "gzip:1": lambda data: gzip.compress(data, compresslevel=1),
-    "gzip:9": lambda data: gzip.compress(data, compresslevel=9),
+    **{f"lz4-frame:{level}": partial(lz4.frame.compress, compression_level=level) for level in range(13)},
+    "gzip": partial(gzip.compress, compresslevel=6),
+    **{f"gzip:{level}": partial(gzip.compress, compresslevel=level) for level in range(1, 10)},
     "zstd": lambda data: zstandard.ZstdCompressor().compress(data),
-    "zstd:19": lambda data: zstandard.ZstdCompressor(level=19).compress(data),
+    **{f"zstd:{level}": zstandard.ZstdCompressor(level=level).compress for level in range(1, 23)},
 }
 repetitive = st.lists(st.sampled_from([b"def ", b"return x\n", b"    ", b"\xff\x00", b"q"]), max_size=300).map(b"".join)
 
 
 @pytest.mark.parametrize("name", REFERENCES)
+@settings(max_examples=40)
 @given(data=st.binary(max_size=2_000) | repetitive)
 def test_sizes_equal_the_reference_library(name: str, data: bytes) -> None:
     assert compressor(name).size(data) == len(REFERENCES[name](data))
+
+
+def test_every_level_that_there_is_has_a_reference() -> None:
+    assert known_names() == ["lz4-block", "lz4-frame[:0-12]", "gzip[:1-9]", "zstd[:1-22]"]
+    assert {name.partition(":")[0] for name in REFERENCES} == {form.partition("[")[0] for form in known_names()}
+    assert len({compressor(name).name for name in REFERENCES}) == 1 + 13 + 9 + 22
 
 
 @pytest.mark.parametrize("name", ["lz4-block", "lz4-frame", "gzip", "zstd:1"])
