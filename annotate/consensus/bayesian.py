@@ -74,18 +74,24 @@ def bayesian(
         raise BadDataError(f"model probabilities of shape {model.shape} do not fit {votes.items} x {votes.values}")
     logarithms = None if model is None else np.log(np.maximum(model, _LEAST))
     posterior = normalised(votes.counts() + (1 / votes.values if model is None else model))
-    power, confusion = 1.0, votes.confusion(posterior)
+    power = 1.0
     for _ in range(rounds):
-        rows = np.log(_rows(confusion, priors))
-        frequencies = np.log(normalised(posterior.sum(axis=0, keepdims=True) + 1))
-        prior = frequencies if logarithms is None else power * logarithms
-        updated = from_logarithms(votes.evidence(rows) + prior)
-        moved = float(np.abs(updated - posterior).max(initial=0.0))
-        posterior, confusion = updated, votes.confusion(updated)
+        before, posterior = posterior, _updated(votes, posterior, logarithms, power, priors)
         power = _power(logarithms, posterior, power)
-        if moved <= tolerance:
+        if float(np.abs(posterior - before).max(initial=0.0)) <= tolerance:
             break
-    return Consensus("bayesian", posterior, skill_of(confusion))
+    return Consensus("bayesian", posterior, skill_of(votes.confusion(posterior)))
+
+
+def _updated(
+    votes: Votes, posterior: Probabilities, logarithms: NDArray[np.float64] | None, power: float, priors: Priors
+) -> Probabilities:
+    """Return the posterior under the confusions that the last one makes likeliest."""
+    import numpy as np
+
+    rows = np.log(_rows(votes.confusion(posterior), priors))
+    frequencies = np.log(normalised(posterior.sum(axis=0, keepdims=True) + 1))
+    return from_logarithms(votes.evidence(rows) + (frequencies if logarithms is None else power * logarithms))
 
 
 def _rows(counts: NDArray[np.float64], priors: Priors) -> NDArray[np.float64]:
