@@ -11,6 +11,7 @@ texts of the targets' size; `length_control` says how to take that out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from curate.errors import BadDataError, UnknownNameError, UsageError
 from curate.select import compressors
 from curate.select.compressors import Compressor
-from curate.select.packing import Texts, cut, packed, packed_strings
+from curate.select.packing import Texts, check_texts, cut, packed, packed_strings
 from curate.select.similarity import CONTROLS, LengthControl, Measure, reductions
 
 if TYPE_CHECKING:
@@ -35,6 +36,46 @@ Reduction = Literal["mean", "max", "top-m"]
 _CHARACTERS_AT_ONCE = 1 << 24
 
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How texts are held against targets. The default is ZIP-FIT over LZ4 blocks.
+
+    Args:
+        compressor: a name (see `curate.select.compressors`) or a compressor.
+        reduce: `mean` over the targets is ZIP-FIT; `max`, the nearest target, suits targets with several modes, and so
+            does `top-m`, the mean of the nearest.
+        top_m: how many are the nearest (all, if there are fewer targets).
+        length_control: `none` is ZIP-FIT. `geometric` divides the bytes that text and target save together by the
+            geometric mean of their sizes and not by the larger size; `windows` does so for pieces of 512 bytes, whose
+            mean is the score. Neither looks at the other texts.
+        sampled: score against so many of the targets, drawn at random, instead of exactly against all of them.
+        seed: for that draw.
+
+    Raises:
+        UnknownNameError: the reduction or the length control does not exist.
+        UsageError: `top_m` or `sampled` is not positive.
+    """
+
+    compressor: str | Compressor = compressors.DEFAULT
+    reduce: Reduction = "mean"
+    top_m: int = 8
+    length_control: LengthControl = "none"
+    sampled: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist."""
+        if self.reduce not in reductions(self.top_m):
+            raise UnknownNameError("reduction", self.reduce, reductions(self.top_m))
+        if self.length_control not in CONTROLS:
+            raise UnknownNameError("length control", self.length_control, CONTROLS)
+        if self.top_m < 1 or (self.sampled is not None and self.sampled < 1):
+            raise UsageError("top_m and sampled count targets, of which there is at least one", hint="give 1 or more")
+
+
+ZIP_FIT = Method()
+
+
 def score(
     texts: Sequence[str | None],
     targets: Sequence[str],
@@ -49,85 +90,59 @@ def score(
 ) -> NDArray[np.float64]:
     r"""Return the alignment of each text to the targets: float64 of shape (texts,), higher is better.
 
-    Args:
-        texts: null and empty texts get NaN, which is to say no score: there is nothing in them to select.
-            A text with lone surrogates is measured over their three-byte UTF-8 forms.
-        targets: at least one document, none of them empty.
-        compressor: a name (see `curate.select.compressors`) or a compressor.
-        reduce: `mean` over the targets is ZIP-FIT; `max`, the nearest target, suits targets with several modes, and so
-            does `top-m`, the mean of the nearest.
-        top_m: how many are the nearest (all, if there are fewer targets).
-        length_control: `none` is ZIP-FIT. `geometric` divides the bytes that text and target save together by the
-            geometric mean of their sizes and not by the larger size; `windows` does so for pieces of 512 bytes, whose
-            mean is the score. Neither looks at the other texts.
-        sampled: score against so many of the targets, drawn at random, instead of exactly against all of them.
-        seed: for that draw.
-        threads: default: every core that the process may use. The scores do not depend on it.
-
-    Long documents: a compressor that looks back 64 KiB no longer sees the start of a longer text when it reaches the
-    target, so texts over half the window are cut into the fewest pieces of equal length that fit, and score the mean of
-    their pieces: how well the average byte of the text is aligned. The best piece instead would favour long texts,
-    which have more tries. Targets over half the window are cut likewise, and each piece counts as a target.
-
-    Cost: texts x targets compressions of one text with one target. Memory: bounded, whatever the number of texts. To
-    find the best texts only, `curate.select.racing` is several times faster.
+    Null and empty texts get NaN, no score. Targets: one document or more. `Method` says what the others are; `threads`
+    are all cores by default, and no score depends on them. Cost: texts x targets compressions of one text with one
+    target. Memory: bounded. To find the best texts only, `curate.select.racing` is several times faster.
 
     Raises:
         BadDataError: there is no target, or one is empty; a compressor's size is no number of bytes.
-        UnknownNameError: the compressor, the reduction or the length control does not exist.
         ConfigurationError: the compressor cannot see the target (gzip level 0).
-        UsageError: `top_m` or `sampled` is not positive.
+        UnknownNameError: the compressor does not exist, or as for `Method`.
+        UsageError: the texts are one string, or no strings; or as for `Method`.
 
     >>> target = 'def area(width, height):\n    return width * height\n'
     >>> texts = ['def perimeter(width, height):\n    return 2 * (width + height)\n', 'Rain fell on the harbour.']
     >>> score(texts, [target]).round(3).tolist()
     [0.475, 0.039]
     """
-    aligner = Aligner(
-        targets, compressor, reduce, top_m=top_m, length_control=length_control, sampled=sampled, seed=seed
-    )
-    return aligner.score(texts, threads=threads)
+    method = Method(compressor, reduce, top_m, length_control, sampled, seed)
+    return Aligner(targets, method).score(texts, threads=threads)
 
 
 class Aligner:
-    """Scores texts against targets that are prepared once; see `score` for the meaning and the errors."""
+    """Scores texts against targets that are prepared once; see `score` for the errors.
 
-    def __init__(
-        self,
-        targets: Sequence[str],
-        compressor: str | Compressor = compressors.DEFAULT,
-        reduce: Reduction = "mean",
-        *,
-        top_m: int = 8,
-        length_control: LengthControl = "none",
-        sampled: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        known = reductions(top_m)
-        if reduce not in known:
-            raise UnknownNameError("reduction", reduce, known)
-        if length_control not in CONTROLS:
-            raise UnknownNameError("length control", length_control, CONTROLS)
-        if top_m < 1 or (sampled is not None and sampled < 1):
-            raise UsageError("top_m and sampled count targets, of which there is at least one", hint="give 1 or more")
-        self.compressor = compressors.compressor(compressor) if isinstance(compressor, str) else compressor
-        name, self.reduce = known[reduce]
+    Long documents: a compressor that looks back 64 KiB no longer sees the start of a longer text when it reaches the
+    target, so texts over half the window are cut into the fewest pieces of equal length that fit, and score the mean of
+    their pieces: how well the average byte of the text is aligned. The best piece instead would favour long texts,
+    which have more tries. Targets over half the window are cut likewise, and each piece counts as a target.
+    """
+
+    def __init__(self, targets: Sequence[str], method: Method = ZIP_FIT) -> None:
+        chosen = method.compressor
+        self.compressor = compressors.compressor(chosen) if isinstance(chosen, str) else chosen
+        name, self.reduce = reductions(method.top_m)[method.reduce]
         encoded = _encoded_targets(targets)
         self.fingerprint = _fingerprint(encoded)
         parts = [METHOD, self.compressor.version, name]
-        parts += [] if length_control == "none" else [f"length-{length_control}"]
-        if sampled is not None and sampled < len(encoded):
-            encoded = _drawn(encoded, sampled, seed)
-            parts.append(f"sampled-{sampled}-seed-{seed}")
+        parts += [] if method.length_control == "none" else [f"length-{method.length_control}"]
+        if method.sampled is not None and method.sampled < len(encoded):
+            encoded = _drawn(encoded, method.sampled, method.seed)
+            parts.append(f"sampled-{method.sampled}-seed-{method.seed}")
         self.version = " ".join([*parts, f"target-{self.fingerprint[:16]}"])
         """What the scores depend on besides the text: method, compressor, level and library version, reduction, …"""
         documents = cut(packed(encoded), self.compressor.window // 2)[0].as_bytes()
-        self.measure = Measure(self.compressor, documents, length_control)
+        self.measure = Measure(self.compressor, documents, method.length_control)
 
     def score(self, texts: Sequence[str | None], *, threads: int | None = None) -> NDArray[np.float64]:
-        """Return the alignment of each text: float64 of shape (texts,); NaN where a text is null or empty."""
+        """Return the alignment of each text: float64 of shape (texts,); NaN where a text is null or empty.
+
+        Raises:
+            UsageError: the texts are one string, or no strings.
+        """
         import numpy as np
 
+        check_texts(texts)
         parts = [self.score_packed(part, threads=threads) for part in _parts(texts)]
         return np.concatenate([np.empty(0), *parts])
 
@@ -163,20 +178,8 @@ class AlignmentSelector:
 
     name = "align"
 
-    def __init__(
-        self,
-        targets: Sequence[str],
-        compressor: str | Compressor = compressors.DEFAULT,
-        reduce: Reduction = "mean",
-        *,
-        top_m: int = 8,
-        length_control: LengthControl = "none",
-        sampled: int | None = None,
-        target: str = "target",
-    ) -> None:
-        self._aligner = Aligner(
-            targets, compressor, reduce, top_m=top_m, length_control=length_control, sampled=sampled
-        )
+    def __init__(self, targets: Sequence[str], method: Method = ZIP_FIT, *, target: str = "target") -> None:
+        self._aligner = Aligner(targets, method)
         self.target = target
         self.version = self._aligner.version
 

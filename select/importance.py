@@ -195,18 +195,25 @@ def resample(
     columns = weights[:, None] if weights.ndim == 1 else weights
     wanted = _counts(count, columns.shape[1], proportions)
     generator = np.random.default_rng(seed)
-    free = np.ones(len(columns), np.bool_)
-    chosen = []
-    for number, amount in enumerate(wanted):
-        column = columns[:, number]
-        noisy = column + generator.gumbel(size=len(column)) if mode == "gumbel" else column
-        candidates = np.flatnonzero(free & ~np.isnan(column))
-        best = candidates[np.argsort(-noisy[candidates], kind="stable")[:amount]]
-        free[best] = False
-        chosen.append(best)
+    noisy = columns + generator.gumbel(size=columns.shape[::-1]).T if mode == "gumbel" else columns
+    chosen = _in_their_turn(noisy, wanted)
     owners = np.repeat(np.arange(len(chosen)), [len(part) for part in chosen])
     positions = np.concatenate([np.zeros(0, np.int64), *chosen])
     return Resampled(positions, owners, count - len(positions))
+
+
+def _in_their_turn(columns: NDArray[np.float64], wanted: Sequence[int]) -> list[NDArray[np.int64]]:
+    """Return the best of each column, as many as are wanted of it, without what the columns before it have taken."""
+    import numpy as np
+
+    free = np.ones(len(columns), np.bool_)
+    chosen = []
+    for column, amount in zip(columns.T, wanted, strict=True):
+        candidates = np.flatnonzero(free & ~np.isnan(column))
+        best = candidates[np.argsort(-column[candidates], kind="stable")[:amount]]
+        free[best] = False
+        chosen.append(best)
+    return chosen
 
 
 def _counts(count: int, targets: int, proportions: Sequence[float] | None) -> list[int]:

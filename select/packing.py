@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from curate.errors import UsageError
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -61,6 +63,9 @@ def packed_strings(texts: Sequence[str | None] | pa.ChunkedArray | pa.Array) -> 
 
     An Arrow column's texts never become objects of Python.
 
+    Raises:
+        UsageError: the texts are one string, or no strings.
+
     >>> packed_strings(["a", None, "ß"]).starts.tolist()
     [0, 1, 1, 3]
     """
@@ -70,11 +75,32 @@ def packed_strings(texts: Sequence[str | None] | pa.ChunkedArray | pa.Array) -> 
     if isinstance(texts, (pa.ChunkedArray, pa.Array)):
         column = pa.compute.fill_null(texts.cast(pa.large_string()), "")
         return _of_arrow(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+    if isinstance(texts, str):
+        check_texts(texts)
     try:
         array = pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
         return packed([(text or "").encode("utf-8", "surrogatepass") for text in texts])
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        check_texts(texts)
+        raise
     return _of_arrow(array)
+
+
+def check_texts(texts: Sequence[str | None]) -> None:
+    """Refuse a string, which is a sequence of letters, and what is no text.
+
+    Raises:
+        UsageError: which of them is none, and what it is.
+    """
+    if isinstance(texts, str):
+        raise UsageError("one string is not a list of texts", hint="write [text], or each letter would be a text")
+    for place, text in enumerate(texts):
+        if text is not None and not isinstance(text, str):
+            raise UsageError(
+                f"text {place + 1} of {len(texts)} is no text, but of the type {type(text).__name__}",
+                hint="give a str, or None where there is no text",
+            )
 
 
 def _of_arrow(array: pa.LargeStringArray | pa.LargeBinaryArray) -> Texts:

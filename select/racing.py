@@ -19,7 +19,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import UsageError
-from curate.select.packing import Texts, cut, packed_strings
+from curate.select.packing import Texts, check_texts, cut, packed_strings
 from curate.select.top import TopK
 
 if TYPE_CHECKING:
@@ -71,10 +71,11 @@ def best(
     normal; 1 drops nothing and gives the exact ranking. `seed` draws the pilot. Null and empty texts have no score.
 
     Raises:
-        UsageError: k is not positive, or the confidence does not lie above 0.5 and up to 1.
+        UsageError: k is not positive, the confidence does not lie above 0.5 and up to 1, or the texts are no strings.
     """
     import numpy as np
 
+    check_texts(texts)
     race = Race(aligner, k, confidence=confidence, seed=seed)
     starts = range(0, len(texts), TEXTS_AT_ONCE)
     parts = [race.scores(texts[start : start + TEXTS_AT_ONCE], threads=threads) for start in starts]

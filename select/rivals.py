@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from curate.errors import BadDataError
-from curate.select import alignment, compressors, importance
+from curate.select import importance
+from curate.select.alignment import ZIP_FIT, Aligner, Method
 from curate.select.baselines import length_scores, random_scores
 from curate.select.budgets import in_turns
 from curate.select.fused import fused
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from curate.select.similarity import LengthControl
-
 OWN, MIXED = "align", "mix"
 BASELINES = ("random", "length")
 """What knows nothing of the target: a selector that one of these beats is not worth its time."""
@@ -34,7 +33,7 @@ MOST_TARGETS = 200
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of several targets, and its part of the choice in proportion to the others'."""
+    """A target, and its part of the choice in proportion to the others' where there are several."""
 
     targets: Sequence[str]
     proportion: float = 1.0
@@ -57,22 +56,17 @@ class Judged:
 def judge_selectors(
     item_ids: Sequence[str],
     texts: Sequence[str],
-    targets: Sequence[str],
+    parts: Sequence[Part],
     count: int,
     *,
-    compressor: str = compressors.DEFAULT,
-    reduce: alignment.Reduction = "mean",
-    top_m: int = 8,
-    length_control: LengthControl = "none",
-    proportion: float = 1.0,
-    more: Sequence[Part] = (),
+    method: Method = ZIP_FIT,
     by_item: bool = True,
     seed: int = 0,
 ) -> tuple[Judged, ...]:
     """Let alignment and its rivals choose `count` of the texts, and judge each choice; alignment comes first.
 
-    With `more` targets all selectors but one choose for all of them together; `mix` chooses for each by turns, in
-    their proportions (`targets` has `proportion`) of items or, unless `by_item`, of characters.
+    With several parts all selectors but one choose for all of their targets together; `mix` chooses for each by turns,
+    in their proportions of items or, unless `by_item`, of characters. `method` is alignment's.
     Cost: some seconds for 2,000 texts of a kilobyte. Memory: some 200 bytes for each byte of text.
 
     Raises:
@@ -80,24 +74,20 @@ def judge_selectors(
     """
     if not texts or count < 1:
         raise BadDataError("there is nothing to choose from")
-    parts = (Part(targets, proportion), *more)
     known = [halves(part.targets, 2 * MOST_TARGETS // len(parts)) for part in parts]
     seen, unseen = ([text for both in known for text in both[half]] for half in (0, 1))
-
-    def aligned(to: Sequence[str]) -> NDArray[np.float64]:
-        return alignment.score(texts, to, compressor, reduce, top_m=top_m, length_control=length_control)
-
     rankings = {
-        OWN: aligned(seen),
+        OWN: Aligner(seen, method).score(texts),
         "fused": fused(texts, seen).scores,
         "importance": importance.log_weights(texts, seen),
         "tfidf": tfidf_scores(texts, seen),
         "random": random_scores(item_ids, seed),
         "length": length_scores(texts),
     }
-    if more:
+    if len(parts) > 1:
         sizes = [1 if by_item else len(text) for text in texts]
-        order = in_turns([aligned(first) for first, _ in known], sizes, [part.proportion for part in parts])
+        aligned = [Aligner(first, method).score(texts) for first, _ in known]
+        order = in_turns(aligned, sizes, [part.proportion for part in parts])
         rankings[MIXED] = by_place(order, len(texts))
     held_out = HeldOut(texts, unseen) if unseen else None
     return tuple(_judged(name, rankings, texts, unseen or seen, count, held_out) for name in rankings)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from curate.errors import BadDataError
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
-from curate.select.alignment import AlignmentSelector
+from curate.select.alignment import AlignmentSelector, Method
 from curate.store.ingestion.files import list_files
 from curate.store.ingestion.mapping import Mapping as FileMapping
 from curate.store.ingestion.read import read_file
@@ -100,15 +100,9 @@ def _no_target(message: str) -> BadDataError:
 def _selector(project: Project, target: Target, called: str = "", *, controlled: bool = True) -> AlignmentSelector:
     """Return what scores against a target as `[align]` has it; `called` is the target's address."""
     settings = project.settings.align
-    return AlignmentSelector(
-        target.texts,
-        settings.compressor,
-        settings.reduce,
-        top_m=settings.top_m,
-        length_control=settings.length_control if controlled else "none",
-        sampled=settings.sampled or None,
-        target=called or settings.target,
-    )
+    control = settings.length_control if controlled else "none"
+    method = Method(settings.compressor, settings.reduce, settings.top_m, control, settings.sampled or None)
+    return AlignmentSelector(target.texts, method, target=called or settings.target)
 
 
 def _without_control(project: Project, target: Target) -> list[AlignmentSelector]:

@@ -11,6 +11,7 @@ from curate.flows.project import Project
 from curate.flows.steps.align import AlignStep, read_target_at
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.fuse import SELECTOR
+from curate.select.alignment import Method
 from curate.select.rivals import MIXED, OWN, Judged, Part, beaten_by, judge_selectors
 from curate.settings import SnapshotSettings
 from curate.statistics import Interval
@@ -112,25 +113,14 @@ def _waiting(project: Project) -> Iterator[tuple[Numbered, CursorMove]]:
 
 def _judged(project: Project, found: Candidates, sought: Sought) -> tuple[Judged, ...]:
     """Return nothing where the sample or the target has too little text to compare anything."""
-    align = project.settings.align
-    first, *more = [
+    align, by_item = project.settings.align, project.settings.mix.unit == "items"
+    parts = [
         Part(read_target_at(str(project.path(address)), address).texts, part) for address, part in sought.addresses
     ]
+    method = Method(align.compressor, align.reduce, align.top_m, align.length_control)
     count = max(1, round(found.selected_share * len(found.texts)))
     try:
-        return judge_selectors(
-            found.item_ids,
-            found.texts,
-            first.targets,
-            count,
-            compressor=align.compressor,
-            reduce=align.reduce,
-            top_m=align.top_m,
-            length_control=align.length_control,
-            proportion=first.proportion,
-            more=more,
-            by_item=project.settings.mix.unit == "items",
-        )
+        return judge_selectors(found.item_ids, found.texts, parts, count, method=method, by_item=by_item)
     except BadDataError:
         return ()
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import BadDataError
 from curate.flows.steps.align import read_target_at
-from curate.select.alignment import AlignmentSelector, Reduction
+from curate.select.alignment import AlignmentSelector, Method, Reduction
 from curate.select.racing import TEXTS_AT_ONCE
 from curate.select.similarity import LengthControl
 from curate.select.top import TopK
@@ -99,14 +99,8 @@ def score_shard(shard: SourceFile, scoring: ShardScoring) -> str:
     Raises:
         BadDataError: the target is not there, or holds no text.
     """
-    selector = AlignmentSelector(
-        read_target_at(scoring.target).texts,
-        scoring.compressor,
-        scoring.reduce,
-        top_m=scoring.top_m,
-        length_control=scoring.length_control,
-        sampled=scoring.sampled,
-    )
+    method = Method(scoring.compressor, scoring.reduce, scoring.top_m, scoring.length_control, scoring.sampled)
+    selector = AlignmentSelector(read_target_at(scoring.target).texts, method)
     to = Path(scoring.folder) / f"{_name(shard, scoring, selector.version)}.parquet"
     if not to.exists():
         best, figures = _best_of(shard, scoring, selector)

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import BadDataError, ConfigurationError, UnknownNameError, UsageError
-from curate.select.alignment import Aligner, AlignmentSelector, score
+from curate.select.alignment import Aligner, AlignmentSelector, Method, score
 from curate.select.compressors import Compressor, compressor
 from curate.select.packing import cut, packed, packed_strings
+from curate.select.racing import best
 from curate.select.similarity import CONTROLS
 from curate.statistics import spearman
 from curate.types import Selector
@@ -208,6 +209,15 @@ def test_bad_parameters_are_refused() -> None:
         score(["x"], ["y"], reduce="top-m", top_m=0)
 
 
+@pytest.mark.parametrize(
+    ("texts", "message"), [("abc", "one string"), ([1], "text 1 of 1"), (["a", None, b"x"], "bytes")]
+)
+def test_what_is_no_list_of_texts_is_refused(texts: Any, message: str) -> None:
+    for refusing in (lambda: score(texts, ["y"]), lambda: best(texts, Aligner(["y"]), 1, confidence=1)):
+        with pytest.raises(UsageError, match=message):
+            refusing()
+
+
 @pytest.mark.parametrize("size", [float("nan"), 0, -3])
 def test_a_compressor_that_gives_no_size_is_refused(size: float) -> None:
     def measured(data: bytes) -> Any:
@@ -234,15 +244,15 @@ def test_selector_version_changes_with_what_the_scores_depend_on() -> None:
         AlignmentSelector(FUNCTIONS).version,
         AlignmentSelector(FUNCTIONS[1:]).version,
         AlignmentSelector(["".join(FUNCTIONS)]).version,
-        AlignmentSelector(FUNCTIONS, "gzip").version,
-        AlignmentSelector(FUNCTIONS, "gzip:9").version,
-        AlignmentSelector(FUNCTIONS, reduce="max").version,
-        AlignmentSelector(FUNCTIONS, length_control="windows").version,
-        AlignmentSelector(FUNCTIONS, reduce="top-m", length_control="windows", sampled=3).version,
-        Aligner(FUNCTIONS, reduce="top-m").version,
-        Aligner(FUNCTIONS, reduce="top-m", top_m=2).version,
-        Aligner(FUNCTIONS, sampled=2).version,
-        Aligner(FUNCTIONS, sampled=2, seed=1).version,
+        AlignmentSelector(FUNCTIONS, Method("gzip")).version,
+        AlignmentSelector(FUNCTIONS, Method("gzip:9")).version,
+        AlignmentSelector(FUNCTIONS, Method(reduce="max")).version,
+        AlignmentSelector(FUNCTIONS, Method(length_control="windows")).version,
+        AlignmentSelector(FUNCTIONS, Method(reduce="top-m", length_control="windows", sampled=3)).version,
+        Aligner(FUNCTIONS, Method(reduce="top-m")).version,
+        Aligner(FUNCTIONS, Method(reduce="top-m", top_m=2)).version,
+        Aligner(FUNCTIONS, Method(sampled=2)).version,
+        Aligner(FUNCTIONS, Method(sampled=2, seed=1)).version,
     ]
     assert len(set(versions)) == len(versions)
     assert AlignmentSelector(list(FUNCTIONS), target="other name").version == versions[0]
