@@ -20,6 +20,15 @@ DERIVED_VIEWS = (
     SELECT item_id, arg_min(reason, (commit_number, step)) AS reason, arg_min(step, (commit_number, step)) AS step
     FROM latest_decisions WHERE action = 'drop' GROUP BY item_id""",
     """
+    CREATE VIEW latest_origins AS
+    SELECT o.item_id, o.source, o.locator, o.entity,
+        CASE WHEN r.turn IS NULL THEN o.licence ELSE r.licence END AS licence,
+        CASE WHEN r.turn IS NULL THEN o.metadata ELSE r.metadata END AS metadata, o.commit_number
+    FROM origins o LEFT JOIN (
+        SELECT item_id, source, locator, licence, metadata, turn FROM restatements
+        QUALIFY row_number() OVER (PARTITION BY item_id, source, locator ORDER BY commit_number DESC, turn DESC) = 1
+    ) r USING (item_id, source, locator)""",
+    """
     CREATE VIEW withdrawals AS
     SELECT item_id, protocol, protocol_version, attribute, annotator,
         max(TRY_CAST(annotator_version AS BIGINT)) AS until

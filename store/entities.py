@@ -9,10 +9,7 @@ from curate.store.write import rows
 STEP = "ingest"
 _ARRIVALS = """
     WITH fresh AS (
-        SELECT a.entity, a.item_id, a.position FROM arrivals a
-        LEFT JOIN (SELECT item_id, source, locator, true AS known FROM origins SEMI JOIN arrivals USING (item_id)) o
-            USING (item_id, source, locator)
-        WHERE a.whole OR o.known IS NULL
+        SELECT entity, item_id, position FROM arrivals WHERE whole OR changed
     ), arriving AS (
         FROM fresh WHERE entity <> ''
     ), newest AS (
@@ -49,8 +46,9 @@ _REVIVED = (
 def entity_decisions(reader: Reader, arrivals: pa.Table) -> pa.Table:
     """Return the decisions that a batch of arrivals causes: older items of its entities drop, returned ones are kept.
 
-    `arrivals` holds item_id, source, locator, entity, `whole` (the item is a whole file, whose return counts as an
-    arrival) and `position` (order of arrival). An item that another entity or no entity still holds stays.
+    `arrivals` holds item_id, entity, `whole` (the item is a whole file, an arrival whenever it is read), `changed` (its
+    place said something else before, or nothing) and `position` (order of arrival). An item that another entity or no
+    entity still holds stays.
 
     Cost: one scan of the origins; next to nothing where no arrival has an entity and no item was ever superseded.
     """

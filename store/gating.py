@@ -91,7 +91,11 @@ _FIGURES = """
     SELECT asked.*, coalesce(by_people, 0) AS by_people, coalesce(simulated, 0) AS simulated
     FROM asked LEFT JOIN said USING (protocol, version) ORDER BY protocol, version"""
 _TRUTH = """
-    SELECT item_id, min(json_extract_string(metadata, $path)) AS value FROM asked_origins
+    WITH newest AS (
+        SELECT item_id, metadata FROM (SELECT *, 0 AS turn FROM asked_origins UNION ALL FROM asked_again)
+        QUALIFY row_number() OVER (PARTITION BY item_id, source, locator ORDER BY turn DESC) = 1
+    )
+    SELECT item_id, min(json_extract_string(metadata, $path)) AS value FROM newest
     WHERE metadata <> '' AND json_extract_string(metadata, $path) IS NOT NULL
     GROUP BY item_id"""
 
@@ -188,7 +192,8 @@ def newest_round(reader: Reader, scope: GateScope) -> list[dict[str, object]]:
 
 def metadata_values(reader: Reader, items: Sequence[str], column: str) -> dict[str, str]:
     """Return what a column kept beside the items says, for those that have it."""
-    origins = reader.find("origins", "item_id", items, ["item_id", "metadata"])
-    reader.register("asked_origins", origins)
+    names = ["item_id", "source", "locator", "metadata"]
+    reader.register("asked_origins", reader.find("origins", "item_id", items, names))
+    reader.register("asked_again", reader.find("restatements", "item_id", items, [*names, "turn"]))
     found = reader.query(_TRUTH, {"path": f'$."{column}"'})
     return dict(zip(found["item_id"].to_pylist(), found["value"].to_pylist(), strict=True))

@@ -144,5 +144,11 @@ def codes(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_frozen("codes"))
 
 
+@migration
+def restatements(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table of what places say otherwise, or once more, after they said it first."""
+    connection.execute(_frozen("restatements"))
+
+
 def _frozen(name: str) -> str:
     return (_SCHEMAS / f"{name}.sql").read_text(encoding="utf-8")

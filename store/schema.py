@@ -74,6 +74,11 @@ ORIGINS = Table(
     (("item_id", _S), ("source", _S), ("locator", _S), ("entity", _S), ("licence", _S), ("metadata", _S)),
     key=("item_id", "source", "locator"),
 )
+RESTATEMENTS = Table(
+    "restatements",
+    (("item_id", _S), ("source", _S), ("locator", _S), ("licence", _S), ("metadata", _S), ("turn", _I)),
+    key=("item_id", "source", "locator", "turn"),
+)
 SOURCES = Table(
     "sources", (("source", _S), ("address", _S), ("modality", _S), ("format", _S), ("mapping", _S)),
     key=("source", "address", "modality", "format", "mapping"),
@@ -254,7 +259,7 @@ TABLES: tuple[Table, ...] = (
     ITEMS, ORIGINS, SOURCES, REJECTS, SIGNATURES, BANDS, DUPLICATES, CLUSTERS, PROTOCOLS, ATTRIBUTES, ANNOTATIONS,
     ABSTENTIONS, CONSENSUS, AUDITS, GATES, QUEUE, ACQUISITIONS, POLICIES, FAILURES, REQUESTS, EMBEDDINGS, SCORES,
     DECISIONS, SNAPSHOTS, SNAPSHOT_ITEMS, ANCHORS, CHECKPOINTS, PROMOTIONS, DIMENSIONS, MEMBERSHIPS, CODES,
-    METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
+    RESTATEMENTS, METRICS, TOMBSTONES, LEDGER, CURSORS, RUNS, COMMITS,
 )
 # fmt: on
 

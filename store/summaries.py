@@ -116,6 +116,12 @@ def arrivals(reader: Reader) -> Rows:
     return _ask(reader, _ARRIVALS)
 
 
+def source_addresses(reader: Reader, source: str) -> list[str]:
+    """Return where a source was read from, the newest address last."""
+    query = "SELECT address FROM sources WHERE source = ? GROUP BY address ORDER BY max(commit_number)"
+    return [str(address) for address in reader.query(query, [source])["address"].to_pylist()]
+
+
 def rejects(reader: Reader) -> Rows:
     """Return reason, rejects, locators and details, the most frequent reason first."""
     return _ask(reader, _REJECTS)

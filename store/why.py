@@ -7,7 +7,9 @@ from curate.store.reader import Reader
 from curate.store.snapshots.absence import absences
 
 _SECTIONS = {
-    "origins": "SELECT source, locator, entity, licence, metadata, commit_number FROM origins WHERE item_id = ?",
+    "origins": "SELECT source, locator, entity, licence, metadata, commit_number FROM latest_origins WHERE item_id = ?",
+    "restatements": """
+        SELECT source, locator, turn, licence, metadata, commit_number FROM restatements WHERE item_id = ?""",
     "annotations": """
         SELECT attribute, value, confidence, annotator, annotator_kind, annotator_version, protocol, protocol_version,
             commit_number FROM annotations WHERE item_id = ?""",

@@ -8,6 +8,7 @@ import click
 from curate.cli.invocation import Invocation
 from curate.cli.output import emit, emit_json
 from curate.cli.reports import exit_code, ingest_exit_code, narrate_next, report_line, show_plans
+from curate.cli.sources import with_source
 from curate.cli.verb import WRITES, dry_run_option, pass_invocation, setting_option, verb
 from curate.cli.watching import watch_sources
 from curate.errors import UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from curate.flows.project import Project
     from curate.flows.steps import Step
-    from curate.settings import Settings, SourceSettings
+    from curate.settings import Settings
     from curate.types import Progress
 
 
@@ -112,7 +113,7 @@ def ingest_verb(invocation: Invocation, /, path: str | None, watch: bool, dry_ru
     given = {name: value for name, value in options.items() if value is not None}
     if path is None and given:
         raise UsageError(f"--{next(iter(given)).replace('_', '-')} describes a path, and there is none")
-    settings = _with_source(invocation, path, given) if path is not None else None
+    settings = with_source(invocation, path, given) if path is not None else None
     if watch and not dry_run:
         watch_sources(invocation, settings)
     report = run_named(invocation, "ingest", dry_run=dry_run, settings=settings)
@@ -120,50 +121,6 @@ def ingest_verb(invocation: Invocation, /, path: str | None, watch: bool, dry_ru
         return 0
     narrate_next(invocation, [report])
     return ingest_exit_code(report)
-
-
-def _with_source(invocation: Invocation, path: str, given: dict[str, str]) -> "Settings":
-    """Return the project's settings with `path` as the only source; the file's own sources wait for another call."""
-    loaded, folder = invocation.load()
-    source = _source(path, folder, given)
-    if any(source.name == known.name and source != known for known in loaded.settings.source):
-        raise UsageError(
-            f"{source.name!r} is the name of another source in curate.toml",
-            unchanged="nothing was read",
-            hint="choose another --name",
-        )
-    return loaded.settings.model_copy(update={"source": (source,)})
-
-
-def _source(path: str, folder: Path, given: dict[str, str]) -> "SourceSettings":
-    from pydantic import ValidationError
-
-    from curate.settings import SourceSettings, relative_to_project
-
-    local = path != "-" and "://" not in path
-    address = relative_to_project(path, folder) if local else path
-    fields: dict[str, Any] = {"name": _name(path), **given, "path": address}
-    if "meta" in fields:
-        fields["meta"] = tuple(column.strip() for column in fields["meta"].split(",") if column.strip())
-    try:
-        return SourceSettings.model_validate(fields)
-    except ValidationError as problem:
-        finding = problem.errors(include_url=False)[0]
-        raise UsageError(f"--{finding['loc'][0]} {finding['input']!r} does not fit: {finding['msg']}") from None
-
-
-def _name(path: str) -> str:
-    """The default name of a path's source: its last part without ending, that of a glob's folder, or stdin.
-
-    >>> [_name(path) for path in ("news/x.jsonl.gz", "news/v1.2.csv", "photos/*.png", "-")]
-    ['x', 'v1.2', 'photos', 'stdin']
-    """
-    if path == "-":
-        return "stdin"
-    parts = [part for part in Path(path.rpartition("://")[2]).resolve().parts if not set(part) & set("*?[")]
-    last = Path(parts[-1])
-    stem = Path(last.stem).stem if last.suffix in (".gz", ".zst") else last.stem
-    return stem.replace(" ", "-").strip("/") or "root"
 
 
 @verb("dedup", examples=["curate dedup", "curate dedup --dry-run"], exits=WRITES)

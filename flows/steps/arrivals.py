@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from curate.settings import Settings, SourceSettings
 from curate.store.entities import entity_decisions
+from curate.store.places import Look, label_turns, look_at_places
 from curate.store.reader import Reader
 from curate.store.schema import table as schema_table
 from curate.store.write import Commit, rows
@@ -37,16 +39,25 @@ class Arrivals:
 
 
 def arrival_tables(
-    reader: Reader, settings: Settings, source: SourceSettings, records: pa.Table, rejects: pa.Table
+    reader: Reader, settings: Settings, source: SourceSettings, records: pa.Table, rejects: pa.Table, *, again: bool
 ) -> dict[str, pa.Table]:
-    """Build the rows of one batch for every table that ingestion writes."""
+    """Build the rows of one batch for every table that ingestion writes.
+
+    `again` says that some of its places may have said something before: then what they say now is held against it.
+    """
+    places = _places(source, records)
+    look = look_at_places(reader, places) if again else _never_met(len(records))
+    labels = _label_rows(settings, source, records)
+    if again and len(labels):
+        labels = _with_turns(labels, label_turns(reader, places, labels))
     return {
         "sources": _source_row(source),
         "items": _select("items", records),
         "origins": _select("origins", records, source=source.name),
+        "restatements": look.restatements,
         "rejects": _select("rejects", rejects, source=source.name),
-        "annotations": _label_rows(settings, source, records),
-        "decisions": entity_decisions(reader, _arrivals(source, records)),
+        "annotations": labels,
+        "decisions": entity_decisions(reader, _arrivals(source, records, look.changed)),
     }
 
 
@@ -88,15 +99,32 @@ def _label_rows(settings: Settings, source: SourceSettings, records: pa.Table) -
     return rows("annotations", columns, len(labelled))
 
 
-def _arrivals(source: SourceSettings, records: pa.Table) -> pa.Table:
+def _with_turns(labels: pa.Table, turns: Mapping[str, int]) -> pa.Table:
+    """A label that is said again after another one is a new claim: its version is its turn."""
+    if not turns:
+        return labels
+    versions = [str(turns.get(item, 1)) for item in labels["item_id"].to_pylist()]
+    column = labels.column_names.index("annotator_version")
+    return labels.set_column(column, "annotator_version", pa.array(versions, pa.string()))
+
+
+def _never_met(count: int) -> Look:
+    return Look(pa.chunked_array([pa.repeat(True, count)]), schema_table("restatements").schema.empty_table())
+
+
+def _places(source: SourceSettings, records: pa.Table) -> pa.Table:
+    said = {name: records[name] for name in ("item_id", "locator", "licence", "metadata")}
+    return pa.table({**said, "source": pa.repeat(source.name, len(records)), "position": np.arange(len(records))})
+
+
+def _arrivals(source: SourceSettings, records: pa.Table, changed: pa.ChunkedArray) -> pa.Table:
     whole = pc.binary_join_element_wise(f"{source.name}:", records["locator"], "")
     return pa.table(
         {
             "item_id": records["item_id"],
-            "source": pa.repeat(source.name, len(records)),
-            "locator": records["locator"],
             "entity": records["entity"],
             "whole": pc.equal(records["entity"], whole),
+            "changed": changed,
             "position": np.arange(len(records)),
         }
     )

@@ -1,7 +1,6 @@
 """The step `ingest`: take in what is new in every source, and say what was refused and why."""
 
 import hashlib
-import json
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
@@ -15,6 +14,7 @@ from curate.flows.steps.ahead import read_ahead
 from curate.flows.steps.arrivals import Arrivals, arrival_tables
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.commands import command_output
+from curate.flows.steps.positions import Reading
 from curate.settings import SourceSettings
 from curate.store.care.tombstones import refuse_erased
 from curate.store.ingestion.command import CommandOutput, steady_locators
@@ -22,6 +22,7 @@ from curate.store.ingestion.files import is_path, list_files
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.read import Part, read_files
 from curate.store.ingestion.source_file import EmptySourceError, SourceFile
+from curate.store.summaries import source_addresses
 from curate.store.work import cursors
 from curate.store.write import CursorMove, Write
 from curate.types import Progress, StepReport
@@ -33,24 +34,6 @@ peaks at 0.95 GiB with 48 MiB, at 0.82 with 32."""
 PART_ROWS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far a file was read: its fingerprint then, the next row, and whether that was the end."""
-
-    fingerprint: str
-    row: int
-    complete: bool
-
-    def encode(self) -> str:
-        """Return the position as a cursor keeps it."""
-        return json.dumps([self.fingerprint, self.row, self.complete])
-
-    @classmethod
-    def decode(cls, text: str) -> "Position":
-        """Read a cursor; "" is the beginning of a file never met."""
-        return cls(*json.loads(text)) if text else cls("", 0, False)
-
-
 @dataclass(slots=True)
 class Batch:
     """Parsed parts of consecutive files that make one commit, with the cursors that move with them."""
@@ -59,6 +42,7 @@ class Batch:
     moves: dict[str, CursorMove] = field(default_factory=dict)
     rows: int = 0
     bytes: int = 0
+    again: bool = False
 
     @property
     def full(self) -> bool:
@@ -108,8 +92,8 @@ class IngestStep:
                     continue
                 files, note = _files(project, source)
                 notes += note
-                positions = cursors(reader, _consumer(source))
-                done = sum(_is_done(file, positions) for file in files)
+                reading = Reading.of(source, cursors(reader, _consumer(source)))
+                done = sum(reading.is_done(file) for file in files)
                 new, known = new + len(files) - done, known + done
         return Plan(self.name, new, known, notes=(*notes, "counted in files"))
 
@@ -145,10 +129,20 @@ class IngestStep:
                 _ingest_source(project, progress, source, [output], arrivals)
             return []
         files, notes = _files(project, source)
+        notes += _moved(project, source)
         before = replace(arrivals)
         _ingest_source(project, progress, source, self._choice.choose(source.name, files), arrivals)
         self._choice.settle(source.name)
         return notes + _unlabelled(source, before, arrivals)
+
+
+def _moved(project: Project, source: SourceSettings) -> list[str]:
+    """Say so where the store has the source from another address: its files count as the same ones, in a new place."""
+    with project.reader() as reader:
+        known = source_addresses(reader, source.name)
+    if not known or source.address in known:
+        return []
+    return [f"source {source.name!r} was read from {known[-1]} before; what {source.address} says counts as newer"]
 
 
 def _unlabelled(source: SourceSettings, before: Arrivals, after: Arrivals) -> list[str]:
@@ -199,11 +193,6 @@ def _consumer(source: SourceSettings) -> str:
     return f"ingest/{source.name}"
 
 
-def _is_done(file: SourceFile, positions: dict[str, str]) -> bool:
-    position = Position.decode(positions.get(file.locator, ""))
-    return position.complete and position.fingerprint == file.fingerprint
-
-
 def _ingest_source(
     project: Project, progress: Progress, source: SourceSettings, files: list[SourceFile], arrivals: Arrivals
 ) -> None:
@@ -225,7 +214,8 @@ def _waiting(
 ) -> tuple[dict[str, str], list[SourceFile]] | None:
     with project.reader() as reader:
         positions = cursors(reader, _consumer(source))
-    unread = [file for file in files if not _is_done(file, positions)]
+    reading = Reading.of(source, positions)
+    unread = [file for file in files if not reading.is_done(file)]
     return (positions, unread) if unread else None
 
 
@@ -262,8 +252,7 @@ def _batches(
     standing = dict(positions)
 
     def start_row(file: SourceFile) -> int:
-        position = Position.decode(standing.get(file.locator, ""))
-        return position.row if position.fingerprint == file.fingerprint else 0
+        return Reading.of(source, standing).start(file).row
 
     batch = Batch()
     for part in read_files(files, _mapping(source), start_row):
@@ -279,11 +268,14 @@ def _put(batch: Batch, source: SourceSettings, part: Part, standing: dict[str, s
     """Add a part to the batch, and the cursors that move with it to where the files now stand."""
     parsed = part.parsed
     batch.parts.append(part)
+    reading = Reading.of(source, standing)
     for file in part.files:
+        begun = reading.start(file)
+        batch.again |= begun.again or bool(source.command) or not file.fingerprint
         if file.fingerprint:
             before = standing.get(file.locator, "")
             first = batch.moves[file.locator].before if file.locator in batch.moves else before
-            standing[file.locator] = Position(file.fingerprint, parsed.next_row, parsed.complete).encode()
+            standing[file.locator] = replace(begun, row=parsed.next_row, complete=parsed.complete).encode()
             batch.moves[file.locator] = CursorMove(_consumer(source), file.locator, first, standing[file.locator])
     batch.rows += len(parsed.records) + len(parsed.rejects)
     batch.bytes += parsed.records.nbytes
@@ -298,7 +290,7 @@ def _commit(project: Project, source: SourceSettings, batch: Batch, arrivals: Ar
     with project.reader() as reader:
         records, erased = refuse_erased(reader, records)
         rejects = pa.concat_tables([rejects, erased])
-        tables = arrival_tables(reader, project.settings, source, records, rejects)
+        tables = arrival_tables(reader, project.settings, source, records, rejects, again=batch.again)
     moves = [move for move in batch.moves.values() if move.before != move.after]
     commit = project.store.commit(Write("ingest", tables, moves, seconds=time.perf_counter() - began))
     if not commit.stale:

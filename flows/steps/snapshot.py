@@ -20,6 +20,7 @@ from curate.store.snapshots import (
     SnapshotSpec,
     commit_as_of,
     count_changes,
+    count_relicensed,
     draft_snapshot,
     latest_snapshot,
     snapshot_write,
@@ -35,7 +36,7 @@ _COUNTING = "tokens"
 
 
 class SnapshotStep:
-    """Equal content is never numbered twice.
+    """Equal content is never numbered twice, unless the licence of an item was put right.
 
     `as_of` (a commit's number or a time, "" for now) freezes what the store knew then; `names` are the snapshots to
     look at, all by default. A snapshot whose `wait` is not over gets no number; with `now`, or `as_of`, none waits.
@@ -117,11 +118,12 @@ class SnapshotStep:
             latest = latest_snapshot(reader, settings.name)
             if latest is None:
                 return _Change(draft, 0)
-            if _same(draft, latest):
+            relicensed = count_relicensed(reader, draft, latest)
+            if _same(draft, latest) and not relicensed:
                 return None
             if not settings.wait or not self._waits or spec_hash(draft.spec) != latest.spec_hash:
                 return _Change(draft, latest.number)
-            return _due(reader, project, settings, draft, latest)
+            return _due(reader, project, settings, draft, latest, relicensed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,10 @@ class _Change:
     hurried: str = ""
 
 
-def _due(reader: Reader, project: Project, settings: SnapshotSettings, draft: Draft, latest: Numbered) -> _Change:
-    changes = count_changes(reader, draft, latest)
+def _due(
+    reader: Reader, project: Project, settings: SnapshotSettings, draft: Draft, latest: Numbered, relicensed: int
+) -> _Change:
+    changes = count_changes(reader, draft, latest) + relicensed
     if changes >= settings.wait:
         return _Change(draft, latest.number)
     protocol = project.settings.protocol

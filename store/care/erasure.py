@@ -66,7 +66,7 @@ def items_where(reader: Reader, condition: str) -> list[str]:
     found = reader.ask(f"""
         SELECT item_id FROM items WHERE item_id IN (
             SELECT item_id FROM (SELECT * EXCLUDE (run_id, commit_number) FROM items)
-            LEFT JOIN origins USING (item_id) WHERE (
+            LEFT JOIN latest_origins USING (item_id) WHERE (
         {condition}
         )) ORDER BY item_id""")
     return [str(item_id) for item_id in found.read_all()["item_id"].to_pylist()]

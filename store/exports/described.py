@@ -41,7 +41,7 @@ class Description:
 
     def finish(self) -> tuple[str, list[str]]:
         """Return the card, and the licences of all origins in order ("" where some declare none)."""
-        licences = self._target.origins.licence_sets(self._as_of)
+        licences = self._target.origins.licence_sets()
         claims = claim_rows(sum((task.result() for task in self._counting), Counts()))
         names = sorted({name for licence_set, _ in licences for name in licence_set})
         return dataset_card(self._reader, self._plan.snapshot, self._counts(), claims, licences), names

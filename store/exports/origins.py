@@ -34,6 +34,23 @@ _MIXED = """
         arg_min(licence, (source, locator)) AS licence
     FROM origins WHERE list_contains($commits, commit_number) GROUP BY item_id, commit_number"""
 _LICENCES = "SELECT item_id, licence FROM origins WHERE list_contains($commits, commit_number)"
+_RESTATED = """
+    WITH restated AS (
+        SELECT item_id, source, locator, licence, true AS told FROM restatements WHERE commit_number <= $as_of
+        QUALIFY row_number() OVER (PARTITION BY item_id, source, locator ORDER BY commit_number DESC, turn DESC) = 1
+    ), newest AS (
+        SELECT o.item_id, o.commit_number, o.source, o.locator,
+            CASE WHEN r.told THEN r.licence ELSE o.licence END AS licence
+        FROM origins o SEMI JOIN restated ON restated.item_id = o.item_id
+        LEFT JOIN restated r ON (r.item_id = o.item_id AND r.source = o.source AND r.locator = o.locator)
+        WHERE o.commit_number <= $as_of
+    )"""
+"""Of items whose places have said another licence since, all origins with what they say at the commit `as_of`."""
+_RESTATED_PAIRS = f"""{_RESTATED}
+    SELECT item_id, commit_number, arg_min(source, (source, locator)) AS source,
+        arg_min(licence, (source, locator)) AS licence
+    FROM newest GROUP BY item_id, commit_number"""
+_RESTATED_LICENCES = f"{_RESTATED} SELECT item_id, licence FROM newest"
 _Integers = np.ndarray[Any, np.dtype[np.int64]]
 _Flags = np.ndarray[Any, np.dtype[np.bool_]]
 LicenceSets = list[tuple[tuple[str, ...], int]]
@@ -67,14 +84,15 @@ class Pairs:
 
 
 class Origins:
-    """The origins of a snapshot's rows, whose `commits` brought them (-1: erased since).
+    """The origins of a snapshot's rows, whose `commits` brought them (-1: erased since), at the commit `as_of`.
 
     An item's source and licence are those of the commit that brought it; where that has several, the first by source
-    and locator. Memory: 8 bytes a row, and the origins of commits that have several.
+    and locator. A licence that its place has corrected since takes the first one's place. Memory: 8 bytes a row, and
+    the origins of commits that have several.
     """
 
-    def __init__(self, reader: Reader, positions: Positions, commits: _Integers) -> None:
-        self._reader, self._positions, self._commits = reader, positions, commits
+    def __init__(self, reader: Reader, positions: Positions, commits: _Integers, as_of: int) -> None:
+        self._reader, self._positions, self._commits, self._as_of = reader, positions, commits, as_of
         for name, columns in _COUNTED.items():
             reader.register(f"counted_{name}", _counted(reader, name, columns))
         self._known = reader.query(_BY_COMMIT)
@@ -82,11 +100,12 @@ class Origins:
         self.pairs = Pairs()
         self.pair_of = self._encoded()
 
-    def licence_sets(self, as_of: int) -> LicenceSets:
+    def licence_sets(self) -> LicenceSets:
         """Return each set of licences that items came under ("": none declared), and how many items that are.
 
         Origins count that had come by the commit `as_of`.
         """
+        as_of = self._as_of
         licences = self._known["licence"].to_pylist()
         names: dict[str, int] = {}
         codes = np.asarray([names.setdefault(name or "", len(names)) for name in licences] or [0], np.int64)
@@ -96,13 +115,26 @@ class Origins:
         several = [(rows, codes[at[rows]])]
         odd = self._numbers[~plain & (self._numbers <= as_of)].tolist()
         if odd:
-            for batch in self._reader.stream(_LICENCES, {"commits": odd}, rows=_ROWS):
-                found = self._positions.find(id_words(batch["item_id"]))
-                licence = _coded(batch["licence"])
-                mapped = [names.setdefault(name or "", len(names)) for name in licence.dictionary.to_pylist()]
-                code = np.asarray([names.setdefault("", len(names)), *mapped], np.int64)[_indices(licence)]
-                several.append((found[found >= 0], code[found >= 0]))
+            several += self._licences(_LICENCES, {"commits": odd}, names)
+        if restated := self._licences(_RESTATED_LICENCES, {"as_of": as_of}, names):
+            again = np.zeros(len(self._commits), np.bool_)
+            for rows, _ in restated:
+                again[rows] = True
+            several = [(rows[~again[rows]], code[~again[rows]]) for rows, code in several] + restated
         return _sets(several, list(names))
+
+    def _licences(
+        self, query: str, parameters: dict[str, object], names: dict[str, int]
+    ) -> list[tuple[_Integers, _Integers]]:
+        """Return rows with the code of a licence each, batch by batch; `names` gains what is new."""
+        told = []
+        for batch in self._reader.stream(query, parameters, rows=_ROWS):
+            found = self._positions.find(id_words(batch["item_id"]))
+            licence = _coded(batch["licence"])
+            mapped = [names.setdefault(name or "", len(names)) for name in licence.dictionary.to_pylist()]
+            code = np.asarray([names.setdefault("", len(names)), *mapped], np.int64)[_indices(licence)]
+            told.append((found[found >= 0], code[found >= 0]))
+        return told
 
     def _encoded(self) -> _Integers:
         """The code of each row's pair: its commit's, or its own where that commit has several."""
@@ -113,13 +145,17 @@ class Origins:
         at, known = self._place_of_commit
         pair_of = np.where(known & self._hold(uniform, at), codes[at], -1)
         mixed = np.unique(self._commits[known & ~self._hold(uniform, at)]).tolist()
-        if not mixed:
-            return pair_of
-        for batch in self._reader.stream(_MIXED, {"commits": mixed}, rows=_ROWS):
+        if mixed:
+            self._take_in(pair_of, _MIXED, {"commits": mixed})
+        self._take_in(pair_of, _RESTATED_PAIRS, {"as_of": self._as_of})
+        return pair_of
+
+    def _take_in(self, pair_of: _Integers, query: str, parameters: dict[str, object]) -> None:
+        """Give the rows the pairs that a query has of them, each by the commit that brought it."""
+        for batch in self._reader.stream(query, parameters, rows=_ROWS):
             found = self._positions.find(id_words(batch["item_id"]))
             own = (found >= 0) & (self._commits[found] == batch["commit_number"].to_numpy())
             pair_of[found[own]] = self.pairs.encode(batch["source"], batch["licence"])[own]
-        return pair_of
 
     @cached_property
     def _place_of_commit(self) -> tuple[_Integers, _Flags]:

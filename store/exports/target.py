@@ -14,6 +14,7 @@ from curate.store.exports.origins import Origins
 from curate.store.exports.pieces import Items, Workers, items_of
 from curate.store.exports.plan import ExportPlan
 from curate.store.reader import Reader
+from curate.store.snapshots import snapshot_row
 
 _Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -27,7 +28,7 @@ class Target:
     """
 
     def __init__(self, reader: Reader, plan: ExportPlan, workers: Workers) -> None:
-        self._reader = reader
+        self._reader, self._as_of = reader, snapshot_row(reader, plan.snapshot).as_of
         # The members first: nothing is found before they are known.
         self.items: Sequence[Items] = items_of(reader, plan.modality)
         self._members = Members(reader, plan.snapshot, workers)
@@ -60,7 +61,7 @@ class Target:
     @cached_property
     def origins(self) -> Origins:
         """Where the rows come from; asked for the first time, the store is read for it."""
-        return Origins(self._reader, self.positions, self.commits)
+        return Origins(self._reader, self.positions, self.commits, self._as_of)
 
     def _find(self, items: Items) -> None:
         for rows, sizes, commits in items.find(self.positions):

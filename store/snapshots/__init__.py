@@ -24,7 +24,7 @@ from curate.store.snapshots.numbered import (
 from curate.store.snapshots.spec import Quota, ScoreRange, SnapshotSpec, spec_hash
 from curate.store.snapshots.splits import assign_split
 from curate.store.snapshots.tokens import TOKENS, Count, token_scores
-from curate.store.snapshots.waiting import count_changes, what_hurries
+from curate.store.snapshots.waiting import count_changes, count_relicensed, what_hurries
 
 __all__ = [
     "TOKENS",
@@ -41,6 +41,7 @@ __all__ = [
     "content_hash",
     "count_changes",
     "count_differences",
+    "count_relicensed",
     "differing_items",
     "draft_snapshot",
     "find_snapshot",

@@ -73,7 +73,7 @@ def taught_where(reader: Reader, name: str, number: int, condition: str) -> pa.T
         )
         SELECT item_id, label FROM taught WHERE item_id IN (
             SELECT item_id FROM taught JOIN (SELECT * EXCLUDE (run_id, commit_number) FROM items) USING (item_id)
-            LEFT JOIN (SELECT * EXCLUDE (run_id, commit_number) FROM origins) USING (item_id) WHERE (
+            LEFT JOIN (SELECT * EXCLUDE (commit_number) FROM latest_origins) USING (item_id) WHERE (
         {condition}
         )) ORDER BY item_id""",
         {"name": name, "number": number},

@@ -183,6 +183,41 @@ class TestIngestPath:
         assert result.code == 2
         assert "choose another --name" in result.err
 
+    def test_what_the_file_says_last_is_what_the_store_says(self, call, project):
+        def taken_in(row, *options):
+            (project / "data.jsonl").write_text(json.dumps({"id": 1, **row}))
+            assert call("ingest", "data.jsonl", "--id", "id", *options).code == 0
+            query = """
+                SELECT i.text, o.licence, (
+                    SELECT arg_max(value, commit_number) FROM annotations a WHERE a.item_id = i.item_id) AS label
+                FROM items i JOIN latest_origins o USING (item_id) ANTI JOIN dropped USING (item_id)"""
+            [told] = call("sql", query, "--json").objects
+            return told
+
+        alpha, changed = {"text": "alpha", "kind": "a"}, {"text": "CHANGED", "kind": "a"}
+        options = ("--label", "kind", "--licence", "unknown")
+        for row in (alpha, changed, alpha):
+            assert taken_in(row, *options) == {"text": row["text"], "licence": "unknown", "label": "a"}
+        for kind in ("b", "a"):
+            assert taken_in(alpha | {"kind": kind}, *options)["label"] == kind
+        assert taken_in(alpha | {"sort": "c"}, "--label", "sort", "--licence", "MIT") == {
+            "text": "alpha", "licence": "MIT", "label": "c"
+        }  # fmt: skip
+        assert "nothing to do" in call("ingest", "data.jsonl", "--id", "id", "--label", "sort", "--licence", "MIT").err
+
+    def test_a_file_of_the_same_name_elsewhere_is_no_newer_version_of_the_first(self, call, project):
+        for folder, text in (("a", "one"), ("b", "two")):
+            (project / folder).mkdir()
+            (project / folder / "data.jsonl").write_text(json.dumps({"id": 1, "text": text}))
+        assert call("ingest", "a/data.jsonl", "--id", "id").code == 0
+        assert call("ingest", "a/data.jsonl", "--id", "id").code == 0
+        result = call("ingest", "b/data.jsonl", "--id", "id")
+        assert result.code == 2
+        assert "a/data.jsonl" in result.err
+        assert "--name" in result.err
+        assert call("ingest", "b/data.jsonl", "--id", "id", "--name", "b").code == 0
+        assert call("sql", "SELECT count(*) AS dropped FROM dropped", "--json").objects == [{"dropped": 0}]
+
     @pytest.mark.parametrize(
         ("options", "complaint"), [(["--name", "a/b"], "--name 'a/b'"), (["--meta", "a,a"], "--meta")]
     )

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from curate.store.entities import entity_decisions
+from curate.store.places import look_at_places
 from curate.store.store import Store
 from curate.store.write import Write
 
@@ -16,23 +17,25 @@ Ask = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def arrive(store: Store, make: Any) -> Arrive:
-    """Take in one batch of (item, entity) pairs, as ingestion does; `whole` says that each is a file of its own."""
+    """Take in one batch of (item, entity) pairs, as ingestion does; `whole` says that each is a file of its own.
 
-    def ingest(*pairs: tuple[str, str], whole: bool = False, source: str = "web") -> None:
+    Each item has a place of its own, unless all lie `at` the same one.
+    """
+
+    def ingest(*pairs: tuple[str, str], whole: bool = False, source: str = "web", at: str = "") -> None:
         items, entities = [item for item, _ in pairs], [entity for _, entity in pairs]
-        locators = [f"{entity}.txt" if whole else f"{entity}.jsonl#{item}" for item, entity in pairs]
-        table = {
-            "item_id": items,
-            "source": [source] * len(items),
-            "locator": locators,
-            "entity": entities,
-            "whole": [whole] * len(items),
-            "position": list(range(len(items))),
-        }
+        locators = [at or (f"{entity}.txt" if whole else f"{entity}.jsonl#{item}") for item, entity in pairs]
+        count = len(items)
+        position = list(range(count))
+        said = {"item_id": items, "source": [source] * count, "locator": locators, "position": position}
+        said |= {"licence": [""] * count, "metadata": [""] * count}
         with store.reader() as reader:
-            decisions = entity_decisions(reader, pa.table(table))
+            look = look_at_places(reader, pa.table(said))
+            arrivals = {"item_id": items, "entity": entities, "whole": [whole] * count, "position": position}
+            decisions = entity_decisions(reader, pa.table({**arrivals, "changed": look.changed}))
         origins = make.origins(items, source, entities, locator=locators)
-        store.commit(Write("ingest", {"items": make.items(items), "origins": origins, "decisions": decisions}))
+        tables = {"items": make.items(items), "origins": origins, "decisions": decisions}
+        store.commit(Write("ingest", {**tables, "restatements": look.restatements}))
 
     return ingest
 
@@ -78,6 +81,31 @@ def test_a_row_that_was_read_before_is_no_arrival(arrive: Arrive, alive: Alive) 
     arrive(("b", "user"))
     arrive(("a", "user"))
     assert alive() == "b"
+
+
+def test_a_row_that_goes_back_to_what_it_said_is_an_arrival(arrive: Arrive, alive: Alive, ask: Ask) -> None:
+    for item in ("a", "b", "a", "b", "a"):
+        arrive((item, "user"), at="data.jsonl#1")
+        assert alive() == item
+    commits = ask("SELECT count(*) AS count FROM commits")
+    arrive(("a", "user"), at="data.jsonl#1")
+    assert ask("SELECT count(*) AS count FROM commits") == commits
+
+
+def test_a_row_that_says_the_same_does_not_win_over_another_row(arrive: Arrive, alive: Alive) -> None:
+    arrive(("a", "user"), at="old.jsonl#1")
+    arrive(("b", "user"), at="new.jsonl#1")
+    arrive(("a", "user"), at="old.jsonl#1")
+    assert alive() == "b"
+
+
+def test_of_two_arrivals_at_one_place_the_last_is_what_it_says(arrive: Arrive, alive: Alive, ask: Ask) -> None:
+    for _ in range(2):
+        arrive(("a", "user"), ("b", "user"), at="command#user")
+        assert alive() == "b"
+        assert ask("SELECT item_id, turn FROM restatements") == [{"item_id": "b", "turn": 1}]
+    arrive(("b", "user"), ("a", "user"), at="command#user")
+    assert alive() == "a"
 
 
 def test_a_content_that_another_entity_holds_stays(arrive: Arrive, alive: Alive) -> None:
