@@ -33,6 +33,28 @@ ABSTENTION_REASONS: tuple[AbstentionReason, ...] = get_args(AbstentionReason)
 Element = TypeVar("Element")
 
 
+RANKINGS = frozenset({"fused", "mix"})
+"""The selectors whose scores are places in one order of all items: 0 for the first, -1 for the next."""
+
+
+def is_rank(selector: str) -> bool:
+    """Whether a selector's scores are places in an order.
+
+    >>> is_rank("fused"), is_rank("align")
+    (True, False)
+    """
+    return selector in RANKINGS
+
+
+def rank_of(score: float) -> int:
+    """Return the rank that a place in an order means, 1 for the first.
+
+    >>> rank_of(-29.0)
+    30
+    """
+    return 1 - round(score)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One annotator's claim about one item; `confidence` lies in [0, 1], `value` is one of the attribute's values.

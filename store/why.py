@@ -19,7 +19,9 @@ _SECTIONS = {
     "duplicates": "SELECT item_id, similarity, method, commit_number FROM duplicates WHERE duplicate_of = ?",
     "failures": "SELECT step, actor, reason, commit_number FROM failures WHERE item_id = ?",
     "snapshots": """
-        SELECT snapshot, number, split, label, score, commit_number FROM snapshot_items WHERE item_id = ?""",
+        SELECT x.snapshot, x.number, x.split, x.label, json_extract_string(s.spec, '$.order_by') AS order_by, x.score,
+            x.commit_number
+        FROM snapshot_items x LEFT JOIN snapshots s USING (snapshot, number) WHERE x.item_id = ?""",
     "steps": "SELECT step, step_version, parameters, commit_number FROM ledger WHERE item_id = ?",
 }
 _CHECKPOINTS = """

@@ -11,6 +11,7 @@ from curate.cli.output import emit, emit_json, emit_lines
 from curate.cli.verb import pass_invocation, verb
 from curate.console import table_lines
 from curate.store.address import Address
+from curate.types import is_rank, rank_of
 
 if TYPE_CHECKING:
     from curate.store.manifest import Manifest
@@ -119,4 +120,13 @@ def _explanation_lines(explanation: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield name.replace("_", " ")
         shown = [column for column in rows[0] if any(row[column] not in (None, "", "{}") for row in rows)]
-        yield from (f"  {line}" for line in table_lines(shown, [[row[column] for column in shown] for row in rows], 64))
+        cells = [[_shown(row, column) for column in shown] for row in rows]
+        yield from (f"  {line}" for line in table_lines(shown, cells, 64))
+
+
+def _shown(row: Mapping[str, Any], column: str) -> Any:
+    """A cell as a person reads it: places in an order are ranks."""
+    value = row[column]
+    if column == "score" and value is not None and is_rank(row.get("selector") or row.get("order_by") or ""):
+        return f"rank {rank_of(value)}"
+    return value

@@ -5,7 +5,7 @@ Every chart carries its title and description for people who cannot see it; ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -53,8 +53,13 @@ def histogram(
     name: str,
     title: str,
     description: str,
+    axis: str = "score",
+    tick: Callable[[float], str] = "{:.2f}".format,
 ) -> str:
-    """Draw how many candidates lie between neighbouring edges, and over them how many of those were selected."""
+    """Draw how many candidates lie between neighbouring edges, and over them how many of those were selected.
+
+    `axis` says what the edges are, `tick` how one is written.
+    """
     low, high, most = edges[0], edges[-1], max(counts, default=0) or 1
 
     def across(value: float) -> float:
@@ -67,8 +72,8 @@ def histogram(
             parts.append(_column(left, right - left, height / most, style))
     if cut is not None:
         parts.append(_upright(across(cut), "cut"))
-    parts += [_text(across(value), 16, f"{value:.2f}") for value in (low, (low + high) / 2, high)]
-    return _figure(name, title, description, [*parts, _axis_title("score")])
+    parts += [_text(across(value), 16, tick(value)) for value in (low, (low + high) / 2, high)]
+    return _figure(name, title, description, [*parts, _axis_title(axis)])
 
 
 def line_chart(

@@ -10,6 +10,7 @@ from curate.report import charts, text
 from curate.report.data import AcquireSummary, Agreement, Alignment, ReportData
 from curate.report.learned import Accuracy, LearnerSummary
 from curate.statistics import wilson_interval
+from curate.types import is_rank, rank_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,9 +38,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        count=text.count, percent=text.percent, score=text.score, seconds=text.seconds, interval=interval
-    )
+    environment.filters.update(count=text.count, percent=text.percent, score=text.score, seconds=text.seconds)
+    environment.filters.update(interval=interval, scored=text.scored)
+    environment.tests["rank"] = is_rank
     environment.globals.update(bar=charts.bar, alignment_chart=alignment_chart, learner_chart=learner_chart)
     environment.globals["labels_chart"] = labels_chart
     return environment
@@ -70,7 +71,8 @@ def alignment_chart(alignment: Alignment, name: str) -> str:
     """Draw an alignment's histogram; its description says the same in words."""
     bins = alignment.histogram
     every, chosen = sum(bins.counts), sum(bins.selected)
-    cut = "" if alignment.cut is None else f" The lowest selected score is {text.score(alignment.cut)}."
+    ranks = is_rank(alignment.selector)
+    last = "" if alignment.cut is None else f" The lowest selected has {text.scored(alignment.cut, alignment.selector)}."
     return charts.histogram(
         bins.edges,
         bins.counts,
@@ -78,7 +80,12 @@ def alignment_chart(alignment: Alignment, name: str) -> str:
         alignment.cut,
         name=name,
         title=f"Alignment to {alignment.target}",
-        description=f"{text.count(every)} candidates by score, of which {text.count(chosen)} were selected.{cut}",
+        description=(
+            f"{text.count(every)} candidates by {'rank' if ranks else 'score'}, "
+            f"of which {text.count(chosen)} were selected.{last}"
+        ),
+        axis="rank" if ranks else "score",
+        tick=(lambda value: text.count(rank_of(value))) if ranks else "{:.2f}".format,
     )
 
 

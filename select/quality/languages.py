@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE = 0.65
-UNCERTAIN = "uncertain"
+UNCERTAIN = "cannot be told"
 """What is said of a text whose likeliest language is one of those wanted, but not likely enough."""
 _CHARACTERS = 2_000
 _MODEL = "data/model.npz.xz"
@@ -54,7 +54,7 @@ class Language:
                 raise UnknownNameError("language", language, self.known)
         self._wanted, self._confidence = frozenset(languages), confidence
         self.version = (
-            f"language:1 py3langid {version('py3langid')} {','.join(sorted(self._wanted))} confidence={confidence:.15g}"
+            f"language:2 py3langid {version('py3langid')} {','.join(sorted(self._wanted))} confidence={confidence:.15g}"
         )
 
     def identified(self, texts: Sequence[str | None]) -> tuple[list[str], NDArray[np.float64]]:

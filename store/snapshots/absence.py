@@ -7,6 +7,7 @@ from curate.store.reader import Reader
 from curate.store.snapshots.judging import Moment, judge
 from curate.store.snapshots.spec import SnapshotSpec
 from curate.store.snapshots.tokens import weigh
+from curate.types import is_rank, rank_of
 
 _ABSENT = """
     SELECT s.snapshot, s.number, s.spec, s.as_of, s.commit_number, i.commit_number > s.as_of AS later
@@ -63,7 +64,7 @@ def _cut(reader: Reader, spec: SnapshotSpec, moment: Moment, row: dict[str, Any]
     if not spec.limit or taken["ahead"] < spec.limit:
         return f"the budget of {spec.budget} {spec.budget_unit} was spent before it"
     if spec.order_by:
-        return f"its {spec.order_by} score {item['score']:.4f} does not reach the cut {taken['cut']:.4f}"
+        return _below(spec.order_by, item["score"], taken["cut"])
     return f"the limit of {spec.limit} items was reached before it"
 
 
@@ -126,3 +127,9 @@ _BARRIERS: dict[str, Callable[..., str]] = {
     "held out": _held_out,
     "moved": _moved,
 }
+
+
+def _below(selector: str, score: float, cut: float) -> str:
+    if is_rank(selector):
+        return f"its {selector} rank {rank_of(score)} does not reach the cut, rank {rank_of(cut)}"
+    return f"its {selector} score {score:.4f} does not reach the cut {cut:.4f}"

@@ -197,6 +197,17 @@ def test_an_empty_part_becomes_a_sentence(part: str) -> None:
     assert re.search(r"<p>(No|Nothing|It has not)[^<]+\.</p>|<p>No item has an alignment score", page)
 
 
+def test_places_in_an_order_are_shown_as_ranks() -> None:
+    ranked = Alignment("fused", "target", Histogram.of([0, -1_029], [True, False]), 0.0, (Sample("ab", "", "", -29.0),))
+    page = render(replace(_data(), alignments=(ranked,)))
+    assert "First ranks" in page
+    assert "· rank 30" in page
+    assert "lowest selected: rank 1<" in page
+    assert "-29" not in page
+    assert ">1,030</text>" in page
+    assert "Highest scores" in render(_data())
+
+
 def test_an_empty_store_has_a_report_without_tables() -> None:
     outline = _Outline(render(ReportData("empty", 0, "")))
     assert outline.all("table") == []

@@ -199,7 +199,7 @@ def test_quality_and_language_name_their_rules(tmp_path: Path) -> None:
     bench.add({"good": "a plain English sentence about nothing in particular", "short": "too short", "german": german})
     bench.run()
     assert bench.decisions() == {
-        "short": ("drop", "quality: gopher_short_doc; language: uncertain"),
+        "short": ("drop", "quality: gopher_short_doc; language: cannot be told"),
         "german": ("query", "language: de"),
     }
 

@@ -66,11 +66,11 @@ class Make:
         return rows("annotations", columns | other, len(ids))
 
     @staticmethod
-    def scores(ids: Sequence[str], values: Any, version: str = "1") -> pa.Table:
-        """Scores of the selector `align`."""
+    def scores(ids: Sequence[str], values: Any, version: str = "1", selector: str = "align") -> pa.Table:
+        """Scores of a selector."""
         columns = {
             "item_id": list(ids),
-            "selector": "align",
+            "selector": selector,
             "selector_version": version,
             "target": "t",
             "score": values,

@@ -90,6 +90,13 @@ class TestVerdicts:
         assert absence(why, "b") == "its align score 0.2500 does not reach the cut 0.7500"
         assert why("b")["verdict"] == "kept, but no snapshot holds it"
 
+    def test_a_place_in_an_order_is_called_a_rank(self, store: Store, add: Add, make: Any, why: Why) -> None:
+        add(scores=make.scores(["a", "b"], [-9.0, -29.0], selector="fused"))
+        freeze(store, SnapshotSpec("texts", "text", order_by="fused", limit=1, splits={"train": 1.0}))
+        assert absence(why, "b") == "its fused rank 30 does not reach the cut, rank 10"
+        [held] = why("a")["snapshots"]
+        assert (held["order_by"], held["score"]) == ("fused", -9.0)
+
     def test_dropped(self, store: Store, add: Add, make: Any, why: Why) -> None:
         add(decisions=make.decisions(["a"], "drop", reason="copy of b"))
         freeze(store, RANKED)

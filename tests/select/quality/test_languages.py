@@ -16,14 +16,14 @@ def test_other_languages_are_named_and_wanted_ones_pass() -> None:
 
 
 @pytest.mark.parametrize("text", ["", None, "12 + 7 = 19 !!", "\ud800"])
-def test_what_shows_no_language_is_uncertain(text: str | None) -> None:
-    assert Language(["en"]).reasons([text]) == [("uncertain",)]
+def test_what_shows_no_language_cannot_be_told(text: str | None) -> None:
+    assert Language(["en"]).reasons([text]) == [("cannot be told",)]
 
 
 def test_the_confidence_is_a_bound() -> None:
     _, (probability,) = Language(["en"]).identified([ENGLISH])
     assert Language(["en"], float(probability)).reasons([ENGLISH]) == [()]
-    assert Language(["en"], float(probability) + 1e-6).reasons([ENGLISH]) == [("uncertain",)]
+    assert Language(["en"], float(probability) + 1e-6).reasons([ENGLISH]) == [("cannot be told",)]
 
 
 def test_what_makes_no_sense_is_refused() -> None:
