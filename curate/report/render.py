@@ -72,7 +72,8 @@ def alignment_chart(alignment: Alignment, name: str) -> str:
     bins = alignment.histogram
     every, chosen = sum(bins.counts), sum(bins.selected)
     ranks = is_rank(alignment.selector)
-    last = "" if alignment.cut is None else f" The lowest selected has {text.scored(alignment.cut, alignment.selector)}."
+    cut = alignment.cut
+    last = "" if cut is None else f" The lowest selected has {text.scored(cut, alignment.selector)}."
     return charts.histogram(
         bins.edges,
         bins.counts,

@@ -51,6 +51,25 @@ def test_the_race_finds_the_best_with_less_work(aligner: Aligner, exact: np.ndar
     assert (np.diff(found.scores) <= 0).all()
 
 
+@pytest.mark.parametrize(("k", "close"), [(50, False), (200, False), (100, True)])
+def test_the_recall_by_default(aligner: Aligner, exact: np.ndarray, k: int, close: bool) -> None:
+    order = np.argsort(-exact, kind="stable")
+    rows = order[len(order) // 8 :][:1_800] if close else order
+    texts, wanted = [POOL[row] for row in rows], set(range(k))
+    found = [best(texts, aligner, k, seed=seed) for seed in range(5)]
+    assert np.mean([len(wanted & set(each.rows.tolist())) for each in found]) >= 0.98 * k
+
+
+def test_texts_that_stay_are_measured_against_the_other_targets_only(
+    aligner: Aligner, exact: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(racing.Race, "_hopeful", lambda self, pilots, runners, **_: np.ones(len(runners.rows), bool))
+    found = best(POOL, aligner, 100)
+    assert 1 <= found.share <= 1.001
+    np.testing.assert_array_equal(found.scores, exact[found.rows])
+    assert found.rows.tolist() == np.argsort(-exact, kind="stable")[:100].tolist()
+
+
 def test_full_confidence_gives_the_exact_ranking_with_ties_in_order(aligner: Aligner, exact: np.ndarray) -> None:
     twice = POOL[:50] + POOL[:50]
     found = best(twice, aligner, 30, confidence=1)
