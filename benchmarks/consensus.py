@@ -12,21 +12,26 @@ over all draws, with a bootstrap interval over the draws' differences. crowd-kit
 compared with the default on votes only; cleanlab's CROWDLAB sees the model and is compared with the default that sees
 it. cleanlab gives one probability per item: the rest is spread evenly over the other values. Where a method of
 crowd-kit ends with an error (its numbers overflow on some draws), the majority vote stands in for it.
+
+Several values at once (attributes with `multiple = true`) are a regime of their own, drawn as often: each value is a
+vote on whether it is there. The figures are means over the values, and `exact` the share of items whose whole list is
+right, where the methods that see votes only are compared (quick: in one draw).
 """
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness.annotators import REGIMES, draw
+from benchmarks.harness.annotators import REGIMES, Draw, draw
 from benchmarks.harness.bars import Bar
 from benchmarks.harness.command import Options, Result, main
 from benchmarks.harness.consensus_peers import WITH_MODEL, Methods, Posterior, peers
+from benchmarks.harness.list_annotators import draw_lists
 from curate.annotate.consensus.bayesian import bayesian
 from curate.annotate.consensus.crowdlab import crowdlab
 from curate.annotate.consensus.dawid_skene import dawid_skene
@@ -42,6 +47,7 @@ OURS: Methods = {
     "curate's Dawid-Skene": lambda one: dawid_skene(one.votes).posterior,
     "curate's CROWDLAB": lambda one: crowdlab(one.votes, one.model).posterior,
 }
+_SEE_MODEL = ("curate with a model", "curate's CROWDLAB", WITH_MODEL)
 
 
 def run(options: Options) -> Result:
@@ -59,14 +65,37 @@ def run(options: Options) -> Result:
                 figures[name].append(measured)
                 by_regime[regime, name].append(measured)
     table: list[dict[str, object]] = [
-        {"regime": where, "method": name, **dict(zip(FIGURES, np.mean(rows, axis=0).tolist(), strict=True))}
+        {
+            "regime": where,
+            "method": name,
+            **dict(zip(FIGURES, np.mean(rows, axis=0).tolist(), strict=True)),
+            "exact": "",
+        }
         for (where, name), rows in by_regime.items()
     ]
     table += [
-        {"regime": "all", "method": name, **dict(zip(FIGURES, np.mean(rows, axis=0).tolist(), strict=True))}
+        {
+            "regime": "all",
+            "method": name,
+            **dict(zip(FIGURES, np.mean(rows, axis=0).tolist(), strict=True)),
+            "exact": "",
+        }
         for name, rows in figures.items()
     ]
-    return Result(_bars(figures), table, {"seeds": list(draws), "regimes": list(REGIMES)}, PACKAGES)
+    of_lists = draws[:1] if options.quick else draws
+    options.note("several values")
+    lists = {name: _lists(method, of_lists) for name, method in methods.items() if name not in _SEE_MODEL}
+    table += [
+        {
+            "regime": "several values",
+            "method": name,
+            **dict(zip((*FIGURES, "exact"), rows.mean(axis=0).tolist(), strict=True)),
+        }
+        for name, rows in lists.items()
+    ]
+    return Result(
+        [*_bars(figures), _lists_bar(lists)], table, {"seeds": list(draws), "regimes": list(REGIMES)}, PACKAGES
+    )
 
 
 def measure(posterior: Posterior, truth: NDArray[np.int64]) -> list[float]:
@@ -77,6 +106,24 @@ def measure(posterior: Posterior, truth: NDArray[np.int64]) -> list[float]:
     bins = np.minimum((sure * 10).astype(int), 9)
     gaps = [abs(float((sure[bins == b] - right[bins == b]).sum())) for b in range(10)]
     return [float(right.mean()), float(-np.log(at_truth).mean()), sum(gaps) / len(truth)]
+
+
+def _lists(method: Callable[[Draw], Posterior], draws: Sequence[int]) -> NDArray[np.float64]:
+    """Return the figures and the share of exact lists of every draw: (draws, 4)."""
+    rows = []
+    for seed in draws:
+        values = draw_lists(seed)
+        drawn = [method(value) for value in values]
+        figures = [measure(posterior, value.truth) for posterior, value in zip(drawn, values, strict=True)]
+        right = [posterior.argmax(axis=1) == value.truth for posterior, value in zip(drawn, values, strict=True)]
+        rows.append([*np.mean(figures, axis=0), float(np.all(right, axis=0).mean())])
+    return np.array(rows)
+
+
+def _lists_bar(lists: Mapping[str, NDArray[np.float64]]) -> Bar:
+    best = max((name for name in lists if name.startswith("crowd-kit")), key=lambda name: lists[name][:, -1].mean())
+    gain = bootstrap_interval(lists["curate"][:, -1] - lists[best][:, -1])
+    return Bar(f"exact lists of several values: curate better than {best} by", gain.value, 0, interval=gain)
 
 
 def _bars(figures: Mapping[str, list[list[float]]]) -> list[Bar]:
