@@ -32,7 +32,7 @@ from benchmarks.harness.bars import Bar
 from benchmarks.harness.command import Options, Result, main
 from benchmarks.harness.consensus_peers import WITH_MODEL, Methods, Posterior, peers
 from benchmarks.harness.list_annotators import draw_lists
-from curate.annotate.consensus.bayesian import bayesian
+from curate.annotate.consensus.bayesian import TICKS, bayesian
 from curate.annotate.consensus.crowdlab import crowdlab
 from curate.annotate.consensus.dawid_skene import dawid_skene
 from curate.annotate.consensus.majority import majority
@@ -84,7 +84,8 @@ def run(options: Options) -> Result:
     ]
     of_lists = draws[:1] if options.quick else draws
     options.note("several values")
-    lists = {name: _lists(method, of_lists) for name, method in methods.items() if name not in _SEE_MODEL}
+    of_ticks: Methods = {**methods, "curate": lambda one: bayesian(one.votes, priors=TICKS).posterior}
+    lists = {name: _lists(method, of_lists) for name, method in of_ticks.items() if name not in _SEE_MODEL}
     table += [
         {
             "regime": "several values",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.annotate.consensus.bayesian import bayesian
+from curate.annotate.consensus.bayesian import TICKS, bayesian
 from curate.annotate.consensus.crowdlab import crowdlab
 from curate.annotate.consensus.dawid_skene import dawid_skene
 from curate.annotate.consensus.majority import majority
@@ -69,7 +69,7 @@ class Method:
 
     def draw_lists(self, votes: Votes) -> Consensus:
         """Draw whether one of several values is there; a model's claims are votes like all others here."""
-        return METHODS[self.name](votes)
+        return bayesian(votes, priors=TICKS) if self.name == "bayesian" else METHODS[self.name](votes)
 
 
 def probabilities(votes: Votes, own: NDArray[np.bool_], confidences: FloatArray) -> FloatArray:
