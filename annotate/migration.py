@@ -57,6 +57,20 @@ class Migration:
             for value in (new for images in values.values() for new in images):
                 protocol.attribute(name).check(value)
 
+    def check_old(self, old: Protocol) -> None:
+        """Refuse a migration from this protocol that names what it did not have: a slip would ask everything anew.
+
+        Raises:
+            UnknownNameError: an attribute or a value.
+        """
+        for name in self.attributes:
+            old.attribute(name)
+        earlier = {new: name for name, new in self.attributes.items()}
+        for name, changes in self.values.items():
+            before = old.attribute(earlier.get(name, name))
+            for value in changes:
+                before.check(value)
+
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], version: str) -> Migration:
         """Build a migration from plain data, such as one `[[protocol.migration]]`; it leads to `version` by default.

@@ -134,7 +134,7 @@ class Client:
             except FinalError as error:
                 raise self._refused(error) from error
             else:
-                return _response(body, answer.seconds, attempt)
+                return _response(payload, body, answer.seconds, attempt)
         raise AssertionError("a service is asked at least once")
 
     def _sent(self, path: str, content: bytes) -> Answer:
@@ -189,15 +189,24 @@ class Client:
         return f"{self.received} answers were received and are kept; none is asked for again"
 
 
-def _response(body: Mapping[str, Any], seconds: float, attempts: int) -> Response:
+def _response(payload: Mapping[str, Any], body: Mapping[str, Any], seconds: float, attempts: int) -> Response:
+    """Read the tokens that an answer took; where it does not say, they are the most that were to be expected."""
     usage = body.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    counts = [number if isinstance(number, int) else 0 for number in (
-        usage.get("prompt_tokens"), usage.get("completion_tokens"), cached,
-    )]  # fmt: skip
-    return Response(body, counts[0], counts[1], counts[2], seconds, attempts)
+    return Response(
+        body,
+        _count(usage.get("prompt_tokens"), prompt_tokens(payload)),
+        _count(usage.get("completion_tokens"), answer_tokens(payload)),
+        _count(cached, 0),
+        seconds,
+        attempts,
+    )
+
+
+def _count(told: object, otherwise: int) -> int:
+    return told if isinstance(told, int) and told >= 0 else otherwise
 
 
 def _written(payload: Mapping[str, Any], image: bytes | None) -> bytes:

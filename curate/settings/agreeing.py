@@ -1,10 +1,24 @@
-"""Whose confidences the consensus may weigh as a model's probabilities."""
+"""Whose confidences the consensus may weigh as a model's probabilities, and whom the gate may judge."""
 
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.settings.annotators import LearnerAnnotatorSettings
 from curate.settings.models import Settings
+from curate.settings.teaching import LEARNER_PREFIX
 
 _WEIGHS_MODEL = ("bayesian", "crowdlab")
+
+
+def check_gate(settings: Settings, place: str) -> None:
+    """Refuse a gate that judges somebody who is not there: audits would be spent on nobody.
+
+    Raises:
+        UnknownNameError: no annotator, learner or source with labels has the name.
+    """
+    known = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
+    known += [LEARNER_PREFIX + one.name for one in settings.learner]
+    for name in settings.gate.annotators:
+        if name not in known:
+            raise UnknownNameError("annotator", name, known, where=f"{place}, gate")
 
 
 def check_consensus(settings: Settings, place: str) -> None:

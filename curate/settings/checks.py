@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from curate.errors import ConfigurationError, UnknownNameError
-from curate.settings.agreeing import check_consensus
+from curate.settings.agreeing import check_consensus, check_gate
 from curate.settings.annotators import (
     CaptionAnnotatorSettings,
     ClipAnnotatorSettings,
@@ -62,6 +62,7 @@ def check_settings(settings: Settings, place: str) -> None:
     _check_protocol(settings.protocol, attributes, place)
     check_multiple(settings, place)
     check_consensus(settings, place)
+    check_gate(settings, place)
     for annotator in settings.annotator:
         where = f"{place}, annotator {annotator.name!r}"
         if isinstance(annotator, LearnerAnnotatorSettings):

@@ -35,6 +35,9 @@ def carry_over(project: Project) -> int:
             return 0
         known = definitions(reader, protocol.name)
         old = {version: _parsed(known[version]) for version in paths(protocol) if version in known}
+        for one in protocol.migrations:
+            if one.from_version in old:
+                one.check_old(old[one.from_version])
         said = {version: said_lists(reader, protocol.name, version) for version in old}
         changes = {version: readings(protocol, one, said[version]) for version, one in old.items()}
         claims, abstentions = old_answers(reader, protocol.name, protocol.version, changes)

@@ -12,6 +12,7 @@ import pytest
 from curate.annotate.llm.client import Client, request_key
 from curate.annotate.llm.pace import Pace
 from curate.annotate.llm.service import Service
+from curate.annotate.llm.spending import prompt_tokens
 from curate.annotate.llm.transport import UnanswerableError
 from curate.errors import InterruptedRunError, RefusedRequestError, ServiceError
 from curate.types import Response
@@ -38,6 +39,15 @@ def test_an_answer_is_kept_before_it_is_used_and_never_asked_for_again(fake_modu
     assert server.payloads == [PAYLOAD]
     assert cache.kept == {request_key(PAYLOAD): first}
     assert (first.prompt_tokens, first.completion_tokens, first.attempts) == (len(str(PAYLOAD["prompt"])), 1, 1)
+
+
+def test_an_answer_that_does_not_say_what_it_took_counts_for_the_most(fake_module: ModuleType, cache: Any) -> None:
+    """Else no ceiling would hold for such a server."""
+    payload = {**PAYLOAD, "max_tokens": 7}
+    with fake_module.FakeLanguageModelServer(["no usage"]) as server:
+        answer = ask(server, cache, payload)
+    assert (answer.prompt_tokens, answer.completion_tokens) == (prompt_tokens(payload), 7)
+    assert answer.prompt_tokens > 0
 
 
 def test_an_answer_that_cannot_be_kept_is_not_used(fake_module: ModuleType, cache: Any) -> None:

@@ -44,6 +44,26 @@ def test_what_did_not_change_is_carried_over() -> None:
     assert carried(new) == {"top": same(TOP), "sleeve": same(SLEEVE)}
 
 
+@pytest.mark.parametrize(
+    ("migration", "slip"),
+    [
+        ({"values": {"sleeve": {"lnog": "long"}}}, "lnog"),
+        ({"attributes": {"sleve": "sleeve"}}, "sleve"),
+    ],
+)
+def test_what_the_old_version_did_not_have_is_a_slip(migration: dict[str, Any], slip: str) -> None:
+    [one] = protocol("2", TOP, SLEEVE, **migration).migrations
+    with pytest.raises(UnknownNameError, match=slip):
+        one.check_old(OLD)
+
+
+def test_old_values_are_those_of_the_attribute_before_it_was_renamed() -> None:
+    renamed = {**SLEEVE, "name": "length", "values": ["none", "half", "full"]}
+    changes = {"attributes": {"sleeve": "length"}, "values": {"length": {"long": "full"}}}
+    [one] = protocol("2", TOP, renamed, **changes).migrations
+    one.check_old(OLD)
+
+
 def test_without_a_migration_nothing_is() -> None:
     assert carried(protocol("2", TOP, SLEEVE)) == {}
 

@@ -356,3 +356,9 @@ class TestFinding:
     def test_paths_inside_the_project_become_relative(self, tmp_path):
         assert relative_to_project("x/../y.txt", tmp_path) == "y.txt"
         assert relative_to_project("/elsewhere/y.txt", tmp_path) == "/elsewhere/y.txt"
+
+
+def test_a_gate_that_judges_nobody_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "curate.toml").write_text('[gate]\nannotators = ["kwx"]\n')
+    with pytest.raises(UnknownNameError, match="kwx"):
+        load_settings(tmp_path / "curate.toml", {})

@@ -86,7 +86,9 @@ def spoil(body: dict[str, Any], fault: str) -> dict[str, Any]:
     """Make a well-formed answer useless in the way that the fault names."""
     choice = body["choices"][0]
     message = choice.get("message", {})
-    if fault == "broken content":
+    if fault == "no usage":
+        del body["usage"]
+    elif fault == "broken content":
         message["content"] = "I think that this is"
     elif fault == "wrong value":
         message["content"] = json.dumps(dict.fromkeys(json.loads(message["content"]), "no such value"))
