@@ -64,39 +64,25 @@ def run(options: Options) -> Result:
                 measured = measure(method(one), one.truth)
                 figures[name].append(measured)
                 by_regime[regime, name].append(measured)
-    table: list[dict[str, object]] = [
-        {
-            "regime": where,
-            "method": name,
-            **dict(zip(FIGURES, np.mean(rows, axis=0).tolist(), strict=True)),
-            "exact": "",
-        }
-        for (where, name), rows in by_regime.items()
-    ]
-    table += [
-        {
-            "regime": "all",
-            "method": name,
-            **dict(zip(FIGURES, np.mean(rows, axis=0).tolist(), strict=True)),
-            "exact": "",
-        }
-        for name, rows in figures.items()
-    ]
-    of_lists = draws[:1] if options.quick else draws
     options.note("several values")
+    lists = _all_lists(methods, draws[:1] if options.quick else draws)
+    table = [_row(regime, name, np.mean(rows, axis=0)) for (regime, name), rows in by_regime.items()]
+    table += [_row("all", name, np.mean(rows, axis=0)) for name, rows in figures.items()]
+    table += [_row("several values", name, rows.mean(axis=0)) for name, rows in lists.items()]
+    bars = [*_bars(figures), _lists_bar(lists)]
+    return Result(bars, table, {"seeds": list(draws), "regimes": list(REGIMES)}, PACKAGES)
+
+
+def _row(regime: str, method: str, figures: NDArray[np.float64]) -> dict[str, object]:
+    """One row of the table; `exact` is empty where one value at a time is drawn."""
+    named = dict(zip((*FIGURES, "exact"), [*figures.tolist(), ""], strict=False))
+    return {"regime": regime, "method": method, **named}
+
+
+def _all_lists(methods: Methods, draws: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    """Ask the methods that see votes only, the default with its priors for ticks."""
     of_ticks: Methods = {**methods, "curate": lambda one: bayesian(one.votes, priors=TICKS).posterior}
-    lists = {name: _lists(method, of_lists) for name, method in of_ticks.items() if name not in _SEE_MODEL}
-    table += [
-        {
-            "regime": "several values",
-            "method": name,
-            **dict(zip((*FIGURES, "exact"), rows.mean(axis=0).tolist(), strict=True)),
-        }
-        for name, rows in lists.items()
-    ]
-    return Result(
-        [*_bars(figures), _lists_bar(lists)], table, {"seeds": list(draws), "regimes": list(REGIMES)}, PACKAGES
-    )
+    return {name: _lists(method, draws) for name, method in of_ticks.items() if name not in _SEE_MODEL}
 
 
 def measure(posterior: Posterior, truth: NDArray[np.int64]) -> list[float]:

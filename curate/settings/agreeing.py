@@ -8,6 +8,16 @@ from curate.settings.teaching import LEARNER_PREFIX
 _WEIGHS_MODEL = ("bayesian", "crowdlab")
 
 
+def check_agreeing(settings: Settings, place: str) -> None:
+    """Refuse a consensus or a gate that cannot do what it is told, with whoever is named there.
+
+    Raises:
+        ConfigurationError: what, and what to write instead.
+    """
+    check_consensus(settings, place)
+    check_gate(settings, place)
+
+
 def check_gate(settings: Settings, place: str) -> None:
     """Refuse a gate that judges somebody who is not there: audits would be spent on nobody.
 

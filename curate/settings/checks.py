@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from curate.errors import ConfigurationError, UnknownNameError
-from curate.settings.agreeing import check_consensus, check_gate
+from curate.settings.agreeing import check_agreeing
 from curate.settings.annotators import (
     CaptionAnnotatorSettings,
     ClipAnnotatorSettings,
@@ -61,8 +61,7 @@ def check_settings(settings: Settings, place: str) -> None:
         _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")
     _check_protocol(settings.protocol, attributes, place)
     check_multiple(settings, place)
-    check_consensus(settings, place)
-    check_gate(settings, place)
+    check_agreeing(settings, place)
     for annotator in settings.annotator:
         where = f"{place}, annotator {annotator.name!r}"
         if isinstance(annotator, LearnerAnnotatorSettings):
