@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Modality = Literal["text", "image", "events"]
 MODALITIES: tuple[Modality, ...] = ("text", "image", "events")
-Format = Literal["auto", "text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
+Format = Literal["auto", "text", "lines", "json", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 Action = Literal["keep", "drop", "query", "skip"]
 SPLITS: tuple[str, ...] = ("train", "validation", "test")

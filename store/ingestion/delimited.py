@@ -19,7 +19,7 @@ from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.metadata import json_objects
 from curate.store.ingestion.shapes import Refusal, Refusals, RefusedFileError, excerpt
 from curate.store.ingestion.source_file import SourceFile
-from curate.store.ingestion.streams import unpacked
+from curate.store.ingestion.streams import unpacked_text
 
 _DELIMITERS = (",", ";", "\t", "|")
 _RECORD_LINES = 100_000
@@ -39,7 +39,8 @@ def read_delimited(file: SourceFile, mapping: Mapping, start_row: int) -> Iterat
     """Yield tables of rows, one for each record; a row's number is that of its first line, counted from 0.
 
     The first line that is not blank is the header; the delimiter is that of comma, semicolon, tab and bar by which it
-    has the content's column. Quotes are doubled within quotes. The file may be packed with gzip or zstd.
+    has the content's column. Quotes are doubled within quotes. The file may be packed with gzip or zstd, and be
+    UTF-16 with its byte order mark.
 
     Where quotes do not close within `mapping.item_bytes` and 100,000 lines, or the number of fields is not the
     header's, the record's first line alone is refused and reading goes on with the next line: one missing quote costs
@@ -51,7 +52,7 @@ def read_delimited(file: SourceFile, mapping: Mapping, start_row: int) -> Iterat
         OSError: the file cannot be read.
     """
     with file.open() as packed:
-        lines = numbered_lines(unpacked(packed, file.locator), mapping.item_bytes)
+        lines = numbered_lines(unpacked_text(packed, file.locator), mapping.item_bytes)
         header = next((line for line in lines if not is_blank(line)), None)
         if header is None:
             return

@@ -10,6 +10,7 @@ from curate.store.ingestion.shapes import RefusedFileError
 from curate.store.ingestion.streams import COMPRESSIONS
 
 _SUFFIXES: dict[str, FileFormat] = {
+    ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
@@ -47,8 +48,9 @@ def stated_format(name: str) -> FileFormat | None:
 def format_of(name: str, mapping: Mapping) -> FileFormat:
     """Decide how to read the file of this name; "auto" goes by the ending, and by the modality where that says nothing.
 
-    In a source of texts everything but rows and tars is one text, JSON included; in a source of images everything but
-    tables and tars is one image.
+    In a source of texts everything but rows and tars is one text; in a source of images everything but tables and tars
+    is one image. A JSON file holds rows: the objects of its array, or those that lie one after the other, be it one.
+    With the format "text" it is one text.
 
     Raises:
         RefusedFileError: such files hold no items of the modality.

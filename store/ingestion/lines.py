@@ -13,7 +13,7 @@ from curate.store.ingestion.canonical import BYTE_ORDER_MARK
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.shapes import RefusedFileError
 from curate.store.ingestion.source_file import SourceFile
-from curate.store.ingestion.streams import unpacked
+from curate.store.ingestion.streams import unpacked_text
 
 _SKIPPED_BYTES = 2**20
 
@@ -35,14 +35,15 @@ def read_lines(
 ) -> Iterator[pa.Table]:
     """Yield tables of rows, one for each line that is not blank; a row's number is its line's, counted from 0.
 
-    The file may be packed with gzip or zstd. A line above `mapping.item_bytes` comes without its content.
+    The file may be packed with gzip or zstd, and be UTF-16 with its byte order mark. A line above `mapping.item_bytes`
+    comes without its content.
 
     Raises:
         RefusedFileError: the rest of a packed file is damaged, missing or a bomb.
         OSError: the file cannot be read.
     """
     with file.open() as packed:
-        lines = numbered_lines(unpacked(packed, file.locator), mapping.item_bytes)
+        lines = numbered_lines(unpacked_text(packed, file.locator), mapping.item_bytes)
         wanted = (line for line in lines if line.number >= start_row and not is_blank(line))
         for chunk in chunked(wanted, lambda line: line.size):
             yield assemble(chunk_of(chunk, file, mapping), file, mapping)

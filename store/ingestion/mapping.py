@@ -6,11 +6,11 @@ from typing import Literal
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.types import FORMATS, MODALITIES, Format, Modality
 
-FileFormat = Literal["text", "lines", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
+FileFormat = Literal["text", "lines", "json", "jsonl", "csv", "parquet", "arrow", "images", "webdataset"]
 FORMATS_OF: dict[Modality, tuple[FileFormat, ...]] = {
-    "text": ("text", "lines", "jsonl", "csv", "parquet", "arrow", "webdataset"),
+    "text": ("text", "lines", "json", "jsonl", "csv", "parquet", "arrow", "webdataset"),
     "image": ("images", "parquet", "arrow", "webdataset"),
-    "events": ("jsonl", "parquet", "arrow", "webdataset"),
+    "events": ("json", "jsonl", "parquet", "arrow", "webdataset"),
 }
 FOLDER_LABEL = "folder"
 _LIMITS = ("batch_rows", "batch_bytes", "item_bytes", "image_pixels")

@@ -12,6 +12,10 @@ from curate.store.ingestion.mapping import Mapping
 
 Parts = tuple[str, ...]
 _WILDCARD = re.compile(r"[*?[]")
+_BESIDE_DATA = re.compile(
+    r"README\.md|LICEN[CS]E(\.\w+)?|CITATION(\.\w+)?|dataset_infos?\.json|dataset_dict\.json|state\.json|croissant\.json"
+)
+_FRONT_MATTER = re.compile(rb"(\xef\xbb\xbf)?---\r?\n")
 _HUB_SHARD = re.compile(r"(data/.+|[^/]+(/[^/]+)?-\d{5}-of-\d{5})\.parquet")
 
 
@@ -50,8 +54,10 @@ def dataset_files(names: Collection[str], read: Callable[[str], bytes]) -> list[
     """Return the data files of a Hugging Face dataset folder, None if the names below a folder are those of none.
 
     Of what `save_to_disk` wrote these are the shards that its `state.json` lists, whether they are there or not; of a
-    folder as on the hub (README.md, `data/*.parquet`, `train-00000-of-00001.parquet` …) the Parquet files. `read`
-    returns the content of a small file.
+    folder as on the hub (README.md, `data/*.parquet`, `train-00000-of-00001.parquet` …) the Parquet files. Of one made
+    by hand (README.md with a card's front matter, or nothing beside README.md but files of rows and what goes with
+    them, such as LICENSE) the files whose ending states a format, and with a card those of texts (`.txt`), too. `read`
+    returns the beginning of a file.
     """
     if "dataset_dict.json" in names:
         folders = sorted({name.partition("/")[0] + "/" for name in names if name.endswith("/state.json")})
@@ -59,7 +65,20 @@ def dataset_files(names: Collection[str], read: Callable[[str], bytes]) -> list[
     if {"state.json", "dataset_info.json"} <= set(names):
         return _saved_shards("", names, read)
     shards = [name for name in names if _HUB_SHARD.fullmatch(name)]
-    return shards if shards and "README.md" in names else None
+    if "README.md" not in names:
+        return None
+    return shards or _files_of_rows(names, read)
+
+
+def _files_of_rows(names: Collection[str], read: Callable[[str], bytes]) -> list[str] | None:
+    """The data files beside a README.md, None if it is one text among others."""
+    others = [name for name in names if not _BESIDE_DATA.fullmatch(name)]
+    rows = [name for name in others if stated_format(name) not in (None, "images")]
+    if rows and len(rows) == len(others):
+        return rows
+    if not _FRONT_MATTER.match(read("README.md")):
+        return None
+    return [name for name in others if stated_format(name) is not None or name.endswith(".txt")] or None
 
 
 def _saved_shards(folder: str, names: Collection[str], read: Callable[[str], bytes]) -> list[str]:

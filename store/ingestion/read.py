@@ -13,6 +13,7 @@ from curate.store.ingestion.arrow import read_arrow
 from curate.store.ingestion.batches import group, parsed, refused_file
 from curate.store.ingestion.delimited import read_delimited
 from curate.store.ingestion.formats import format_of
+from curate.store.ingestion.json_values import read_json
 from curate.store.ingestion.jsonl import read_jsonl
 from curate.store.ingestion.mapping import FileFormat, Mapping
 from curate.store.ingestion.parquet import read_parquet
@@ -27,6 +28,7 @@ _READERS: dict[FileFormat, _Reader] = {
     "text": read_single,
     "images": read_single,
     "lines": read_text_lines,
+    "json": read_json,
     "jsonl": read_jsonl,
     "csv": read_delimited,
     "parquet": read_parquet,
@@ -61,9 +63,10 @@ def read_files(
 def read_file(file: SourceFile, mapping: Mapping, start_row: int = 0) -> Iterator[Parsed]:
     """Yield the file's batches from `start_row` on (0 or a `next_row` of an earlier call); at least one is yielded.
 
-    Every row (of JSONL and CSV: every line or record that is not blank; of a tar: every sample) ends as a record or as
-    a reject. Nothing that a file holds makes this raise: what cannot be read becomes rejects with reasons from
-    `shapes.REASONS`, and a file that breaks in the middle keeps the rows before and those that can be found behind.
+    Every row (of JSON: every value; of JSONL and CSV: every line or record that is not blank; of a tar: every sample)
+    ends as a record or as a reject. Nothing that a file holds makes this raise: what cannot be read becomes rejects
+    with reasons from `shapes.REASONS`, and a file that breaks in the middle keeps the rows before and those that can be
+    found behind.
 
     Batch borders depend on the file and `start_row` only: a batch is the longest run of rows that keeps the mapping's
     limits, so starting again at any `next_row` gives the same remaining batches.

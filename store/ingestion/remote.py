@@ -16,6 +16,7 @@ from curate.store.ingestion.source_file import SourceFile, empty_source, nothing
 
 _BLOCK_BYTES = 4 * 2**20
 _SMALL_FILE = 2**20
+_TOO_MANY_REQUESTS, _SERVER_ERRORS = 429, 500
 # What file systems call the things that change with a file, the surest first.
 _VERSIONS = ("ETag", "etag", "md5", "md5Hash", "Content-MD5", "checksum", "Digest", "mtime", "LastModified",
              "last_modified", "Last-Modified", "updated", "modified", "created")  # fmt: skip
@@ -129,19 +130,40 @@ def _reached(address: str, call: Callable[[], _T]) -> _T:
     """
     try:
         return call()
-    except (FileNotFoundError, PermissionError, CurateError):
+    except (PermissionError, CurateError):
         raise
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise ServiceError(
-            f"{address} cannot be read: {what}", unchanged="what was read before is kept", hint="run again later"
-        ) from error
+    except FileNotFoundError as error:
+        if not (cause := _failure_behind(error)):
+            raise
+        raise _failed(address, cause) from error
+    except Exception as error:  # fsspec's file systems share no class of errors
+        raise _failed(address, error) from error
+
+
+def _failed(address: str, error: BaseException) -> ServiceError:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ServiceError(
+        f"{address} cannot be read: {what}", unchanged="what was read before is kept", hint="run again later"
+    )
+
+
+def _failure_behind(error: FileNotFoundError) -> BaseException | None:
+    """What really failed: of every failure over HTTP, a refused connection too, fsspec says that there is no file."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, FileNotFoundError | ValueError):
+        return None
+    status = getattr(cause, "status", None)
+    if isinstance(status, int):
+        return cause if status >= _SERVER_ERRORS or status == _TOO_MANY_REQUESTS else None
+    return cause if isinstance(cause, OSError) or type(cause).__module__.startswith("aiohttp") else None
 
 
 def _info(filesystem: Any, path: str) -> dict[str, Any] | None:
     try:
         return dict(filesystem.info(path))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if _failure_behind(error):
+            raise
         return None
 
 

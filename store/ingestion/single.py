@@ -12,7 +12,7 @@ from curate.store.ingestion.command import CommandOutput
 from curate.store.ingestion.mapping import Mapping
 from curate.store.ingestion.shapes import Refusal, RefusedFileError
 from curate.store.ingestion.source_file import SourceFile, StandardInput, reason_of
-from curate.store.ingestion.streams import unpacked
+from curate.store.ingestion.streams import unpacked_text
 
 # What they bring next is another text, and not a newer one of the same.
 _STREAMS = (StandardInput, CommandOutput)
@@ -22,7 +22,7 @@ _Entry = tuple[SourceFile, bytes | Refusal]
 def read_single(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator[pa.Table]:
     """Yield the one row of a text or image file, unless reading starts behind it; at most `item_bytes` are loaded.
 
-    A text may be packed with gzip or zstd.
+    A text may be packed with gzip or zstd, and be UTF-16 with its byte order mark.
     """
     if start_row == 0:
         yield _table([(file, _content(file, mapping))], mapping)
@@ -55,7 +55,7 @@ def _content(file: SourceFile, mapping: Mapping) -> bytes | Refusal:
         return file.refusal
     try:
         with file.open() as packed:
-            stream = unpacked(packed, file.locator) if mapping.modality == "text" else packed
+            stream = unpacked_text(packed, file.locator) if mapping.modality == "text" else packed
             return stream.read(mapping.item_bytes + 1)
     except RefusedFileError as error:
         return error.refusal

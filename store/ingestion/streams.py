@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zlib
@@ -14,6 +15,7 @@ from curate.store.ingestion.shapes import RefusedFileError
 
 COMPRESSIONS = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd"}
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _STEP_BYTES = 8192
 FREE_BYTES = 64 * 2**20
 RATIO = 200
@@ -53,6 +55,17 @@ def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
     return stream if kind is None else io.BufferedReader(PulledStream(_Unpacker(stream, kind).read), _STEP_BYTES)
 
 
+def unpacked_text(stream: BinaryIO, name: str) -> BinaryIO:
+    """Return what `unpacked` returns, as UTF-8 if its byte order mark says UTF-16.
+
+    Raises:
+        RefusedFileError: as `unpacked`; reading the result also where UTF-16 ends within a character.
+    """
+    plain = unpacked(stream, name)
+    encoding = _UTF16.get(_peeked(plain)[:2])
+    return plain if encoding is None else io.BufferedReader(PulledStream(_Recoder(plain, encoding).read), _STEP_BYTES)
+
+
 def _peeked(stream: BinaryIO) -> bytes:
     assert isinstance(stream, io.BufferedReader)
     return stream.peek(4)[:4]
@@ -86,3 +99,27 @@ class _Unpacker:
         piece = self._packed.read(size)
         self._taken += len(piece)
         return piece
+
+
+class _Recoder:
+    """UTF-16 as UTF-8; half a character (a lone surrogate) becomes no UTF-8, so that only its row is refused."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._decode = codecs.getincrementaldecoder(encoding)("surrogatepass").decode
+        self._ready = b""
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        while not self._ready and not self._ended:
+            piece = self._stream.read(_STEP_BYTES)
+            self._ended = not piece
+            self._ready = self._recoded(piece)
+        given, self._ready = self._ready[:size], self._ready[size:]
+        return given
+
+    def _recoded(self, piece: bytes) -> bytes:
+        try:
+            return self._decode(piece, final=not piece).encode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise RefusedFileError("not-utf-8", "the file begins like UTF-16, and ends within a character") from error

@@ -113,3 +113,33 @@ def test_a_list_of_shards_cannot_climb_out(listed: object) -> None:
 def test_a_broken_list_means_every_shard(state: bytes) -> None:
     names = ["state.json", "dataset_info.json", "data-00000-of-00001.arrow", "deeper/data.arrow"]
     assert dataset_files(names, lambda _: state) == ["data-00000-of-00001.arrow"]
+
+
+ROWS = json.dumps([{"text": "one", "label": "no"}, {"text": "two", "label": "yes"}])
+
+
+def _write(folder: Path, **files: str) -> None:
+    for name, content in files.items():
+        (folder / name.replace("__", "/").replace("_", ".")).parent.mkdir(exist_ok=True)
+        (folder / name.replace("__", "/").replace("_", ".")).write_text(content)
+
+
+@pytest.mark.parametrize("name", ["data_json", "data__train_json", "train_jsonl"])
+def test_a_folder_made_by_hand_is_its_data_files(tmp_path: Path, name: str) -> None:
+    rows = ROWS if name.endswith("json") else "\n".join(map(json.dumps, json.loads(ROWS)))
+    _write(tmp_path, README_md="# Mine", LICENSE="MIT", **{name: rows})
+    (tmp_path / "dataset_infos.json").write_text("{}")
+    locators, labels, texts = _read(tmp_path)
+    assert locators == [name.replace("__", "/").replace("_", ".")]
+    assert (texts, labels) == (["one", "two"], ["no", "yes"])
+
+
+def test_a_card_makes_a_folder_a_dataset_whatever_else_lies_there(tmp_path: Path) -> None:
+    _write(tmp_path, README_md="---\nlicense: mit\n---\n# Mine", data_json=ROWS, more_txt="three", load_py="print()")
+    locators, _, texts = _read(tmp_path)
+    assert (locators, texts) == (["data.json", "more.txt"], ["one", "two", "three"])
+
+
+def test_a_readme_among_texts_is_one_of_them(tmp_path: Path) -> None:
+    _write(tmp_path, README_md="# Notes", data_json=ROWS, more_txt="three")
+    assert _read(tmp_path)[0] == ["README.md", "data.json", "more.txt"]

@@ -76,6 +76,7 @@ def _tar() -> bytes:
 
 
 GOOD = {
+    "a.json": b"[\n" + _jsonl().replace(b"}\n", b"},\n")[:-2] + b"\n]\n",
     "a.jsonl": _jsonl(),
     "a.jsonl.gz": gzip.compress(_jsonl(), mtime=0),
     "a.jsonl.zst": zstandard.compress(_jsonl()),
@@ -163,7 +164,7 @@ def test_malformed_files(tmp_path: Path, read: Callable[..., Any], name: str, se
     damage = DAMAGES[seed % len(DAMAGES)]
     (tmp_path / name).write_bytes(damage(random.Random(f"{name} {seed}"), GOOD[name]))
     # Lines that were cut out, or off at a border, leave no trace in a file that is a list of lines.
-    traceless = name in ("a.jsonl", "events.jsonl", "a.csv") and damage is not _flipped
+    traceless = name in ("a.json", "a.jsonl", "events.jsonl", "a.csv") and damage is not _flipped
     _check(read(tmp_path / name, **_options(name)), name, all_there=not traceless)
 
 

@@ -5,12 +5,14 @@ import gzip
 import io
 import json
 import os
+import socket
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import fsspec
 import pyarrow as pa
@@ -228,6 +230,12 @@ def web(tmp_path: Path) -> Iterator[str]:
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
+    def send_head(self) -> Any:
+        if self.path == "/tired":
+            self.send_error(503)
+            return None
+        return super().send_head()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -239,3 +247,19 @@ def test_http(web: str) -> None:
     assert len(_texts(file)) == 500
     with pytest.raises(BadDataError, match="nothing exists"):
         list_files(f"{web}/nothing.jsonl", TEXTS)
+
+
+def test_a_web_server_that_refuses_may_be_there_later(web: str) -> None:
+    (file,) = list_files(f"{web}/a.jsonl", TEXTS)
+    with pytest.raises(ServiceError, match="503"):
+        list_files(f"{web}/tired", TEXTS)
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{unheard.getsockname()[1]}/a.jsonl"
+        with pytest.raises(ServiceError, match=r"Cannot connect to host 127\.0\.0\.1") as refused:
+            list_files(nobody, TEXTS)
+        with pytest.raises(ServiceError, match="Cannot connect"):
+            list(read_file(replace(cast(remote.RemoteFile, file), path=nobody), TEXTS))
+    assert refused.value.exit_code == 7
+    with pytest.raises(ServiceError, match="nowhere"):
+        list_files("http://nowhere.invalid/a.jsonl", TEXTS)

@@ -106,3 +106,33 @@ def test_a_window_that_would_fill_the_memory_is_refused() -> None:
     packed = packer.compress(b"x") + packer.flush()
     with pytest.raises(RefusedFileError, match="too much memory"):
         unpacked(io.BufferedReader(io.BytesIO(packed)), "a.zst").read()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text\tlabel\none é\tx\n😀 two\ty\n"),
+        ("a.jsonl", '{"text": "one é"}\r\n{"text": "😀 two"}\r\n'),
+        ("a.json", '[{"text": "one é"}, {"text": "😀 two"}]'),
+        ("a.csv.gz", "text\none é\n😀 two\n"),
+    ],
+)
+def test_utf16_is_read_by_its_byte_order_mark(
+    tmp_path: Path, read: Read, name: str, content: str, encoding: str
+) -> None:
+    packed = ("\ufeff" + content).encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(packed) if name.endswith(".gz") else packed)
+    assert read(tmp_path / name).column("text") == ["one é", "😀 two"]
+
+
+def test_half_a_character_of_utf16_costs_its_row(tmp_path: Path, read: Read) -> None:
+    rows = [f"row {number} {'x' * 100}" for number in range(500)]
+    content = "\ufeff" + "\n".join(["text", *rows[:250], "\ud83d half", *rows[250:]]) + "\n"
+    (tmp_path / "a.csv").write_bytes(content.encode("utf-16-le", "surrogatepass") + b"x")
+    reading = read(tmp_path / "a.csv")
+    assert reading.column("text") == rows
+    assert [(reject["locator"], reject["reason"]) for reject in reading.rejects] == [
+        ("a.csv#252", "not-utf-8"),
+        ("a.csv", "not-utf-8"),
+    ]
