@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.flows.steps.listed_labels import REASON as UNLISTED
 from curate.settings import Settings, SourceSettings
 from curate.store.entities import entity_decisions
 from curate.store.places import Look, label_turns, look_at_places
@@ -33,7 +34,8 @@ class Arrivals:
         added = commit.added.get("items", 0)
         self.added += added
         self.repeated += len(records) - added
-        self.labelled += len(records) - records["label"].null_count
+        unlisted = pc.sum(pc.equal(rejects["reason"], UNLISTED)).as_py() or 0
+        self.labelled += len(records) - records["label"].null_count + unlisted
         self.rejected += commit.added.get("rejects", 0)
         self.reasons.update(f"rejected: {reason}" for reason in rejects["reason"].to_pylist())
 

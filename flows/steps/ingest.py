@@ -14,6 +14,7 @@ from curate.flows.steps.ahead import read_ahead
 from curate.flows.steps.arrivals import Arrivals, arrival_tables
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.commands import command_output
+from curate.flows.steps.listed_labels import refuse_unlisted
 from curate.flows.steps.positions import Reading
 from curate.settings import SourceSettings
 from curate.store.care.tombstones import refuse_erased
@@ -289,7 +290,8 @@ def _commit(project: Project, source: SourceSettings, batch: Batch, arrivals: Ar
     rejects = pa.concat_tables([_fingerprinted(part) for part in batch.parts])
     with project.reader() as reader:
         records, erased = refuse_erased(reader, records)
-        rejects = pa.concat_tables([rejects, erased])
+        records, unlisted = refuse_unlisted(project.settings, source, records)
+        rejects = pa.concat_tables([rejects, erased, unlisted])
         tables = arrival_tables(reader, project.settings, source, records, rejects, again=batch.again)
     moves = [move for move in batch.moves.values() if move.before != move.after]
     commit = project.store.commit(Write("ingest", tables, moves, seconds=time.perf_counter() - began))

@@ -50,6 +50,7 @@ REASONS: dict[str, str] = {
     "outside-the-source": "a symbolic link leads out of the source's folder",
     "too-large": "the item is larger than allowed",
     "truncated-parquet": "the file begins like Parquet and lacks its end",
+    "unknown-value": "the label is none of the protocol's values; the item came in without it",
     "unreadable": "the operating system would not let the file be read",
     "unsafe-member": "a member of the tar is a link or a device, or its path climbs out",
     "unsupported-format": "files of this kind hold no items of this modality",
