@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -207,14 +209,22 @@ def abstention_threshold(confidence: Numbers, right: Booleans, bar: float, level
     """Return the lowest confidence from which on claims are right often enough; infinity where none is.
 
     The items at or above the threshold have a share right whose one-sided lower Wilson bound clears the bar. Thresholds
-    are tried from the highest down, and the search stops at the first failure after 30 items: fixed-sequence testing
-    (Bauer 1991) at `level` overall.
+    are tried from the highest down, and the search stops at the first failure: fixed-sequence testing (Bauer 1991) at
+    `level` overall. It begins at 30 items or, for bars above 0.85, at twice those that could clear the bar without a
+    single error (49 for 0.9, 515 for 0.99), for with fewer the first error would end it; at all items where they are
+    fewer. So a bar is out of reach with half of that many items, whatever they say: 25 for 0.9, 258 for 0.99.
+
+    >>> abstention_threshold(np.linspace(0, 1, 200), np.ones(200, bool), 0.95)
+    0.0
     """
+    if not len(confidence):
+        return float("inf")
     order = np.argsort(-confidence, kind="stable")
     values, hits = confidence[order], np.cumsum(right[order])
-    threshold = float("inf")
-    for last in range(min(30, len(order)) - 1, len(order), 10):
-        if wilson_interval(int(hits[last]), last + 1, confidence=1 - 2 * level).low < bar:
+    perfect = NormalDist().inv_cdf(1 - level) ** 2 * bar / max(1e-9, 1 - bar)
+    first, threshold = min(max(30, ceil(2 * perfect)), len(order)), float("inf")
+    for items in (*range(first, len(order), 10), len(order)):
+        if wilson_interval(int(hits[items - 1]), items, confidence=1 - 2 * level).low < bar:
             break
-        threshold = float(values[last])
+        threshold = float(values[items - 1])
     return threshold

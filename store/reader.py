@@ -143,6 +143,8 @@ class Reader:
         """
         try:
             statements = self._connection.extract_statements(sql)
+            if not statements:
+                raise UsageError("the query is empty", hint="curate sql 'SELECT count(*) FROM items'")
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise UsageError("only one SELECT can be asked; the published snapshot is read-only")
             self._view.admit(sql)

@@ -20,7 +20,16 @@ from curate.annotate.discovery.structure import Dimension, Structure
 from curate.annotate.discovery.words import stems, tidy
 from curate.errors import BadDataError
 
-_FEWEST = 4
+FEWEST = 4
+
+
+def too_few(texts: int) -> str:
+    """Say that so few texts show no structure; `FEWEST` are the least.
+
+    >>> too_few(1)
+    '1 text is too few to discover anything in'
+    """
+    return f"{texts} {'text is' if texts == 1 else 'texts are'} too few to discover anything in"
 
 
 def discover(
@@ -34,10 +43,8 @@ def discover(
     Raises:
         BadDataError: there are too few captions to find anything in.
     """
-    if len(captions) < _FEWEST:
-        raise BadDataError(
-            f"{len(captions)} texts are too few to discover anything in", hint=f"{_FEWEST} are the least"
-        )
+    if len(captions) < FEWEST:
+        raise BadDataError(too_few(len(captions)), hint=f"{FEWEST} are the least")
     known = known or Structure()
     kept = _kept(known, parameters)
     proposed = [one for one in find_dimensions(captions, analyst, parameters) if not _is_known(one, kept)]

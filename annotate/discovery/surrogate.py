@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.annotate.calibration import Temperature, fit_temperature
-from curate.statistics import wilson_interval
+from curate.annotate.calibration import Temperature, abstention_threshold, fit_temperature
 
 FEWEST = 50
 """Below so many assigned items nothing is worth being called a measured agreement."""
 _FOLDS = 5
 _RIDGE = 0.1
 _SHARPNESS = 8.0
-_SQUARED = 1.645**2
 Features = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -55,9 +53,9 @@ class Surrogate:
 def fit_surrogate(features: Features, attributes: Sequence[str], bar: float, seed: int = 0) -> Surrogate | None:
     """Return a classifier that agrees with the model with at least the probability `bar` where it decides.
 
-    Temperature and threshold come from predictions about folds that were not learned from; the threshold is the lowest
-    confidence from which on the agreement's lower bound (Wilson, one-sided 95 %) clears the bar. None for fewer than 50
-    items or a single attribute: then there is nothing to measure. Cost: items ** 3 for each of 5 folds.
+    Temperature and threshold come from predictions about folds that were not learned from; the threshold is that of
+    `abstention_threshold`, at 95 %. None for fewer than 50 items or a single attribute: then there is nothing to
+    measure. Cost: items ** 3 for each of 5 folds.
     """
     classes, targets = np.unique(np.array(attributes, np.str_), return_inverse=True)
     if len(targets) < FEWEST or len(classes) < 2:
@@ -66,7 +64,7 @@ def fit_surrogate(features: Features, attributes: Sequence[str], bar: float, see
     temperature = fit_temperature(scores, targets)
     probabilities = temperature(scores)
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    threshold = _threshold(confidence, right, bar)
+    threshold = abstention_threshold(confidence, right, bar)
     sure = confidence >= threshold
     centre = features.mean(axis=0, dtype=np.float64)
     return Surrogate(
@@ -80,23 +78,6 @@ def fit_surrogate(features: Features, attributes: Sequence[str], bar: float, see
         float(sure.mean()),
         float(right[sure].mean()) if sure.any() else 0.0,
     )
-
-
-def _threshold(confidence: Numbers, right: NDArray[np.bool_], bar: float) -> float:
-    """Return the lowest confidence that is tried before the first failure, from the highest down; infinity for none.
-
-    Fixed-sequence testing (Bauer 1991), begun at twice the items that could clear the bar without a single error:
-    with fewer the first disagreement would end the search.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    values, hits = confidence[order], np.cumsum(right[order])
-    perfect = _SQUARED * bar / max(1e-9, 1 - bar)
-    threshold = float("inf")
-    for last in range(int(max(30, 2 * perfect)) - 1, len(order), 10):
-        if wilson_interval(int(hits[last]), last + 1, confidence=0.9).low < bar:
-            break
-        threshold = float(values[last])
-    return threshold
 
 
 def _out_of_fold(features: Numbers, targets: Positions, classes: int, seed: int) -> Numbers:

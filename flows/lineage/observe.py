@@ -96,5 +96,5 @@ class _Told:
         """Whatever is wrong with the telling, the step goes on."""
         try:
             tell()
-        except Exception as error:
+        except Exception as error:  # any fault in the telling, which is beside the point, costs a note only
             self._progress.note(f"lineage of {self._step}: {type(error).__name__}: {error}")

@@ -40,12 +40,11 @@ def confirmed_examples(project: Project, protocol: Protocol, settings: LLMAnnota
     found = [one for one in found if all(value in protocol.attribute(name) for name, value in one.answers.items())]
     considered = found[: candidates_of(wanted, len(found))]
     if not considered:
-        return Confirmed(told=f"{settings.name}: no examples yet, for people have answered {len(found)} of {wanted}")
+        return Confirmed(told=f"no examples yet, for people have answered {len(found)} of {wanted}")
     candidates = [Example(one.text, one.answers) for one in considered]
     places = choose_examples(candidates, wanted, settings.examples_choice, settings.excerpt_characters)
     return Confirmed(
         tuple(candidates[place] for place in places),
         frozenset(considered[place].item_id for place in places),
-        f"{settings.name}: shown {len(places)} {settings.examples_choice} examples of {len(considered)} that people "
-        "answered",
+        f"shown {len(places)} {settings.examples_choice} examples of {len(considered)} that people answered",
     )

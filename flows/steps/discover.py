@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from curate.annotate.discovery.discover import discover
+from curate.annotate.discovery.discover import FEWEST, discover, too_few
 from curate.annotate.discovery.parameters import plan_discovery
 from curate.annotate.discovery.structure import Structure
 from curate.errors import BudgetSpentError, RefusedRequestError, ServiceError
@@ -116,8 +116,8 @@ def _structure(project: Project, asked: Asked, work: _Work) -> Structure | None:
     with project.reader() as reader:
         captions = read_captions(reader, project, _sample(project, settings.sample))
         before = cursor(reader, CONSUMER, settings.name)
-    if len(captions) < 4:
-        work.notes.append(f"{len(captions)} texts are too few to discover anything in")
+    if len(captions) < FEWEST:
+        work.notes.append(too_few(len(captions)))
         return known
     found = discover(captions, asked.analyst, discovery_parameters(settings), known or empty_structure(settings))
     tables = {"dimensions": structure_rows(found.as_mapping(), found.version), "requests": asked.drained()}

@@ -116,7 +116,7 @@ def _mergeable(folder: Path, manifest: Manifest, table: Table) -> list[Path]:
 
 def _as_garbage(tail: list[Path]) -> Garbage:
     name = tail[0].name.partition("-")[0]
-    return Garbage("small segments", name, 0, f"{len(tail)} segments become one")
+    return Garbage("small segments", name, 0, f"{len(tail)} segments become one; a later gc frees them")
 
 
 def _removable(store: Store, exports: Path | None) -> Iterator[tuple[Garbage, Path]]:

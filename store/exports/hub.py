@@ -43,7 +43,7 @@ def push_export(folder: Path, repository: str, *, private: bool) -> bool:
     message = f"{manifest.snapshot} {manifest.newest.number}: {manifest.newest.content_hash}"
     try:
         return _send(api, folder, repository, private, message)
-    except Exception as error:
+    except Exception as error:  # the client raises what its own libraries raise
         raise _translated(error, repository) from error
 
 

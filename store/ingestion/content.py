@@ -142,8 +142,7 @@ def _decoded_id(content: bytes, pixels: int) -> str | Refusal:
         return Refusal("image-too-large", str(error))
     except UnidentifiedImageError:
         return Refusal("image-does-not-decode", f"no PNG, JPEG, WebP or GIF; it begins with {excerpt(content[:8])}")
-    # Damaged files make Pillow's decoders raise an open set of exceptions (SyntaxError, struct.error, IndexError …).
-    except Exception as error:
+    except Exception as error:  # an open set: SyntaxError, struct.error, IndexError … of Pillow's decoders
         return Refusal("image-does-not-decode", f"{type(error).__name__}: {excerpt(str(error))}")
 
 

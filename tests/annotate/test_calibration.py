@@ -69,3 +69,18 @@ def test_an_annotator_abstains_below_the_confidence_that_it_earns() -> None:
     assert 0.68 < threshold < 0.8
     assert right[confidence >= threshold].mean() >= 0.85
     assert abstention_threshold(confidence, np.zeros(5_000, dtype=bool), bar=0.85) == float("inf")
+
+
+@pytest.mark.parametrize("bar", [0.8, 0.92, 0.95, 0.99])
+def test_a_high_bar_can_be_cleared(bar: float) -> None:
+    confidence = np.linspace(1.0, 0.0, 2_000)
+    right = np.ones(2_000, dtype=bool)
+    assert abstention_threshold(confidence, right, bar) == 0.0
+    right[1_500:] = False
+    assert 0.0 < abstention_threshold(confidence, right, bar) < 0.3
+    few = int(2 * bar / (1 - bar))
+    assert abstention_threshold(confidence[:few], right[:few], bar) == float("inf")
+
+
+def test_nothing_is_no_threshold() -> None:
+    assert abstention_threshold(np.empty(0), np.empty(0, dtype=bool), 0.8) == float("inf")

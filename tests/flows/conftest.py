@@ -1,13 +1,17 @@
 """A small project of real files: texts in four formats, digits as images, some of it broken, and a target."""
 
+import importlib.util
 import inspect
 import json
 import random
 import shutil
 import statistics
+import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -159,3 +163,23 @@ def open_project() -> Callable[[Path], Project]:
 def add_digits() -> Callable[..., None]:
     """Return the function that writes digits as images."""
     return write_digits
+
+
+@pytest.fixture(scope="session")
+def fake_module(repository: Path) -> ModuleType:
+    """The fake language model, loaded by its path: `tests/` holds no packages."""
+    file = repository / "tests" / "support" / "fake_language_model.py"
+    specification = importlib.util.spec_from_file_location("fake_language_model", file)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def model(fake_module: ModuleType) -> Iterator[Any]:
+    """A fake language model that notes what it was asked."""
+    with fake_module.FakeLanguageModelServer() as server:
+        yield server

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,8 @@ from curate.store.gating import lots
 from curate.store.inbox import Inbox
 from curate.types import PersonAnswer, SilentProgress
 
-FAKE_MODEL = Path(__file__).parents[1] / "support" / "fake_language_model.py"
 QUIET = SilentProgress()
+Say = Callable[..., None]
 ITEMS = 60
 WANTED = 4
 SETTINGS = """
@@ -49,19 +47,6 @@ reserve = 0.3
 
 
 @pytest.fixture
-def model() -> Iterator[Any]:
-    """A fake language model that notes what it was asked."""
-    specification = importlib.util.spec_from_file_location("fake_language_model", FAKE_MODEL)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    with module.FakeLanguageModelServer() as server:
-        yield server
-
-
-@pytest.fixture
 def project(tmp_path: Path, open_project: Callable[[Path], Project], model: Any) -> Project:
     lines = [json.dumps({"text": f"outfit number {number}"}) for number in range(ITEMS)]
     (tmp_path / "texts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -83,11 +68,16 @@ def parted(project: Project) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     return [row for row in rows if row["reserved"]], [row for row in rows if not row["reserved"]]
 
 
-def say(project: Project, item: str, value: str, attribute: str = "top", person: str = "ann", **other: Any) -> None:
+@pytest.fixture
+def say(project: Project) -> Iterator[Say]:
+    """`say(item, value)` is a person's answer, in the one file that the labelling page keeps open."""
     inbox = Inbox(project.store_folder)
-    at = "2026-11-27T04:00:00+00:00"
-    identity = f"{item}-{attribute}-{person}-{other}"
-    inbox.append(PersonAnswer(identity, person, item, "clothes", "1", attribute, at, value, **other))
+
+    def answer(item: str, value: str, person: str = "ann", **other: Any) -> None:
+        identity, at = f"{item}-{person}-{other}", "2026-11-27T04:00:00+00:00"
+        inbox.append(PersonAnswer(identity, person, item, "clothes", "1", "top", at, value, **other))
+
+    yield answer
     inbox.close()
 
 
@@ -102,24 +92,25 @@ def asked(model: Any, since: int) -> list[str]:
     return [one["messages"][-1]["content"] for one in model.payloads[since:]]
 
 
-def test_it_is_shown_what_people_agree_on_and_never_the_reserve(project: Project, model: Any) -> None:
+def test_it_is_shown_what_people_agree_on_and_never_the_reserve(project: Project, model: Any, say: Say) -> None:
     reserve, others = parted(project)
     assert len(reserve) > 2 * WANTED
     for row in reserve:
-        say(project, row["item_id"], "coat")
+        say(row["item_id"], "coat")
     for row in others[: WANTED - 1]:
-        say(project, row["item_id"], "shirt")
-    say(project, others[WANTED]["item_id"], "shirt", person="ann")  # of which the next one thinks otherwise
-    say(project, others[WANTED]["item_id"], "coat", person="bo")
-    say(project, others[WANTED + 1]["item_id"], "shirt")
+        say(row["item_id"], "shirt")
+    say(others[WANTED]["item_id"], "shirt", person="ann")  # of which the next one thinks otherwise
+    say(others[WANTED]["item_id"], "coat", person="bo")
+    say(others[WANTED + 1]["item_id"], "shirt")
     LabelStep().run(project, QUIET)
-    say(project, others[WANTED + 1]["item_id"], "", reason="undone")
+    say(others[WANTED + 1]["item_id"], "", reason="undone")
     LabelStep().run(project, QUIET)
-    AnnotateStep().run(project, QUIET)
+    told = AnnotateStep().run(project, QUIET)
     assert shown(model) == [], f"{WANTED - 1} texts are too few"
+    assert told.notes[0] == f"model: no examples yet, for people have answered {WANTED - 1} of {WANTED}"
     versions = {row["annotator_version"] for row in ask(project, "SELECT * FROM annotations WHERE annotator = 'model'")}
 
-    say(project, others[WANTED - 1]["item_id"], "coat")
+    say(others[WANTED - 1]["item_id"], "coat")
     LabelStep().run(project, QUIET)
     before = len(model.payloads)
     AnnotateStep().run(project, QUIET)
@@ -131,7 +122,7 @@ def test_it_is_shown_what_people_agree_on_and_never_the_reserve(project: Project
     assert len(rows) == len(versions) + 1, "its examples are part of its version"
 
     for row in others[WANTED + 2 : 2 * WANTED + 1]:
-        say(project, row["item_id"], "coat")
+        say(row["item_id"], "coat")
     LabelStep().run(project, QUIET)
     before = len(model.payloads)
     AnnotateStep().run(project, QUIET)
@@ -139,14 +130,14 @@ def test_it_is_shown_what_people_agree_on_and_never_the_reserve(project: Project
 
 
 def test_audited_items_stay_left_out_when_the_reserve_shrinks(
-    project: Project, open_project: Callable[[Path], Project], model: Any
+    project: Project, open_project: Callable[[Path], Project], model: Any, say: Say
 ) -> None:
     AnnotateStep().run(project, QUIET)
     GateStep().run(project, QUIET)
     audited = {row["item_id"] for row in ask(project, "SELECT item_id FROM audits")}
     assert audited, "the gate has drawn audits"
     for row in ask(project, "SELECT item_id FROM items"):
-        say(project, row["item_id"], "shirt")
+        say(row["item_id"], "shirt")
     LabelStep().run(project, QUIET)
     settings = project.folder / "curate.toml"
     shrunk = settings.read_text().replace("reserve = 0.3", "reserve = 0.001")

@@ -1,8 +1,6 @@
 """The step `discover` over a store: structure, assignments with quotes, edits, the classifier, and what is paid."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +24,6 @@ from curate.types import SilentProgress, StepReport
 
 QUIET = SilentProgress()
 COUNT = 36
-FAKE_MODEL = Path(__file__).parents[1] / "support" / "fake_language_model.py"
 SETTINGS = """
 [[source]]
 name = "captions"
@@ -70,18 +67,6 @@ def fake_chat(payload: Mapping[str, Any]) -> dict[str, Any]:
     content = json.dumps(answer_to(told["name"], payload["messages"][1]["content"], told["schema"]))
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
     return {"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 10}}
-
-
-@pytest.fixture
-def fake_module() -> ModuleType:
-    """The fake language model, loaded by its path: `tests/` holds no packages."""
-    specification = importlib.util.spec_from_file_location("fake_language_model", FAKE_MODEL)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

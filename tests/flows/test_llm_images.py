@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,6 @@ from curate.store.care.traces import find_traces
 from curate.store.journal import Journal
 from curate.types import SilentProgress, StepReport
 
-FAKE_MODEL = Path(__file__).parents[1] / "support" / "fake_language_model.py"
 SETTINGS = """
 [[source]]
 name = "pictures"
@@ -47,19 +43,6 @@ model = "tiny"
 {more}
 """
 PICTURES, NOTES = 7, 3
-
-
-@pytest.fixture
-def model() -> Iterator[Any]:
-    """A fake language model that notes what it was asked."""
-    specification = importlib.util.spec_from_file_location("fake_language_model", FAKE_MODEL)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    with module.FakeLanguageModelServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,25 +23,11 @@ from curate.flows.steps.snapshot import SnapshotStep
 from curate.store.inbox import Inbox
 from curate.types import PersonAnswer, SilentProgress, StepReport
 
-FAKE_MODEL = Path(__file__).parents[1] / "support" / "fake_language_model.py"
 ITEMS = 40
 TOP = {"name": "top", "question": "What is worn above?", "values": ["shirt", "coat", "none"]}
 SLEEVE = {"name": "sleeve", "question": "How long are the sleeves?", "values": ["bare", "half", "long"]}
 COLLAR = {"name": "collar", "question": "Is there a collar?", "values": ["yes", "no"]}
 SAME: dict[str, Any] = {"from_version": "1"}
-
-
-@pytest.fixture
-def model() -> Iterator[Any]:
-    """A fake language model that notes what it was asked."""
-    specification = importlib.util.spec_from_file_location("fake_language_model", FAKE_MODEL)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    with module.FakeLanguageModelServer() as server:
-        yield server
 
 
 class Wardrobe:

@@ -1,9 +1,9 @@
 """The whole walk in this process: what a second run does, what one more file costs, and what bad input leaves."""
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from datasets import ClassLabel, load_dataset
@@ -159,15 +159,9 @@ def test_what_could_not_be_reached_is_no_failure_of_an_item(
 
 
 def test_an_annotator_that_is_refused_keeps_no_other_step_back(
-    make_project: Make, open_project: Open, repository: Path
+    make_project: Make, open_project: Open, fake_module: ModuleType
 ) -> None:
-    file = repository / "tests" / "support" / "fake_language_model.py"
-    specification = importlib.util.spec_from_file_location("fake_language_model", file)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    with module.FakeLanguageModelServer(always="401") as server:
+    with fake_module.FakeLanguageModelServer(always="401") as server:
         folder = make_project(more_settings=UNREACHABLE.replace("http://127.0.0.1:9/v1", server.address))
         reports = walk(open_project(folder))
     assert reports["annotate"].unreached == 24

@@ -107,8 +107,6 @@ class TestAsking:
         "sql",
         [
             "SELECT 1; SELECT 2",
-            "",
-            "-- a comment",
             "INSERT INTO items SELECT * FROM items",
             "DELETE FROM decisions",
             "CREATE TABLE mine AS SELECT 1",
@@ -122,6 +120,12 @@ class TestAsking:
     )
     def test_anything_else_is_refused(self, reader: Reader, sql: str) -> None:
         with pytest.raises(UsageError, match="only one SELECT") as caught:
+            reader.ask(sql)
+        assert caught.value.exit_code == 2
+
+    @pytest.mark.parametrize("sql", ["", " \n", "-- a comment", ";"])
+    def test_an_empty_question_is_named(self, reader: Reader, sql: str) -> None:
+        with pytest.raises(UsageError, match="the query is empty") as caught:
             reader.ask(sql)
         assert caught.value.exit_code == 2
 

@@ -147,6 +147,8 @@ def test_no_more_is_asked_than_was_planned(planted: Planted) -> None:
 def test_too_few_texts_and_impossible_numbers_are_refused(planted: Planted) -> None:
     with pytest.raises(BadDataError, match="3 texts are too few"):
         discover(planted.captions[:3], FakeAnalyst(), PARAMETERS)
+    with pytest.raises(BadDataError, match="1 text is too few"):
+        discover(planted.captions[:1], FakeAnalyst(), PARAMETERS)
     for wrong in ({"votes": 0}, {"rounds": -1}, {"least_votes": 2.0}, {"pinned": ("a", "b"), "most_dimensions": 1}):
         with pytest.raises(ConfigurationError):
             DiscoveryParameters(**wrong)  # type: ignore[arg-type]

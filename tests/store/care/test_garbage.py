@@ -69,6 +69,7 @@ def test_small_segments_become_one(several: Store, tmp_path: Path, make: Any) ->
         other.commit(Write("test", {"items": make.items(ids), "scores": make.scores(ids, 0.5)}))
     freed = collect_garbage(several)
     assert kinds(freed) == {"small segments": ["items", "scores", "commits"]}
+    assert all(entry.reason.endswith("a later gc frees them") for entry in freed if not entry.bytes)
     assert {name: len(segments) for name, segments in read_manifest(several.folder).tables.items()} == {
         "items": 1,
         "scores": 1,
