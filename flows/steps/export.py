@@ -11,7 +11,7 @@ from curate.store.exports.check import check_export, check_with_datasets
 from curate.store.exports.hub import push_export
 from curate.store.exports.manifest import read_export_manifest
 from curate.store.exports.plan import ExportPlan
-from curate.store.exports.write import export_snapshot, is_complete, missing_items
+from curate.store.exports.write import export_snapshot, is_ahead, is_complete, missing_items
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, list_snapshots, snapshot_row
 from curate.types import Progress, StepReport
@@ -28,7 +28,8 @@ class ExportStep:
         """Count the numbers that have not been exported."""
         with project.reader() as reader:
             waiting = [f"{snapshot.snapshot} {snapshot.number}" for snapshot in _waiting(project, reader)]
-        return Plan(self.name, len(waiting), _complete(project, waiting), notes=tuple(waiting))
+            ahead = _ahead(project, reader)
+        return Plan(self.name, len(waiting), _complete(project, waiting), notes=(*waiting, *ahead))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Write what is missing, each number whole or not at all."""
@@ -40,9 +41,9 @@ class ExportStep:
                 plan = _export_plan(project, reader, snapshot)
                 folder = export_snapshot(reader, plan, export_folder(project), check=check)
                 written[f"{snapshot.snapshot} {snapshot.number}"] = shown_path(project, folder)
-        return step_report(
-            self.name, began, done=len(written), skipped=_complete(project, list(written)), details=written
-        )
+            notes = tuple(_ahead(project, reader))
+        skipped = _complete(project, list(written))
+        return step_report(self.name, began, done=len(written), skipped=skipped, notes=notes, details=written)
 
 
 def push_exports(project: Project, progress: Progress) -> StepReport:
@@ -99,6 +100,20 @@ def _waiting(project: Project, reader: Reader) -> Iterator[Numbered]:
         between = [found for found in numbered[:-1] if found.number > after and not missing_items(reader, found)]
         done = held is not None and is_complete(held, numbered[-1], _formats(project))
         yield from between if done else (*between, numbered[-1])
+
+
+def _ahead(project: Project, reader: Reader) -> list[str]:
+    """Say which folders hold later numbers than the store, which was restored: they wait until it has caught up."""
+    notes = []
+    for settings in project.settings.snapshot:
+        numbered = list_snapshots(reader, settings.name)
+        held = read_export_manifest(export_folder(project) / settings.name)
+        if numbered and held and is_ahead(held, numbered[-1]):
+            newest, folder = held.newest.number, shown_path(project, export_folder(project) / settings.name)
+            notes.append(
+                f"{folder} is ahead: it holds number {newest}, the snapshot {numbered[-1].number}; it was left"
+            )
+    return notes
 
 
 def _export_plan(project: Project, reader: Reader, snapshot: Numbered) -> ExportPlan:

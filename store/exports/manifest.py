@@ -63,6 +63,10 @@ class ExportManifest:
         """The number that loading the folder gives."""
         return self.numbers[-1]
 
+    def holds(self, number: int, content_hash: str) -> bool:
+        """Whether this very number is among those that the folder was brought to."""
+        return any((one.number, one.content_hash) == (number, content_hash) for one in self.numbers)
+
     @property
     def listed(self) -> tuple[Shard, ...]:
         """The shards of the newest number, by split and then by age."""

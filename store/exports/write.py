@@ -3,7 +3,7 @@
 import filecmp
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,8 +44,13 @@ _DESCRIPTIONS = (f"label-studio/{LABELLING_FILE}", REMOVED_FILE, CROISSANT_FILE,
 
 
 def is_complete(manifest: ExportManifest, snapshot: Numbered, formats: Sequence[str] = ()) -> bool:
-    """Whether an export holds this very number as its newest, in every format asked for."""
-    return _holds(manifest, snapshot) and not _lacking(manifest, formats)
+    """Whether an export holds this very number as its newest, in every format asked for, or is ahead of it."""
+    return is_ahead(manifest, snapshot) or (_holds(manifest, snapshot) and not _lacking(manifest, formats))
+
+
+def is_ahead(manifest: ExportManifest, snapshot: Numbered) -> bool:
+    """Whether an export went through this very number and beyond: the store was restored to an earlier state."""
+    return manifest.newest.number > snapshot.number and manifest.holds(snapshot.number, snapshot.content_hash)
 
 
 def missing_items(reader: Reader, snapshot: Numbered) -> int:
@@ -67,8 +72,8 @@ def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path, *, check: Ch
     is there already, and over the content of what is new. Memory: see `Target`, `OrderedRows` and `check_export`.
 
     Raises:
-        BadDataError: the folder is somebody else's or another store's, items have been erased, or the result does not
-            load back as it was written.
+        BadDataError: the folder is somebody else's, another store's or ahead of this one, items have been erased, or the
+            result does not load back as it was written.
     """
     final = folder / plan.folder_name
     before = _own_manifest(reader, plan, final)
@@ -123,14 +128,24 @@ def _own_manifest(reader: Reader, plan: ExportPlan, final: Path) -> ExportManife
     known = {found.number: found.content_hash for found in list_snapshots(reader, plan.snapshot.snapshot)}
     newest = manifest.newest
     if known.get(newest.number) != newest.content_hash or newest.number > plan.snapshot.number:
-        raise _refusal(f"{final.name} holds number {newest.number} of another store's snapshot")
+        raise _refusal(_stranger(manifest, known, plan.snapshot, final.name))
     return manifest
 
 
+def _stranger(manifest: ExportManifest, known: Mapping[int, str], snapshot: Numbered, name: str) -> str:
+    """Say how an export's numbers and the store's part ways."""
+    if is_ahead(manifest, snapshot):
+        return f"{name} is ahead: it holds number {manifest.newest.number}, and {snapshot.number} among those before"
+    shared = [one.number for one in manifest.numbers if known.get(one.number) == one.content_hash]
+    parted = next(one.number for one in manifest.numbers if known.get(one.number) != one.content_hash)
+    if not shared:
+        return f"{name} holds number {parted} of another store's snapshot, or of this one's before it was restored"
+    return f"{name} and the snapshot part at number {parted}: the store was restored since the export"
+
+
 def _refusal(message: str) -> BadDataError:
-    return BadDataError(
-        message, unchanged="it was left as it is", hint="move it away or choose another [export] folder"
-    )
+    hint = "move it away, and the next export begins anew with the newest number, or choose another [export] folder"
+    return BadDataError(message, unchanged="it was left as it is", hint=hint)
 
 
 def _refuse_erased(plan: ExportPlan, found: int) -> None:

@@ -214,7 +214,7 @@ class TestFolders:
         other.commit(Write("test", {"items": make.items(["b"])}))
         theirs = ExportPlan(freeze(other, SnapshotSpec("texts", "text")), "text", ())
         before = content_of(written)
-        with pytest.raises(BadDataError, match="number 1"):
+        with pytest.raises(BadDataError, match="number 1 of another store's snapshot"):
             self.write(other, theirs, tmp_path)
         assert content_of(written) == before
 
