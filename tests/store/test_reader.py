@@ -98,7 +98,7 @@ class TestAsking:
         assert len(answer(reader, sql)) == 1
 
     def test_tables_and_columns_can_be_listed(self, reader: Reader) -> None:
-        views = {"latest_decisions", "dropped", "cursor_positions", "withdrawals"}
+        views = {"latest_decisions", "latest_origins", "dropped", "cursor_positions", "withdrawals"}
         assert {row["name"] for row in answer(reader, "SHOW TABLES")} == {table.name for table in TABLES} | views
         columns = [row["column_name"] for row in answer(reader, "DESCRIBE scores")]
         assert columns == ["item_id", "selector", "selector_version", "target", "score", "run_id", "commit_number"]
