@@ -72,8 +72,8 @@ def export_snapshot(reader: Reader, plan: ExportPlan, folder: Path, *, check: Ch
     is there already, and over the content of what is new. Memory: see `Target`, `OrderedRows` and `check_export`.
 
     Raises:
-        BadDataError: the folder is somebody else's, another store's or ahead of this one, items have been erased, or the
-            result does not load back as it was written.
+        BadDataError: the folder is somebody else's, another store's or ahead of this one, items have been erased, or
+            the result does not load back as it was written.
     """
     final = folder / plan.folder_name
     before = _own_manifest(reader, plan, final)
