@@ -50,9 +50,9 @@ rules = [
 ]
 """
 ROWS = 8
-TEXTS = 24
+TEXTS = 16
 BATCHES = """
-    import os, signal, sys
+    import multiprocessing, os, signal, sys
     from contextlib import nullcontext
     from pathlib import Path
     from curate.flows.project import Project
@@ -72,29 +72,49 @@ AT_ONCE = (
     + """
     if sys.argv[2] == "fences alone":
         Turns.take = lambda self: nullcontext()
-    project.store
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for step in steps:
-        step.run(project, SilentProgress())
+    context = multiprocessing.get_context("fork")  # of a process that holds no store: Python is loaded once
+    count = int(sys.argv[3])
+    gate = context.Barrier(count)
+
+    def work():
+        project.store
+        gate.wait(60)
+        for step in steps:
+            step.run(project, SilentProgress())
+
+    children = [context.Process(target=work) for _ in range(count)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    print(*(child.exitcode for child in children))
 """
 )
 KILLED = (
     BATCHES
     + """
     places = {"in the transaction": (write._Transaction, "_add_commit"), "after it": (Turns, "_released")}
-    owner, name = places[sys.argv[2]]
-    inner, calls = getattr(owner, name), []
 
-    def killing(*arguments):
-        calls.append(name)
-        if len(calls) == int(sys.argv[3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return inner(*arguments)
+    def work(place, kill_at):
+        owner, name = places[place]
+        inner, calls = getattr(owner, name), []
 
-    setattr(owner, name, killing)
-    for step in steps:
-        step.run(project, SilentProgress())
+        def killing(*arguments):
+            calls.append(name)
+            if len(calls) == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return inner(*arguments)
+
+        setattr(owner, name, killing)
+        for step in steps:
+            step.run(project, SilentProgress())
+
+    for line in sys.stdin:
+        place, kill_at = line.rsplit(maxsplit=1)
+        child = multiprocessing.get_context("fork").Process(target=work, args=(place, int(kill_at)))
+        child.start()
+        child.join()
+        print(child.exitcode, flush=True)
 """
 )
 pytestmark = pytest.mark.timeout(400)
@@ -102,7 +122,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture
 def small_project(tmp_path: Path) -> Path:
-    """A project of texts in three files, of which each is a batch."""
+    """A project of texts in two files, of which each is a batch."""
     folder = tmp_path / "project"
     (folder / "inbox").mkdir(parents=True)
     for file in range(0, TEXTS, ROWS):
@@ -149,27 +169,13 @@ def unlike(one: Path, other: LakeAddress, *, commits: bool) -> list[str]:
         return differences(first, second, commits=commits)
 
 
-@pytest.mark.parametrize(
-    ("guard", "processes"),
-    [
-        ("fences alone", 2),
-        pytest.param("fences alone", 4, marks=pytest.mark.slow),
-        pytest.param("turns and fences", 4, marks=pytest.mark.slow),
-    ],
-)
-def test_processes_at_once_lose_nothing_and_do_nothing_twice(
-    undisturbed: Path, make_lake: Lakes, start: Start, guard: str, processes: int
+@pytest.mark.parametrize("guard", ["fences alone", "turns and fences"])
+def test_four_processes_at_once_lose_nothing_and_do_nothing_twice(
+    undisturbed: Path, make_lake: Lakes, start: Start, guard: str
 ) -> None:
     lake = make_lake()
-    children = [start(AT_ONCE, lake, guard) for _ in range(processes)]
-    for child in children:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.write("go\n")
-        child.stdin.flush()
-    assert [child.wait() for child in children] == [0] * processes
+    child = start(AT_ONCE, lake, guard, 4)
+    assert child.communicate()[0].split() == ["0"] * 4
     found = unlike(undisturbed, lake, commits=False)
     # Who took which turn shows in the commits and in where a cursor stands, and nowhere else.
     assert not [line for line in found if not line.startswith(("commits", "cursors"))]
@@ -178,24 +184,20 @@ def test_processes_at_once_lose_nothing_and_do_nothing_twice(
         assert numbers == list(range(1, 2 * TEXTS // ROWS + 1))
 
 
-@pytest.mark.parametrize(
-    ("place", "batch"),
-    [
-        ("in the transaction", 2),
-        pytest.param("in the transaction", 5, marks=pytest.mark.slow),
-        pytest.param("after it", 2, marks=pytest.mark.slow),
-        pytest.param("after it", 5, marks=pytest.mark.slow),
-    ],
-)
-def test_a_killed_writer_leaves_what_it_had_committed(
-    undisturbed: Path, make_lake: Lakes, start: Start, place: str, batch: int
-) -> None:
+def test_killed_writers_leave_what_they_had_committed(undisturbed: Path, make_lake: Lakes, start: Start) -> None:
+    """Two kills while items come in (commits 1 and 2) and two while they are annotated, each going on from the last."""
     lake = make_lake()
-    assert start(KILLED, lake, place, batch).wait() == -signal.SIGKILL
-    done = batch - (place == "in the transaction")
-    with Reader(lake) as reader:
-        assert reader.commit_number == reader.manifest.rows("commits") == done
-    assert start(KILLED, lake, place, 10_000).wait() == 0
+    child = start(KILLED, lake)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    kills = [("in the transaction", 2, 1), ("after it", 1, 2), ("in the transaction", 2, 3), ("after it", 1, 4)]
+    for place, kill_at, done in kills:
+        print(place, kill_at, file=child.stdin, flush=True)
+        assert int(child.stdout.readline()) == -signal.SIGKILL
+        with Reader(lake) as reader:
+            assert reader.commit_number == reader.manifest.rows("commits") == done
+    print("after it", 10_000, file=child.stdin, flush=True)
+    assert int(child.stdout.readline()) == 0
     assert unlike(undisturbed, lake, commits=True) == []
 
 
