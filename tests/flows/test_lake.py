@@ -82,6 +82,9 @@ AT_ONCE = (
         for step in steps:
             step.run(project, SilentProgress())
 
+    maker = context.Process(target=lambda: project.store)  # the lake is made in a turn, which "fences alone" takes away
+    maker.start()
+    maker.join()
     children = [context.Process(target=work) for _ in range(count)]
     for child in children:
         child.start()
