@@ -130,9 +130,10 @@ class IngestStep:
                 _ingest_source(project, progress, source, [output], arrivals)
             return []
         files, notes = _files(project, source)
-        notes += _moved(project, source)
+        chosen = self._choice.choose(source.name, files)
+        notes += _moved(project, source) if chosen else []
         before = replace(arrivals)
-        _ingest_source(project, progress, source, self._choice.choose(source.name, files), arrivals)
+        _ingest_source(project, progress, source, chosen, arrivals)
         self._choice.settle(source.name)
         return notes + _unlabelled(source, before, arrivals)
 

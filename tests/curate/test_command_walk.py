@@ -203,7 +203,7 @@ class TestIngestPath:
         assert taken_in(alpha | {"sort": "c"}, "--label", "sort", "--licence", "MIT") == {
             "text": "alpha", "licence": "MIT", "label": "c"
         }  # fmt: skip
-        assert "nothing to do" in call("ingest", "data.jsonl", "--id", "id", "--label", "sort", "--licence", "MIT").err
+        assert "nothing to do" in call("ingest", "data.jsonl", "--id", "id", "--label", "sort", "--licence", "MIT").out
 
     def test_a_file_of_the_same_name_elsewhere_is_no_newer_version_of_the_first(self, call, project):
         for folder, text in (("a", "one"), ("b", "two")):
