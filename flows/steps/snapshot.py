@@ -223,13 +223,8 @@ def _remarks(draft: Draft) -> list[str]:
     if not len(draft.items):
         funnel = ", ".join(f"{count:,} {stage}" for stage, count in draft.funnel.items())
         return [f"snapshot {name!r} would be empty: {funnel}"]
-    remarks = []
     if draft.staying:
-        remarks.append(
+        return [
             f"snapshot {name!r}: {draft.staying} items stay in the split of an earlier number; a new name divides anew"
-        )
-    if draft.spec.order_by and draft.items["score"].null_count == len(draft.items):
-        remarks.append(
-            f"snapshot {name!r}: none of its items has a score of {draft.spec.order_by!r}, so their ids order them"
-        )
-    return remarks
+        ]
+    return []

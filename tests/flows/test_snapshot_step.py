@@ -145,11 +145,3 @@ def test_what_another_run_freezes_meanwhile_is_respected(
     report = run(project)
     assert report.details["all 1"]["held out to evaluate"] > 10
     assert report.details["all 1"]["selected"] + report.details["all 1"]["held out to evaluate"] == 40
-
-
-def test_a_selector_that_has_scored_nothing_is_told(notes: Callable[..., Project]) -> None:
-    ordered = EVERYTHING.replace("splits", 'order_by = "algin"\nsplits')
-    remark = "snapshot 'all': none of its items has a score of 'algin', so their ids order them"
-    assert remark in SnapshotStep().plan(notes(ordered), QUIET).notes
-    assert remark in run(notes(ordered)).notes
-    assert not run(notes(EVERYTHING)).notes
