@@ -32,6 +32,10 @@ _GIVEN = """
         WHERE NOT isnan(confidence) GROUP BY ALL
     )"""
 _LAST = f"WITH {_GIVEN} SELECT coalesce(max(commit_number), 0) AS last FROM given"
+_UNSCORED = f"""
+    WITH {_GIVEN}
+    SELECT selector FROM (SELECT unnest($selectors::VARCHAR[]) AS selector) ANTI JOIN given USING (selector)
+    WHERE EXISTS (FROM items) ORDER BY selector"""
 _UNSETTLED = f"""
     WITH {_GIVEN}, bounds AS (
         SELECT unnest($selectors::VARCHAR[]) AS selector, unnest($lows::DOUBLE[]) AS low,
@@ -76,6 +80,14 @@ class ScoreBounds:
 def last_scored(reader: Reader, selectors: Sequence[str]) -> int:
     """Return the last commit that holds a score by one of these selectors, 0 where none does."""
     return int(reader.query(_LAST, {"selectors": list(selectors)})["last"][0].as_py())
+
+
+def unscored(reader: Reader, selectors: Sequence[str]) -> list[str]:
+    """Return those of these selectors that have given no score, none where the store holds no item.
+
+    Cost: one pass over the selectors' scores.
+    """
+    return [str(name) for name in reader.query(_UNSCORED, {"selectors": list(selectors)})["selector"].to_pylist()]
 
 
 def unsettled(

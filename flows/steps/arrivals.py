@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.flows.steps.listed_labels import REASON as UNLISTED
+from curate.flows.steps.unsaid import Unsaid
 from curate.settings import Settings, SourceSettings
 from curate.store.entities import entity_decisions
 from curate.store.places import Look, label_turns, look_at_places
@@ -20,13 +21,13 @@ from curate.store.write import Commit, rows
 
 @dataclass(slots=True)
 class Arrivals:
-    """The running count of one ingestion: new items, repeated ones, rejects by reason, files, records with a label."""
+    """The running count of one ingestion: new items, repeated ones, rejects by reason, files, and what none said."""
 
     added: int = 0
     repeated: int = 0
     rejected: int = 0
     files: int = 0
-    labelled: int = 0
+    unsaid: Unsaid | None = None
     reasons: Counter[str] = field(default_factory=Counter)
 
     def count(self, commit: Commit, records: pa.Table, rejects: pa.Table) -> None:
@@ -35,7 +36,8 @@ class Arrivals:
         self.added += added
         self.repeated += len(records) - added
         unlisted = pc.sum(pc.equal(rejects["reason"], UNLISTED)).as_py() or 0
-        self.labelled += len(records) - records["label"].null_count + unlisted
+        if self.unsaid:
+            self.unsaid.look(records, unlisted)
         self.rejected += commit.added.get("rejects", 0)
         self.reasons.update(f"rejected: {reason}" for reason in rejects["reason"].to_pylist())
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.base import Plan, step_report
 from curate.settings import ScoreRuleSettings
-from curate.store.score_bounds import ScoreBounds, count_unsettled, last_scored, unsettled
+from curate.store.reader import Reader
+from curate.store.score_bounds import ScoreBounds, count_unsettled, last_scored, unscored, unsettled
 from curate.store.work import cursor
 from curate.store.write import CursorMove, Write, rows
 from curate.types import Progress, StepReport
@@ -38,7 +39,8 @@ class FilterScoresStep:
             if not bounds and not position:
                 return Plan(self.name, 0, 0, notes=(_OFF,))
             to_do = count_unsettled(reader, _STEP, bounds, _settled(bounds, position), _NOTHING_NOW)
-        return Plan(self.name, to_do, 0)
+            notes = _notes(reader, bounds)
+        return Plan(self.name, to_do, 0, notes=notes)
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Decide batch by batch."""
@@ -47,6 +49,7 @@ class FilterScoresStep:
         with project.reader() as reader:
             if not bounds and not cursor(reader, _STEP):
                 return step_report(self.name, began, notes=(_OFF,))
+            notes = _notes(reader, bounds)
         settled: Counter[str] = Counter()
         while (batch := _next_batch(project, bounds)) is not None:
             decisions, move = batch
@@ -55,7 +58,12 @@ class FilterScoresStep:
                 settled.update(
                     f"{row['action']}: {row['reason']}" for row in decisions.select(["action", "reason"]).to_pylist()
                 )
-        return step_report(self.name, began, done=settled.total(), details=dict(sorted(settled.items())))
+        return step_report(self.name, began, done=settled.total(), notes=notes, details=dict(sorted(settled.items())))
+
+
+def _notes(reader: Reader, bounds: Sequence[ScoreBounds]) -> tuple[str, ...]:
+    """Say which bounds stop nothing for want of a score: their selector may be called otherwise, or be off."""
+    return tuple(f"no item has a score of {name!r}" for name in unscored(reader, [one.selector for one in bounds]))
 
 
 def _next_batch(project: Project, bounds: Sequence[ScoreBounds]) -> tuple[pa.Table, CursorMove] | None:

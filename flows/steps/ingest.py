@@ -16,6 +16,7 @@ from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.commands import command_output
 from curate.flows.steps.listed_labels import refuse_unlisted
 from curate.flows.steps.positions import Reading
+from curate.flows.steps.unsaid import Unsaid
 from curate.settings import SourceSettings
 from curate.store.care.tombstones import refuse_erased
 from curate.store.ingestion.command import CommandOutput, steady_locators
@@ -125,17 +126,17 @@ class IngestStep:
         )
 
     def _take_in(self, project: Project, progress: Progress, source: SourceSettings, arrivals: Arrivals) -> list[str]:
+        arrivals.unsaid = unsaid = Unsaid(source)
         if source.command:
             with command_output(project, progress, source, self._choice.stopped) as output:
                 _ingest_source(project, progress, source, [output], arrivals)
-            return []
+            return unsaid.notes()
         files, notes = _files(project, source)
         chosen = self._choice.choose(source.name, files)
         notes += _moved(project, source) if chosen else []
-        before = replace(arrivals)
         _ingest_source(project, progress, source, chosen, arrivals)
         self._choice.settle(source.name)
-        return notes + _unlabelled(source, before, arrivals)
+        return notes + unsaid.notes()
 
 
 def _moved(project: Project, source: SourceSettings) -> list[str]:
@@ -145,14 +146,6 @@ def _moved(project: Project, source: SourceSettings) -> list[str]:
     if not known or source.address in known:
         return []
     return [f"source {source.name!r} was read from {known[-1]} before; what {source.address} says counts as newer"]
-
-
-def _unlabelled(source: SourceSettings, before: Arrivals, after: Arrivals) -> list[str]:
-    """Say so where labels were asked for and no record had one: the column is probably another."""
-    read = after.added + after.repeated - before.added - before.repeated
-    if not source.label or not read or after.labelled > before.labelled:
-        return []
-    return [f"source {source.name!r}: no record has a {source.label!r}, so nothing was labelled"]
 
 
 def _told(source: SourceSettings, error: CurateError) -> str:

@@ -40,7 +40,7 @@ class MixStep:
             if cursor(reader, _STEP) == _goal(settings, tokenizer, last_graded(reader, list(settings.parts))):
                 return Plan(self.name, 0, 0)
             found = grades(reader, list(settings.parts), "items", "")
-        return Plan(self.name, len(found["item_id"].unique()), 0)
+        return Plan(self.name, len(found["item_id"].unique()), 0, notes=tuple(_unscored(found, settings)))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Order what there is, if anything has changed."""
@@ -62,12 +62,18 @@ class MixStep:
         write = Write(_STEP, {"scores": _rows(ids, goal)}, [CursorMove(_STEP, "", before, goal)])
         stale = project.store.commit(write).stale
         left = len(found["item_id"].unique()) - len(ids)
-        notes = (f"{left} items have no {settings.unit} and no turn",) if left else ()
-        return step_report(self.name, began, done=0 if stale else len(ids), notes=notes)
+        notes = _unscored(found, settings) + ([f"{left} items have no {settings.unit} and no turn"] if left else [])
+        return step_report(self.name, began, done=0 if stale else len(ids), notes=tuple(notes))
 
 
 def _tokenizer(project: Project, settings: MixSettings) -> Tokenizer | None:
     return find_tokenizer(settings.tokenizer, project.path) if settings.tokenizer else None
+
+
+def _unscored(found: pa.Table, settings: MixSettings) -> list[str]:
+    """Say which parts get nothing for want of a score: their selector may be called otherwise, or be off."""
+    given = set(found["selector"].unique().to_pylist())
+    return [f"no item has a score of {name!r}" for place, name in enumerate(settings.parts) if place not in given]
 
 
 def _goal(settings: MixSettings, tokenizer: Tokenizer | None, last: int) -> str:

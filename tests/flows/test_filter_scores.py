@@ -192,3 +192,15 @@ def test_bounds_that_make_no_sense_are_refused(tmp_path: Path, rules: str, messa
     (tmp_path / "curate.toml").write_text(rules)
     with pytest.raises(ConfigurationError, match=message):
         load_settings(tmp_path / "curate.toml")
+
+
+def test_a_selector_that_has_scored_nothing_is_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "project", {"selector": "algin", "min": 0.1}, {"selector": "align", "min": 0.1})
+    assert bench.run().notes == ()
+    empty = dict.fromkeys(("image", "events", "time_unit"))
+    columns = {"item_id": ["a"], "text": "text", "size": 1, "modality": "text", **empty}
+    bench.project.store.commit(Write("ingest", {"items": rows("items", columns, 1)}))
+    bench.score("align", {"a": 0.0})
+    assert FilterScoresStep().plan(bench.project, SilentProgress()).notes == ("no item has a score of 'algin'",)
+    assert bench.run().notes == ("no item has a score of 'algin'",)
+    assert bench.decisions()["a"][0] == "drop"

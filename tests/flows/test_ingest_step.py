@@ -132,6 +132,21 @@ def test_a_label_that_no_record_has_is_told(ingest: Ingest, tmp_path: Path) -> N
     assert ingest(path="a.jsonl", label="topic").notes == ()
 
 
+def test_every_column_that_no_record_has_is_told(ingest: Ingest, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(_lines("one", "two"))
+    asked = {"path": "a.jsonl", "id": "uid", "meta": ["lang", "year"], "licence_column": "rights", "licence": "MIT"}
+    assert ingest(**asked).notes == (
+        "source 's': no record has a 'lang', so no item has it beside it",
+        "source 's': no record has a 'year', so no item has it beside it",
+        "source 's': no record has a 'uid', so none is known again once it changes",
+        "source 's': no record's 'rights' says another licence than the source's own",
+    )
+    said = '{"text": "three", "uid": 3, "lang": "en", "year": null, "rights": "CC0"}\n'
+    (tmp_path / "a.jsonl").write_text(_lines("one", "two") + said)
+    assert ingest(**asked).notes == ()
+    assert ingest(**asked).notes == ()
+
+
 def test_what_a_command_prints_comes_in_once(ingest: Ingest, tmp_path: Path) -> None:
     records = tmp_path / "records"
     source = {"command": ["cat", "records"], "format": "jsonl", "id": "id"}

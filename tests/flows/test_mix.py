@@ -129,3 +129,12 @@ def test_settings_that_make_no_sense_are_refused(
     (tmp_path / "curate.toml").write_text(text)
     with pytest.raises(error, match=message):
         load_settings(tmp_path / "curate.toml")
+
+
+def test_a_part_whose_selector_has_scored_nothing_is_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "project", {"parts": {"align": 1, "algin": 1}})
+    bench.add(dict.fromkeys("ab", "text"))
+    bench.score("align", {"a": 0.9, "b": 0.8})
+    assert MixStep().plan(bench.project, SilentProgress()).notes == ("no item has a score of 'algin'",)
+    assert bench.run().notes == ("no item has a score of 'algin'",)
+    assert bench.order() == ["a", "b"]
