@@ -49,9 +49,9 @@ Operations = dict[str, float]
 
 
 def run(options: Options) -> Result:
-    """Measure stores of 10,000, 100,000 and 1,000,000 items (quick: 1,000 and 10,000)."""
+    """Measure stores of 10,000, 100,000 and 1,000,000 items (quick: 1,000 and 5,000)."""
     load = os.getloadavg()
-    sizes = (1_000, 10_000) if options.quick else (10_000, 100_000, 1_000_000)
+    sizes = (1_000, 5_000) if options.quick else (10_000, 100_000, 1_000_000)
     measured: dict[int, Operations] = {}
     for size in sizes:
         options.note(f"{size:,} items")
