@@ -41,6 +41,15 @@ _COVERED = f"""
     SELECT dimension, attribute, count(*) AS items, count(*) FILTER (method = 'classifier') AS classified,
         count(*) FILTER (quote <> '') AS quoted, any_value(quote ORDER BY sha256(item_id)) FILTER (quote <> '') AS quote
     FROM memberships WHERE {_OF_VERSION} GROUP BY dimension, attribute ORDER BY dimension, items DESC, attribute"""
+# A subpopulation's name begins with its class, where there are several.
+_CELLS = f"""
+    WITH kept AS (
+        SELECT item_id, CASE WHEN $classed THEN split_part(value, ' · ', 1) ELSE '' END AS of_class FROM annotations
+        WHERE protocol = $structure AND protocol_version = $version AND attribute = $structure AND item_id NOT IN (
+            SELECT item_id FROM latest_decisions WHERE action = 'drop'))
+    SELECT of_class, dimension, attribute, count(*) AS items,
+        coalesce(list_slice(list(DISTINCT quote ORDER BY quote) FILTER (quote <> ''), 1, $quotes), []) AS quotes
+    FROM memberships JOIN kept USING (item_id) WHERE {_OF_VERSION} GROUP BY ALL ORDER BY ALL"""
 
 
 def captions_of(reader: Reader, ids: Sequence[str], of_class: str, caption: str) -> pa.Table:
@@ -116,6 +125,15 @@ def subpopulation_sizes(reader: Reader, structure: str, version: str, examples: 
 def attribute_sizes(reader: Reader, structure: str, version: str) -> list[dict[str, Any]]:
     """Return how many items have each attribute of each dimension, or none ("unknown"), by how it was found out."""
     return list(reader.query(_COVERED, {"structure": structure, "version": version}).to_pylist())
+
+
+def cell_sizes(reader: Reader, structure: str, version: str, *, classed: bool, quotes: int = 3) -> list[dict[str, Any]]:
+    """Return how many items that no step dropped have an attribute, class by class, with a few words that show it.
+
+    `classed` says that the structure knows several classes; else `of_class` is "". Cost: one pass over memberships.
+    """
+    parameters = {"structure": structure, "version": version, "classed": classed, "quotes": quotes}
+    return list(reader.query(_CELLS, parameters).to_pylist())
 
 
 def _want(reader: Reader, ids: Sequence[str]) -> None:

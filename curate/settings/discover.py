@@ -22,6 +22,8 @@ class DiscoverSettings(Section):
     `attributes`. The model then assigns so many items (`assigned`, 0 = all); from these a classifier on the features of
     `encoder` learns to assign the others, and decides where it agrees with the model with at least the probability
     `agreement`; elsewhere the model is asked.
+
+    With `wanted`, each class and attribute that fewer items have is a request for more, in the file `requests`.
     """
 
     enabled: StrictBool = False
@@ -50,6 +52,8 @@ class DiscoverSettings(Section):
     assigned: Count = 200
     encoder: Filled = "hashed-ngrams:1024"
     agreement: Share = 0.9
+    wanted: Count = 0
+    requests: Filled = "acquisition-requests.jsonl"
 
     def names(self, attribute: str) -> bool:
         """Whether an attribute is one of the structure's, as far as that can be told before anything is found."""

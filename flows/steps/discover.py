@@ -23,6 +23,7 @@ from curate.flows.steps.discover_assign import (
 )
 from curate.flows.steps.discover_edit import adopt, keep_file
 from curate.flows.steps.discover_figures import agreement_notes, agreement_rows, figures
+from curate.flows.steps.discover_gaps import write_requests
 from curate.flows.steps.discover_model import Asked, discovery_parameters, empty_structure
 from curate.learners.encoders.factory import encoder_named
 from curate.store.subpopulations import newest_structure, sample_items, structure_rows
@@ -97,6 +98,7 @@ class DiscoverStep:
                 work.notes.append(f"{error.message}; {error.hint}".rstrip("; "))
                 unreached = 1
             work.notes += asked.account()
+        work.notes += write_requests(project)
         done, failed = work.done, work.failed + unreached
         found = {"done": done, "failed": failed, "unreached": unreached, "spent": spent}
         return step_report(self.name, began, notes=tuple(work.notes), details=figures(project), **found)

@@ -276,3 +276,38 @@ def test_images_are_read_by_their_captions(open_folder: Callable[..., Project], 
     told = {row["item_id"]: row for row in ask(project, "FROM memberships WHERE dimension = 'place'")}
     assert (told[first]["attribute"], told[first]["quote"]) == ("beach", "on the sandy beach")
     assert second not in told
+
+
+def test_gaps_become_requests_until_they_are_filled(open_folder: Callable[..., Project]) -> None:
+    project = open_folder()
+    discover = project.settings.discover.model_copy(update={"wanted": 2})
+    project = Project(project.folder, project.settings.model_copy(update={"discover": discover}), command="test")
+    told = [note for note in discovered(project).notes if "gaps" in note]
+    file = project.folder / "acquisition-requests.jsonl"
+    requests = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert told[0].startswith(f"{len(requests)} gaps, {sum(one['missing'] for one in requests)} items wanted: ")
+    counted = {(row["c"], row["dimension"], row["attribute"]): row["n"] for row in ask(project, _CELLS)}
+    cells = {(one, name, value) for one in CLASSES for name, values in LEXICON.items() for value in values}
+    assert {(one["class"], one["dimension"], one["attribute"]): one["items"] for one in requests} == {
+        cell: counted.get(cell, 0) for cell in cells if counted.get(cell, 0) < 2
+    }
+    assert [one["missing"] for one in requests] == sorted((one["missing"] for one in requests), reverse=True)
+    assert all(len(one["examples"]) == (one["items"] > 0) for one in requests)
+    gap = next(one for one in requests if one["items"] == 1)
+    assert gap["name"] == f"{gap['class']} · {gap['attribute']}"
+    drop_all_with(project, gap["examples"][0])
+    discovered(project)
+    after = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [one["items"] for one in after if one["name"] == gap["name"]] == [0]
+
+
+def drop_all_with(project: Project, quote: str) -> None:
+    ids = [row["item_id"] for row in ask(project, f"SELECT DISTINCT item_id FROM memberships WHERE quote = '{quote}'")]
+    columns = {"item_id": ids, "step": "filter", "action": "drop", "reason": "test"}
+    project.store.commit(Write("filter", {"decisions": rows("decisions", columns, len(ids))}))
+
+
+_CELLS = """
+    SELECT c, dimension, attribute, count(*) AS n
+    FROM memberships JOIN (SELECT item_id, value AS c FROM annotations WHERE attribute = 'animal') USING (item_id)
+    WHERE attribute <> 'unknown' GROUP BY ALL"""
