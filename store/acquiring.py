@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from curate.store.gating import PEOPLE, lots
 from curate.store.reader import Reader
+from curate.store.silence import SILENT
 
 ROUND = 0
 # Rows come in the order in which they were inserted, which DuckDB preserves where nothing is joined or sorted.
@@ -36,7 +37,7 @@ _ANSWERS = f"""
         WHERE {_MATCHES} AND list_contains($people, annotator_kind) AND commit_number > $after
         UNION ALL
         SELECT item_id, annotator, annotator_version, '', commit_number FROM abstentions
-        WHERE {_MATCHES} AND reason <> 'undone' AND commit_number > $after
+        WHERE {_MATCHES} AND reason NOT IN ('undone', '{SILENT}') AND commit_number > $after
     ), undone AS (
         SELECT item_id, annotator, annotator_version FROM abstentions WHERE {_MATCHES} AND reason = 'undone'
     )
@@ -48,7 +49,7 @@ _OPEN = f"""
     SELECT item_id, attribute, 1 AS answers, place FROM asked ANTI JOIN dropped USING (item_id)
     ANTI JOIN (
         SELECT item_id FROM annotations WHERE {_MATCHES} AND list_contains($people, annotator_kind)) USING (item_id)
-    ANTI JOIN (SELECT item_id FROM abstentions WHERE {_MATCHES}) USING (item_id)
+    ANTI JOIN (SELECT item_id FROM abstentions WHERE {_MATCHES} AND reason <> '{SILENT}') USING (item_id)
     WHERE place <= $until ORDER BY place"""
 _JUDGED = f"""
     WITH asked AS (

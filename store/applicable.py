@@ -5,18 +5,19 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from curate.store.reader import Reader
+from curate.store.silence import WITHDRAWAL, WITHDRAWN
 from curate.store.write import LedgerKey
 
 # Of an answer of several values, a JSON list, one that is asked for is enough.
 # What people say goes before what the annotator itself says, and that before others; of each the newest.
-APPLICABLE = """
+APPLICABLE = f"""
     withdrawn_answers AS (
-        SELECT item_id, attribute, annotator, max(TRY_CAST(annotator_version AS BIGINT)) AS until
+        SELECT item_id, attribute, annotator, {WITHDRAWAL}
         FROM abstentions WHERE protocol = $protocol AND protocol_version = $version GROUP BY ALL
     ), deciding AS (
         SELECT a.item_id, a.attribute, a.value FROM annotations a ANTI JOIN withdrawn_answers w ON (
             w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator
-            AND a.annotator_kind = 'human' AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
+            AND {WITHDRAWN})
         WHERE a.protocol = $protocol AND a.protocol_version = $version
             AND a.attribute IN (SELECT parent FROM conditions)
         QUALIFY row_number() OVER (PARTITION BY a.item_id, a.attribute ORDER BY a.annotator_kind = 'human' DESC,

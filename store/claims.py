@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from curate.store.reader import Reader
+from curate.store.silence import WITHDRAWAL, WITHDRAWN
 
 _QUESTIONS = """
     WITH asked AS (
@@ -19,12 +20,10 @@ _MATCHES = "protocol = $protocol AND protocol_version = $version AND attribute =
 # Who takes an answer back abstains from the question; versions of a person's claims are turns, counted from 1.
 _CLAIMS = f"""
     WITH withdrawn AS (
-        SELECT item_id, annotator, max(TRY_CAST(annotator_version AS BIGINT)) AS until FROM abstentions
-        WHERE {_MATCHES} GROUP BY ALL
+        SELECT item_id, annotator, {WITHDRAWAL} FROM abstentions WHERE {_MATCHES} GROUP BY ALL
     )
     SELECT a.item_id, a.annotator, a.value, a.confidence FROM annotations a ANTI JOIN withdrawn w ON (
-        w.item_id = a.item_id AND w.annotator = a.annotator AND a.annotator_kind = 'human'
-        AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
+        w.item_id = a.item_id AND w.annotator = a.annotator AND {WITHDRAWN})
     WHERE {_MATCHES} AND NOT list_contains($without::VARCHAR[], a.annotator_kind)
         AND NOT (list_contains(['human', 'simulated'], a.annotator_kind) AND a.item_id IN (
         SELECT item_id FROM audits WHERE {_MATCHES}))
@@ -62,8 +61,9 @@ def contested_questions(reader: Reader, without: Sequence[str] = ()) -> list[Que
 def newest_claims(reader: Reader, question: Question, without: Sequence[str] = ()) -> pa.Table:
     """Return item, annotator, value and confidence of each annotator's newest claim on an item.
 
-    Of equally new ones it is the surest. What people said of audits is left out: audits judge, and teach nothing, not
-    even what annotators are worth. So is what annotators of the kinds `without` said.
+    Of equally new ones it is the surest; where a newer version is silent there is none. What people said of audits is
+    left out: audits judge, and teach nothing, not even what annotators are worth. So is what annotators of the kinds
+    `without` said.
     """
     return reader.query(_CLAIMS, {**_parameters(question), "without": list(without)})
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from curate.store.address import Address, LakeAddress
 from curate.store.manifest import Manifest
+from curate.store.silence import WITHDRAWAL
 
 DERIVED_VIEWS = (
     """
@@ -28,10 +29,10 @@ DERIVED_VIEWS = (
         SELECT item_id, source, locator, licence, metadata, turn FROM restatements
         QUALIFY row_number() OVER (PARTITION BY item_id, source, locator ORDER BY commit_number DESC, turn DESC) = 1
     ) r USING (item_id, source, locator)""",
-    """
+    f"""
     CREATE VIEW withdrawals AS
     SELECT item_id, protocol, protocol_version, attribute, annotator,
-        max(TRY_CAST(annotator_version AS BIGINT)) AS until
+        max(TRY_CAST(annotator_version AS BIGINT)) AS until, {WITHDRAWAL}
     FROM abstentions GROUP BY ALL""",
     """
     CREATE VIEW cursor_positions AS

@@ -11,13 +11,18 @@ from typing import Any
 import pyarrow as pa
 
 from curate.store.reader import Reader
+from curate.store.silence import SILENT
 
 PEOPLE = ("human", "simulated")
 """The kinds of annotators whose answers audit and teach."""
 _MATCHES = "protocol = $protocol AND protocol_version = $version AND attribute = $attribute"
 _POOL = f"""
     WITH proposed AS (
-        SELECT item_id, value, confidence FROM annotations WHERE {_MATCHES} AND annotator = $annotator
+        SELECT item_id, value, confidence FROM (
+            SELECT item_id, value, confidence, commit_number FROM annotations
+            WHERE {_MATCHES} AND annotator = $annotator
+            UNION ALL SELECT item_id, NULL, NULL, commit_number FROM abstentions
+            WHERE {_MATCHES} AND annotator = $annotator AND reason = '{SILENT}')
         QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY commit_number DESC, confidence DESC, value) = 1
     ), trained AS (
         SELECT DISTINCT item_id FROM snapshot_items
@@ -41,9 +46,12 @@ _ANSWERS = f"""
     QUALIFY row_number() OVER (PARTITION BY item_id, annotator ORDER BY
         coalesce(TRY_CAST(annotator_version AS BIGINT), 1) DESC, commit_number DESC, reason = 'undone' DESC) = 1
     AND reason IN ('', 'cannot tell') ORDER BY item_id, annotator"""
-_VERSIONS = """
+_VERSIONS = f"""
     SELECT attribute, annotator, arg_max(annotator_version, (commit_number, annotator_version)) AS version
-    FROM annotations
+    FROM (
+        SELECT attribute, annotator, annotator_version, protocol, protocol_version, commit_number FROM annotations
+        UNION ALL SELECT attribute, annotator, annotator_version, protocol, protocol_version, commit_number
+        FROM abstentions WHERE reason = '{SILENT}')
     WHERE protocol = $protocol AND protocol_version = $version AND list_contains($annotators, annotator)
     GROUP BY ALL"""
 _CONFIDENT = """
@@ -129,7 +137,8 @@ def gate_pool(reader: Reader, scope: GateScope, attribute: str, annotator: str) 
     """Return every item that no step dropped, in the attribute's own random order.
 
     Columns: item_id, arrived (the commit), reserved, used (in a snapshot), drawn (an audit of the attribute), and the
-    annotator's newest value and confidence, null where it claims nothing. Memory: the rows, some 100 bytes each.
+    annotator's newest value and confidence, null where it claims nothing: a newer version's silence outdoes an older
+    one's claim, which holds where the newer one was not asked yet. Memory: the rows, some 100 bytes each.
     """
     parameters = {
         **scope.named(),
@@ -147,7 +156,7 @@ def people_answers(reader: Reader, scope: GateScope, attribute: str) -> pa.Table
 
 
 def claimed_versions(reader: Reader, scope: GateScope, annotators: Sequence[str]) -> dict[tuple[str, str], str]:
-    """Return the newest version of each annotator that claims something, by attribute and annotator."""
+    """Return the newest version of each annotator that has spoken, be it to withdraw, by attribute and annotator."""
     found = reader.query(_VERSIONS, {**scope.named(), "annotators": list(annotators)})
     return {(row["attribute"], row["annotator"]): row["version"] for row in found.to_pylist()}
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from curate.store.applicable import APPLICABLE, Conditions, register_conditions
 from curate.store.reader import Reader
+from curate.store.silence import SILENT
 from curate.types import ItemContent, PersonAnswer, Proposal, Question
 
 _BY_ID = """
@@ -33,13 +34,13 @@ _WANTED = """
     SELECT item_id, attribute, answers FROM queue WHERE protocol = $protocol AND protocol_version = $version
       AND answers > 1
       AND round = (SELECT max(round) FROM queue WHERE protocol = $protocol AND protocol_version = $version)"""
-_PEOPLE = """
+_PEOPLE = f"""
     SELECT item_id, attribute, annotator AS person, value, '' AS reason,
         coalesce(TRY_CAST(annotator_version AS BIGINT), 1) AS turn, commit_number
     FROM annotations WHERE annotator_kind = 'human' AND protocol = $protocol AND protocol_version = $version
     UNION ALL
     SELECT item_id, attribute, annotator, '', reason, coalesce(TRY_CAST(annotator_version AS BIGINT), 1), commit_number
-    FROM abstentions WHERE protocol = $protocol AND protocol_version = $version
+    FROM abstentions WHERE protocol = $protocol AND protocol_version = $version AND reason <> '{SILENT}'
     ORDER BY commit_number, turn, reason, item_id, attribute, person"""
 _OTHERS = """
     SELECT annotator FROM annotations WHERE annotator_kind <> 'human' GROUP BY ALL
@@ -112,15 +113,30 @@ def item_content(reader: Reader, item_id: str) -> ItemContent | None:
 
 
 def proposals(reader: Reader, asked: Asked, question: Question) -> Sequence[Proposal]:
-    """Return each annotator's newest claim about a question, people's left out."""
+    """Return each annotator's newest claim about a question, people's left out; a newer silence outdoes it."""
+    silent = _silences(reader, asked, question)
     found = reader.find("annotations", "item_id", [question.item_id], [*_CLAIM, "commit_number"]).to_pylist()
     newest = {}
     for row in sorted(found, key=lambda row: (row["commit_number"], row["value"])):
         of_protocol = (row["protocol"], row["protocol_version"]) == (asked.protocol, asked.version)
         claims = row["attribute"] == question.attribute and row["annotator_kind"] != "human"
+        if row["commit_number"] < silent.get(row["annotator"], 0):
+            continue
         if claims and (of_protocol or row["annotator_kind"] == "source"):
             newest[row["annotator"]] = Proposal(row["value"], row["confidence"], row["annotator"])
     return [newest[name] for name in sorted(newest)]
+
+
+def _silences(reader: Reader, asked: Asked, question: Question) -> dict[str, int]:
+    """Return in which commit an annotator had nothing more to say about a question."""
+    names = ["annotator", "protocol", "protocol_version", "attribute", "reason", "commit_number"]
+    found = reader.find("abstentions", "item_id", [question.item_id], names).to_pylist()
+    wanted = (asked.protocol, asked.version, question.attribute, SILENT)
+    silent: dict[str, int] = {}
+    for row in found:
+        if (row["protocol"], row["protocol_version"], row["attribute"], row["reason"]) == wanted:
+            silent[row["annotator"]] = max(silent.get(row["annotator"], 0), row["commit_number"])
+    return silent
 
 
 def people_answers(reader: Reader, asked: Asked) -> Iterator[PersonAnswer]:

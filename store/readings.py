@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from curate.store.reader import Reader
+from curate.store.silence import SILENT, WITHDRAWAL, WITHDRAWN
 
 Answer = tuple[str, str]
-_OTHER_WORDS = """
+_OTHER_WORDS = f"""
     WITH withdrawn AS (
-        SELECT item_id, protocol_version, attribute, annotator, max(TRY_CAST(annotator_version AS BIGINT)) AS until
+        SELECT item_id, protocol_version, attribute, annotator, {WITHDRAWAL}
         FROM abstentions WHERE protocol = $protocol GROUP BY ALL
     ), newest AS (
         SELECT a.* FROM annotations a ANTI JOIN withdrawn w ON (
             w.item_id = a.item_id AND w.protocol_version = a.protocol_version AND w.attribute = a.attribute
-            AND w.annotator = a.annotator AND a.annotator_kind = 'human'
-            AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
+            AND w.annotator = a.annotator AND {WITHDRAWN})
         WHERE a.protocol = $protocol AND a.protocol_version <> $version
             AND a.annotator_kind NOT IN ('rule', 'source', 'clip', 'caption')
         QUALIFY rank() OVER (PARTITION BY item_id, protocol_version, attribute, annotator
@@ -32,7 +32,7 @@ _OTHER_WORDS = """
     ANTI JOIN answered d ON (d.item_id = n.item_id AND d.attribute = r.attribute AND d.annotator = n.annotator)
     QUALIFY rank() OVER (PARTITION BY n.item_id, r.attribute, n.annotator ORDER BY n.commit_number DESC) = 1
     ORDER BY n.item_id, r.attribute, n.annotator, r.value"""
-_WITHOUT_VALUE = """
+_WITHOUT_VALUE = f"""
     SELECT DISTINCT a.item_id, r.attribute, a.reason, a.annotator, a.annotator_version
     FROM abstentions a JOIN (SELECT DISTINCT version, old_attribute, attribute FROM readings) r ON (
         r.version = a.protocol_version AND r.old_attribute = a.attribute)
@@ -41,7 +41,7 @@ _WITHOUT_VALUE = """
         UNION ALL
         SELECT item_id, attribute, annotator FROM abstentions WHERE protocol = $protocol AND protocol_version = $version
     ) d ON (d.item_id = a.item_id AND d.attribute = r.attribute AND d.annotator = a.annotator)
-    WHERE a.protocol = $protocol ORDER BY ALL"""
+    WHERE a.protocol = $protocol AND a.reason <> '{SILENT}' ORDER BY ALL"""
 _NEWEST = """
     SELECT max(commit_number) AS newest FROM (
         SELECT commit_number FROM annotations WHERE protocol = $protocol AND protocol_version <> $version

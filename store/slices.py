@@ -7,16 +7,14 @@ import pyarrow as pa
 
 from curate.store.promotions import Served
 from curate.store.reader import Reader
+from curate.store.silence import STANDING
 
 _CAME = """
     SELECT item_id, CAST(min(number) AS VARCHAR) AS value FROM snapshot_items SEMI JOIN sliced_items USING (item_id)
     WHERE snapshot = ? AND number <= ? AND split = 'test' GROUP BY item_id"""
-_VALUES = """
-    SELECT item_id, value FROM annotations a SEMI JOIN sliced_items USING (item_id)
-    ANTI JOIN withdrawals w ON (
-        w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator AND w.protocol = a.protocol
-        AND w.protocol_version = a.protocol_version AND a.annotator_kind = 'human'
-        AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
+_VALUES = f"""
+    SELECT item_id, value FROM {STANDING}
+    SEMI JOIN sliced_items USING (item_id)
     WHERE attribute = ? AND (annotator_kind <> 'learner' OR annotator = 'discover')
     QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY
         CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, confidence DESC, commit_number DESC,

@@ -4,6 +4,7 @@ from typing import Any
 
 from curate.store.reader import Reader
 from curate.store.reasons import short_reason
+from curate.store.silence import STANDING
 
 Rows = list[dict[str, Any]]
 
@@ -37,9 +38,9 @@ _OBJECTIONS = """
 _LABELS = """
     SELECT attribute, annotator, value, count(*) AS items, avg(confidence) AS confidence
     FROM annotations GROUP BY ALL ORDER BY ALL"""
-_AGREEMENTS = """
+_AGREEMENTS = f"""
     WITH one AS (
-        SELECT item_id, attribute, annotator, value FROM annotations
+        SELECT a.item_id, a.attribute, a.annotator, a.value FROM {STANDING}
         QUALIFY row_number() OVER (
             PARTITION BY item_id, attribute, annotator ORDER BY commit_number DESC, confidence DESC, value) = 1)
     SELECT a.attribute, a.annotator AS first, b.annotator AS second,
@@ -84,12 +85,8 @@ _SOURCE_COUNTS = """
 _EXCERPTS = """
     SELECT i.item_id, min(o.locator) AS locator, any_value(left(i.text, 240)) AS excerpt
     FROM items i LEFT JOIN origins o USING (item_id) WHERE list_contains($items, i.item_id) GROUP BY i.item_id"""
-_LABELS_OF = """
-    SELECT item_id, value FROM annotations a
-    ANTI JOIN withdrawals w ON (
-        w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator AND w.protocol = a.protocol
-        AND w.protocol_version = a.protocol_version AND a.annotator_kind = 'human'
-        AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
+_LABELS_OF = f"""
+    SELECT item_id, value FROM {STANDING}
     WHERE attribute = ?
     QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY
         CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, confidence DESC, commit_number DESC,

@@ -11,6 +11,7 @@ from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.annotators import Annotating, annotatings
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
 from curate.flows.steps.carry import carry_over, unversioned_change
+from curate.flows.steps.silences import Silences
 from curate.store.applicable import applicable_items
 from curate.store.work import batches, count_settled, pending_sample
 from curate.store.write import LedgerKey, Write, rows
@@ -92,7 +93,7 @@ def _annotate_all(
     project: Project, progress: Progress, annotating: Annotating, attributes: Sequence[str]
 ) -> tuple[int, int]:
     ledger = _ledger(annotating)
-    compute = _computation(annotating, attributes)
+    compute = _computation(project, annotating, attributes)
     if annotating.sample:
         return _annotate_sample(project, progress, annotating, attributes)
 
@@ -111,7 +112,7 @@ def _annotate_dependent(
     """Ask for one attribute of the items that it applies to by now; the claims about its parents are committed."""
     protocol = project.settings.protocol
     ledger = _ledger(annotating, attribute.name)
-    compute = _computation(annotating, [attribute.name])
+    compute = _computation(project, annotating, [attribute.name])
     within = _ledger(annotating).parameters if among else ""
     done = failed = 0
     while True:
@@ -141,7 +142,7 @@ def _annotate_sample(
     attributes: Sequence[str],
 ) -> tuple[int, int]:
     """Annotate the sample in the order of a hash, a few items a commit, so that a kill costs little."""
-    ledger, compute = _ledger(annotating), _computation(annotating, attributes)
+    ledger, compute = _ledger(annotating), _computation(project, annotating, attributes)
     with project.reader() as reader:
         sample = pending_sample(reader, ledger, annotating.modalities, annotating.sample)
     if not len(sample):
@@ -180,11 +181,16 @@ def _ledger(annotating: Annotating, *attribute: str) -> LedgerKey:
     return LedgerKey("annotate", "1", parameters_hash([*identity, *attribute]))
 
 
-def _computation(annotating: Annotating, attributes: Sequence[str]) -> Callable[[pa.Table], Outcome]:
+def _computation(project: Project, annotating: Annotating, attributes: Sequence[str]) -> Callable[[pa.Table], Outcome]:
+    silences = Silences(annotating)
+
     def compute(items: pa.Table) -> Outcome:
         answer = annotating.annotate(items, attributes)
+        with project.reader() as reader:
+            silent = silences.of(reader, items, attributes, answer)
         tables = {
             "annotations": _claim_rows(annotating, answer),
+            "abstentions": silent,
             "failures": _failure_rows(annotating, answer),
             "requests": annotating.drained(),
             **annotating.kept_rows(),

@@ -127,6 +127,10 @@ class Annotating:
         said = self.annotator.annotate(items)
         return Annotated([claim for claim in said.claims if claim.attribute in attributes], said.failures)
 
+    def questions(self, items: pa.Table, attributes: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return which of the attributes the annotator is really asked for, by item of a batch."""
+        return dict.fromkeys(items["item_id"].to_pylist(), attributes)
+
     def drained(self) -> pa.Table:
         """Return the requests that were used and no commit holds yet."""
         return table("requests").schema.empty_table()
@@ -209,7 +213,7 @@ class ModelAnnotating(Annotating):
 
     def begin(self, items: pa.Table, attributes: Sequence[str]) -> None:
         """Let requests of a later batch follow the others, so that no slot waits while one is committed."""
-        self._at_work().begin(items, self._wanted(items, attributes))
+        self._at_work().begin(items, self.questions(items, attributes))
 
     def annotate(self, items: pa.Table, attributes: Sequence[str]) -> Annotated:
         """Return what the model says about a batch; of what it has said already, nothing is asked."""
@@ -218,7 +222,7 @@ class ModelAnnotating(Annotating):
         self._claims += len(said.claims)
         return said
 
-    def _wanted(self, items: pa.Table, attributes: Sequence[str]) -> dict[str, list[str]]:
+    def questions(self, items: pa.Table, attributes: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the attributes to ask for by item: those without a claim that this model made of this protocol.
 
         About the texts that it is shown as examples it is asked nothing: it would repeat what people said. A claim

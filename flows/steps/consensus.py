@@ -120,6 +120,8 @@ def _drawn(
     asked = {one.name: one for one in protocols[question.version].attributes} if question.version in protocols else {}
     attribute = asked.get(question.attribute)
     multiple = attribute is not None and attribute.multiple
+    if not len(claims):
+        return {"consensus": _left(question, method.name, list(_last(reader, question)))}
     found = _lists_drawn(claims, method, attribute) if multiple and attribute else _values_drawn(claims, method)
     return {"consensus": _changed(reader, question, found), "metrics": _metrics(question, found)}
 
@@ -176,8 +178,7 @@ def _positions(column: pa.DictionaryArray, ordered: list[str]) -> NDArray[np.int
 
 def _changed(reader: Reader, question: Question, found: _Found) -> pa.Table:
     """Return the rows of the items whose value, posterior or method is not what was drawn last."""
-    before = drawn_values(reader, question)
-    last = dict(zip(before["item_id"].to_pylist(), before.drop(["item_id"]).to_pylist(), strict=True))
+    last = _last(reader, question)
     kept = [
         place
         for place, (item, value, posterior) in enumerate(zip(found.items, found.values, found.posteriors, strict=True))
@@ -193,7 +194,30 @@ def _changed(reader: Reader, question: Question, found: _Found) -> pa.Table:
         "method": found.method,
         "votes": found.votes[kept].tolist(),
     }
-    return rows("consensus", columns, len(kept))
+    gone = _left(question, found.method, sorted(last.keys() - set(found.items)))
+    return pa.concat_tables([rows("consensus", columns, len(kept)), gone])
+
+
+def _last(reader: Reader, question: Question) -> dict[str, dict[str, object]]:
+    """Return what was drawn last of each item that has a value."""
+    before = drawn_values(reader, question)
+    pairs = zip(before["item_id"].to_pylist(), before.drop(["item_id"]).to_pylist(), strict=True)
+    return {item: row for item, row in pairs if row["value"]}
+
+
+def _left(question: Question, method: str, items: list[str]) -> pa.Table:
+    """Return rows without a value for items of which nobody claims anything any more."""
+    columns = {
+        "item_id": items,
+        "protocol": question.protocol,
+        "protocol_version": question.version,
+        "attribute": question.attribute,
+        "value": "",
+        "posterior": 0.0,
+        "method": method,
+        "votes": 0,
+    }
+    return rows("consensus", columns, len(items))
 
 
 def _same(last: Mapping[str, object] | None, value: str, posterior: float, method: str) -> bool:

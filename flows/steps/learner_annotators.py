@@ -1,6 +1,6 @@
 """Learners as annotators: their served checkpoint says what it finds of the items that did not teach it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -76,6 +76,14 @@ class LearnerAnnotating(Annotating):
             said = self._own.annotate(items)
         self._fresh = {"embeddings": kept.fresh_rows()}
         return said
+
+    def questions(self, items: pa.Table, attributes: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the attribute for each item that did not teach the checkpoint: about those it may say nothing."""
+        assert self._checkpoint is not None
+        ids = items["item_id"].to_pylist()
+        with self._project.reader() as reader:
+            taught = set(taught_items(reader, self._pupil.snapshot, self._checkpoint.number, ids))
+        return {item_id: attributes for item_id in ids if item_id not in taught}
 
     def kept_rows(self) -> dict[str, pa.Table]:
         """Return the features that were computed for the last batch."""

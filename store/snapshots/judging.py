@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from curate.store.gating import lots
 from curate.store.reader import Reader
+from curate.store.silence import SILENT, WITHDRAWAL, WITHDRAWN
 from curate.store.snapshots.groups import register_groups
 from curate.store.snapshots.spec import SnapshotSpec
 from curate.store.snapshots.splits import HELD, PLACED, split_parameters
@@ -53,12 +54,28 @@ _DECIDED = """
             FILTER (newest.action = 'drop' AND NOT list_contains($forgiven::VARCHAR[], step)) AS dropped
     FROM verdicts GROUP BY place"""
 # The newest version of a protocol goes before older ones: an answer that was asked anew, before the old one.
-# Who takes an answer back abstains from the question; versions of a person's claims are turns, counted from 1.
-_WITHDRAWN = """
+# Who takes an answer back abstains from the question; versions of a person's claims are turns, counted from 1. Of an
+# annotator that claimed in several versions only the newest word counts, however sure an older one was. A consensus
+# without a value takes back those before it.
+_SEVERAL = """
+    CREATE OR REPLACE TEMP TABLE several AS
+    SELECT annotator FROM annotations
+    WHERE commit_number <= $as_of AND annotator_kind NOT IN ('human', 'simulated', 'source')
+        AND list_contains($attributes::VARCHAR[], attribute)
+    GROUP BY annotator HAVING min(annotator_version) <> max(annotator_version)"""
+_WITHDRAWN = f"""
     CREATE OR REPLACE TEMP TABLE withdrawn AS
-    SELECT item_id, protocol, protocol_version, attribute, annotator,
-        max(TRY_CAST(annotator_version AS BIGINT)) AS until
-    FROM abstentions WHERE commit_number <= $as_of AND list_contains($attributes::VARCHAR[], attribute) GROUP BY ALL"""
+    SELECT item_id, protocol, protocol_version, attribute, annotator, {WITHDRAWAL} FROM (
+        SELECT item_id, protocol, protocol_version, attribute, annotator, reason, annotator_version, commit_number
+        FROM abstentions
+        UNION ALL
+        SELECT item_id, protocol, protocol_version, attribute, annotator, '{SILENT}', annotator_version, commit_number
+        FROM annotations SEMI JOIN several USING (annotator)
+        UNION ALL
+        SELECT item_id, protocol, protocol_version, attribute, 'consensus', '{SILENT}', '', commit_number
+        FROM consensus WHERE value = ''
+    )
+    WHERE commit_number <= $as_of AND list_contains($attributes::VARCHAR[], attribute) GROUP BY ALL"""
 # `people` stands for every person, real or simulated.
 _TRUST = """coalesce(list_position($annotators, annotator),
             CASE WHEN annotator_kind IN ('human', 'simulated') THEN list_position($annotators, 'people') END)"""
@@ -69,16 +86,18 @@ _CLAIMED = f"""
             CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, -coalesce(introduced, 0),
             if(annotator_kind = 'consensus', 0, -confidence), -a.commit_number, annotator, value) AS trust
         FROM (
-            SELECT a.item_id, a.protocol, a.protocol_version, a.attribute, value, confidence, a.annotator,
-                annotator_kind, a.commit_number
-            FROM annotations a ANTI JOIN withdrawn w ON (
+            SELECT a.* FROM (
+                SELECT item_id, protocol, protocol_version, attribute, value, confidence, annotator, annotator_kind,
+                    annotator_version, commit_number
+                FROM annotations
+                UNION ALL
+                SELECT item_id, protocol, protocol_version, attribute, value, posterior, 'consensus', 'consensus', '',
+                    commit_number
+                FROM consensus WHERE list_contains($annotators, 'consensus') AND value <> ''
+            ) a ANTI JOIN withdrawn w ON (
                 w.item_id = a.item_id AND w.attribute = a.attribute AND w.annotator = a.annotator
                 AND w.protocol = a.protocol AND w.protocol_version = a.protocol_version
-                AND a.annotator_kind = 'human' AND TRY_CAST(a.annotator_version AS BIGINT) <= w.until)
-            UNION ALL
-            SELECT item_id, protocol, protocol_version, attribute, value, posterior, 'consensus', 'consensus',
-                commit_number
-            FROM consensus WHERE list_contains($annotators, 'consensus')
+                AND {WITHDRAWN})
         ) a JOIN scoped USING (item_id) LEFT JOIN (
             SELECT protocol, version, min(commit_number) AS introduced FROM protocols
             WHERE commit_number <= $as_of GROUP BY ALL
@@ -159,7 +178,7 @@ def judge(reader: Reader, spec: SnapshotSpec, moment: Moment, only: Sequence[str
     parameters = _parameters(spec, moment)
     for statement in (scoped, *_known(parameters), _PLACED, f"{_JUDGING} WITH facts AS ({_FACTS}) {_JUDGED}"):
         _ask(reader, statement, parameters)
-    for name in ("scoped", "decided", "withdrawn", "claimed", "scored", "placed"):
+    for name in ("scoped", "decided", "several", "withdrawn", "claimed", "scored", "placed"):
         reader.query(f"DROP TABLE {name}")
 
 
@@ -167,6 +186,7 @@ def _known(parameters: Mapping[str, object]) -> tuple[str, ...]:
     """The statements that gather what is known; what they hold of the spec is how many steps, attributes, selectors."""
     return (
         _DECIDED.format(actions=_each("steps", "arg_min(newest.action, step)", "step", parameters)),
+        _SEVERAL,
         _WITHDRAWN,
         _CLAIMED.format(claims=_each("attributes", "arg_min(value, trust)", "attribute", parameters)),
         _SCORED.format(grades=_each("selectors", "arg_min(score, age)", "selector", parameters)),
