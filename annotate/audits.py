@@ -77,7 +77,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RoundSettings:
-    """How a round spends its `answers`: `pilot` audits an attribute first, then `audit_share` of the rest on audits."""
+    """How a round spends its `answers`: `pilot` audits an attribute first, then `audit_share` of the rest on audits.
+
+    Rechecks and pilots of many attributes may come to more than that, but never to more than `most`: what the budget
+    leaves; None for any number.
+    """
 
     answers: int
     audit_share: float
@@ -85,6 +89,7 @@ class RoundSettings:
     bar: float
     level: float
     batch: int = 5
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +105,39 @@ def share_out(standings: Sequence[Standing], settings: RoundSettings) -> list[Sh
 
     Rechecks of passed attributes come first, then pilots. Of the rest, questions go to where an answer lowers the error
     most, audits to where they most raise the chance of a pass. About passed attributes people answer nothing else.
+    Where less is left than rechecks and pilots come to, it is shared evenly, among the rechecks first.
     """
-    audits = [
-        min(entry.left, entry.due if entry.passed else max(0, settings.pilot - entry.accuracy.audited))
-        for entry in standings
-    ]
-    budget = max(0, settings.answers - sum(audits))
+    wanted = audits_wanted(standings, settings.pilot)
+    most = max(sum(wanted), settings.answers) if settings.most is None else settings.most
+    due = shared_evenly([count * entry.passed for count, entry in zip(wanted, standings, strict=True)], most)
+    pilots = [count * (not entry.passed) for count, entry in zip(wanted, standings, strict=True)]
+    audits = [sum(pair) for pair in zip(due, shared_evenly(pilots, most - sum(due)), strict=True)]
+    budget = max(0, min(settings.answers, most) - sum(audits))
     waiting = [place for place, entry in enumerate(standings) if not entry.passed]
     questions = _questions(standings, waiting, round(budget * (1 - settings.audit_share)), settings)
     _audits(standings, waiting, audits, budget - sum(questions.values()), settings)
     return [Share(count, questions.get(place, 0)) for place, count in enumerate(audits)]
+
+
+def audits_wanted(standings: Sequence[Standing], pilot: int) -> list[int]:
+    """Return how many rechecks are due of each passed attribute, and what each other one lacks of its `pilot`."""
+    return [
+        min(entry.left, entry.due if entry.passed else max(0, pilot - entry.accuracy.audited)) for entry in standings
+    ]
+
+
+def shared_evenly(wanted: Sequence[int], most: int) -> list[int]:
+    """Share at most so many out: nobody gets more than is wanted, or more than one beyond who got less.
+
+    >>> shared_evenly([10, 2, 10], 30), shared_evenly([10, 2, 10], 9), shared_evenly([10, 10, 10], 2)
+    ([10, 2, 10], [3, 2, 4], [0, 1, 1])
+    """
+    given = [0] * len(wanted)
+    left = max(0, most)
+    for rank, place in enumerate(sorted(range(len(wanted)), key=lambda place: wanted[place])):
+        given[place] = min(wanted[place], left // (len(wanted) - rank))
+        left -= given[place]
+    return given
 
 
 def _questions(

@@ -32,6 +32,7 @@ class _Turn:
     waiting: int
     before: str
     after: str
+    cut: str = ""
 
 
 class GateStep:
@@ -126,8 +127,10 @@ def _turn(project: Project, *, now: bool = False) -> _Turn:
         number = 1 + max((int(str(row["round"])) for row in newest_round(reader, scope)), default=_last(before))
         level = level_of_look(state.looks + 2, settings.error_rate)
         drawn = draw_round(state, found.pairs if found else state.pairs, settings, number, level)
-    after = f"{drawn.number if drawn else _last(before)} look-{newest_version(found, state)}"
-    return _Turn(found, drawn, len(waiting) if drawn is None else 0, before, after)
+    after = f"{drawn.number if drawn.questions else _last(before)} look-{newest_version(found, state)}"
+    if not drawn.questions:
+        return _Turn(found, None, len(waiting), before, after, drawn.cut)
+    return _Turn(found, drawn, 0, before, after, drawn.cut)
 
 
 def _last(position: str) -> int:
@@ -175,4 +178,4 @@ def _notes(turn: _Turn) -> tuple[str, ...]:
     if turn.round:
         audits = sum(entry.kind == "audit" for entry in turn.round.questions)
         notes.append(f"round {turn.round.number} asks {len(turn.round.questions)} questions, {audits} of them audits")
-    return tuple(notes)
+    return (*notes, turn.cut) if turn.cut else tuple(notes)

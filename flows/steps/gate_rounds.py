@@ -15,9 +15,11 @@ from curate.annotate.audits import (
     RoundSettings,
     Share,
     Standing,
+    audits_wanted,
     is_unsettled,
     posterior,
     share_out,
+    shared_evenly,
 )
 from curate.annotate.gate import accuracy
 from curate.annotate.priorities import answer_gain, symmetric_noise
@@ -49,10 +51,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The questions that go out together."""
+    """The questions that go out together, perhaps none; `cut` says what the budget does not suffice for."""
 
     number: int
     questions: tuple[Asked, ...]
+    cut: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +103,37 @@ class _Ground:
         return max(0, ceil(recheck * int(new.sum())) - int((new & self.drawn).sum()))
 
 
-def draw_round(state: State, pairs: Sequence[Pair], settings: GateSettings, number: int, level: float) -> Round | None:
-    """Choose the questions of a round; None where there is nothing to ask, or the budget is spent.
+def draw_round(state: State, pairs: Sequence[Pair], settings: GateSettings, number: int, level: float) -> Round:
+    """Choose the questions of a round; none where there is nothing to ask, or the budget is spent.
+
+    No more is asked than the budget leaves: repeats, which settle audits that were begun, come first, then rechecks and
+    pilots, and each of these is shared evenly among the attributes where it does not suffice.
 
     Memory: the items' ids and some bytes for each value of each attribute.
     """
     grounds = [_ground(state, attribute, pairs) for attribute in state.protocol.attributes]
     given = sum(int(ground.said.answers.sum()) for ground in grounds)
-    left = settings.answers if not settings.budget else min(settings.answers, max(0, settings.budget - given))
-    repeats = [list(_repeats(ground)) for ground in grounds]
-    left -= sum(map(len, repeats))
-    plan = RoundSettings(max(0, left), settings.audit_share, settings.pilot, settings.bar, level)
-    shares = share_out([_standing(ground, settings.recheck) for ground in grounds], plan) if left > 0 else []
-    questions = [entry for part in repeats for entry in part]
-    for ground, share in zip(grounds, shares, strict=False):
+    most = max(0, settings.budget - given) if settings.budget else None
+    begun = [list(_repeats(ground)) for ground in grounds]
+    counts = [len(part) for part in begun]
+    settled = counts if most is None else shared_evenly(counts, most)
+    questions = [entry for part, count in zip(begun, settled, strict=True) for entry in part[:count]]
+    left, rest = settings.answers - len(questions), None if most is None else most - len(questions)
+    standings = [_standing(ground, settings.recheck) for ground in grounds]
+    plan = RoundSettings(max(0, left), settings.audit_share, settings.pilot, settings.bar, level, most=rest)
+    for ground, share in zip(grounds, share_out(standings, plan) if left > 0 else [], strict=False):
         questions += [*_audits(ground, share), *_questions(ground, share, settings, state.noise)]
-    return Round(number, tuple(questions)) if questions else None
+    return Round(number, tuple(questions), _cut(settings, most, sum(counts), standings))
+
+
+def _cut(settings: GateSettings, most: int | None, begun: int, standings: Sequence[Standing]) -> str:
+    """Say that the budget leaves less than a round would ask for; "" where it does not."""
+    wanted = begun + sum(audits_wanted(standings, settings.pilot))
+    if any(not entry.passed and entry.left + entry.open for entry in standings):
+        wanted = max(wanted, settings.answers)
+    if most is None or most >= wanted:
+        return ""
+    return f"the budget of {settings.budget:,} answers leaves {most:,}, and a round would ask for {wanted:,}"
 
 
 def _ground(state: State, attribute: Attribute, pairs: Sequence[Pair]) -> _Ground:

@@ -214,8 +214,28 @@ def test_a_budget_is_never_exceeded_and_then_nothing_is_asked(project: Project) 
     for _ in range(4):
         turn(project)
     [given] = ask(project, "SELECT count(*) AS n FROM annotations WHERE annotator_kind = 'simulated'")
-    assert 140 <= given["n"] <= 160  # a repeat of an audit that was begun is finished
+    assert given["n"] == 150
+    assert turn(project).notes[-1].startswith("the budget of 150 answers leaves 0, and a round would ask for 12")
     assert turn(project).idle
+
+
+def test_a_budget_below_the_pilots_is_shared_evenly_and_told(project: Project) -> None:
+    project = opened(project.folder, PEOPLE + "budget = 15\npilot = 20\n")
+    report = turn(project)
+    assert "the budget of 15 answers leaves 15, and a round would ask for 120" in report.notes
+    asked = ask(project, "SELECT attribute, kind, count(*) AS n FROM queue GROUP BY ALL ORDER BY n")
+    assert [(row["kind"], row["n"]) for row in asked] == [("audit", 7), ("audit", 8)]
+    for _ in range(3):
+        turn(project)
+    assert ask(project, "SELECT count(*) AS n FROM queue") == [{"n": 15}]
+
+
+def test_what_was_begun_is_settled_first_but_not_beyond_the_budget(project: Project) -> None:
+    generous = opened(project.folder, PEOPLE + "budget = 100\npilot = 50\n")
+    turn(generous)
+    turn(tight := opened(project.folder, PEOPLE + "budget = 103\npilot = 50\n"))
+    asked = ask(tight, "SELECT kind, answers FROM queue WHERE round = 2")
+    assert asked == [{"kind": "audit", "answers": 2}] * 3
 
 
 def test_a_run_that_was_cut_off_ends_with_the_same_rows(
