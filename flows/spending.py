@@ -13,6 +13,7 @@ def money_spent(project: Project) -> float:
 
     Tokens are counted by the name of the model; one that no annotator names any more counts nothing. People are paid
     for a value and for "cannot tell", not for a skip; answers that wait in the inbox count once they are taken in.
+    Simulated people are paid like people, whom they stand for.
     """
     prices = {
         one.model: (one.prompt_price, one.completion_price)
@@ -41,3 +42,10 @@ def money_left(project: Project) -> float:
     """Return what is left of the ceiling, at least 0; infinity where there is none."""
     ceiling = project.settings.spending.ceiling
     return max(0.0, ceiling - money_spent(project)) if ceiling else math.inf
+
+
+def affordable_answers(project: Project, wanted: int) -> int:
+    """Return how many of the answers that are wanted the ceiling leaves money for."""
+    price = project.settings.spending.label_price
+    left = money_left(project) if price else math.inf
+    return wanted if math.isinf(left) else min(wanted, int(left / price + 1e-9))

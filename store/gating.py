@@ -98,6 +98,9 @@ _FIGURES = """
     )
     SELECT asked.*, coalesce(by_people, 0) AS by_people, coalesce(simulated, 0) AS simulated
     FROM asked LEFT JOIN said USING (protocol, version) ORDER BY protocol, version"""
+_COLUMNS = """
+    SELECT DISTINCT unnest(json_keys(metadata)) AS name FROM (
+        SELECT metadata FROM origins UNION ALL SELECT metadata FROM restatements) WHERE metadata <> '' ORDER BY name"""
 _TRUTH = """
     WITH newest AS (
         SELECT item_id, metadata FROM (SELECT *, 0 AS turn FROM asked_origins UNION ALL FROM asked_again)
@@ -206,3 +209,8 @@ def metadata_values(reader: Reader, items: Sequence[str], column: str) -> dict[s
     reader.register("asked_again", reader.find("restatements", "item_id", items, [*names, "turn"]))
     found = reader.query(_TRUTH, {"path": f'$."{column}"'})
     return dict(zip(found["item_id"].to_pylist(), found["value"].to_pylist(), strict=True))
+
+
+def metadata_columns(reader: Reader) -> list[str]:
+    """Return the names of all columns that are kept beside items. Cost: one pass over what is kept."""
+    return [str(name) for name in reader.query(_COLUMNS)["name"].to_pylist()]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from curate.store.reader import Reader
 from curate.store.write import LedgerKey
 
-_CANDIDATES = """
+CANDIDATES = """
     WITH candidates AS (
         SELECT item_id, commit_number FROM items
         WHERE commit_number > $after AND list_contains($modalities, modality)
@@ -27,6 +27,7 @@ _CANDIDATES = """
             SELECT item_id FROM ledger WHERE step = $step AND step_version = $version AND parameters = $parameters
         ) USING (item_id)
     )"""
+"""The common table expression `pending`: item_id and commit_number of what is left to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ def pending_spans(reader: Reader, ledger: LedgerKey, modalities: Sequence[str], 
 
     The borders depend on commits alone: a run that was killed after any batch goes on with the same borders.
     """
-    query = _CANDIDATES + "SELECT commit_number, count(*) AS items FROM pending GROUP BY ALL ORDER BY ALL"
-    counts = reader.query(query, _parameters(ledger, modalities, after))
+    query = CANDIDATES + "SELECT commit_number, count(*) AS items FROM pending GROUP BY ALL ORDER BY ALL"
+    counts = reader.query(query, pending_parameters(ledger, modalities, after))
     spans: list[Span] = []
     for number, items in zip(counts["commit_number"].to_pylist(), counts["items"].to_pylist(), strict=True):
         if spans and spans[-1].items + items <= rows:
@@ -88,7 +89,7 @@ def pending_items(
 ) -> pa.Table:
     """Return the first `most` pending items of one batch in the order of commit and id, with their content."""
     query = (
-        _CANDIDATES
+        CANDIDATES
         + """
         SELECT i.item_id, i.modality, i.text, i.image, i.events
         FROM pending p JOIN items i USING (item_id)
@@ -96,7 +97,7 @@ def pending_items(
         ORDER BY p.commit_number, i.item_id LIMIT $most"""
     )
     bounds = {"first": span.first, "last": span.last, "most": most}
-    return reader.query(query, _parameters(ledger, modalities, after) | bounds)
+    return reader.query(query, pending_parameters(ledger, modalities, after) | bounds)
 
 
 def pending_sample(reader: Reader, ledger: LedgerKey, modalities: Sequence[str], sample: int) -> pa.Table:
@@ -106,12 +107,12 @@ def pending_sample(reader: Reader, ledger: LedgerKey, modalities: Sequence[str],
     """
     left = max(0, sample - count_settled(reader, ledger))
     query = (
-        _CANDIDATES
+        CANDIDATES
         + """
         SELECT i.item_id, i.modality, i.text, i.image, i.events
         FROM pending p JOIN items i USING (item_id) ORDER BY sha256('sample:' || i.item_id) LIMIT $left"""
     )
-    return reader.query(query, _parameters(ledger, modalities, 0) | {"left": left})
+    return reader.query(query, pending_parameters(ledger, modalities, 0) | {"left": left})
 
 
 def count_settled(reader: Reader, ledger: LedgerKey) -> int:
@@ -139,7 +140,8 @@ def batches(table: pa.Table, rows: int) -> Iterator[pa.Table]:
         yield table.slice(start, rows)
 
 
-def _parameters(ledger: LedgerKey, modalities: Sequence[str], after: int) -> dict[str, object]:
+def pending_parameters(ledger: LedgerKey, modalities: Sequence[str], after: int) -> dict[str, object]:
+    """Return the parameters of `CANDIDATES`."""
     return {
         "after": after,
         "modalities": list(modalities),

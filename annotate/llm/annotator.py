@@ -149,13 +149,17 @@ class LanguageModelAnnotator:
         answers = sum(map(answer_tokens, missing))
         return AnnotationPlan(len(written), len(missing), len(known) - len(missing), tokens, answers)
 
-    def estimate(self, items: int) -> AnnotationPlan:
-        """Say what so many items would take if each were as long as can be shown and none were answered yet."""
+    def estimate(self, items: int, attributes: Sequence[str] = ()) -> AnnotationPlan:
+        """Say what so many items would take if each were as long as can be shown and none were answered yet.
+
+        They are asked for these attributes, or for all of them.
+        """
+        way = self.way(attributes) if attributes else self._way
         shown: list[Content] = ["x" * (self._excerpt_characters + 1)] if "text" in self.modalities else []
         shown += [b""] if self._images else []
-        every = [list(self._way.requests(one)) for one in shown]
+        every = [list(way.requests(one)) for one in shown]
         one = max(every, key=lambda requests: sum(map(prompt_tokens, requests)))
-        shared = list(self._way.preparation()) if items else []
+        shared = list(way.preparation()) if items else []
         tokens = items * sum(map(prompt_tokens, one)) + sum(map(prompt_tokens, shared))
         answers = items * sum(map(answer_tokens, one)) + sum(map(answer_tokens, shared))
         return AnnotationPlan(items, items * len(one) + len(shared), 0, tokens, answers)

@@ -7,14 +7,15 @@ import pyarrow as pa
 
 from curate.annotate.protocol import Attribute
 from curate.errors import RefusedRequestError, ServiceError
-from curate.flows.project import Project, parameters_hash
-from curate.flows.steps.annotators import Annotating, annotatings
-from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
-from curate.flows.steps.carry import carry_over, unversioned_change
+from curate.flows.project import Project
+from curate.flows.steps.annotators import Annotating, Estimate, annotatings
+from curate.flows.steps.base import ItemWork, Outcome, Plan, run_over_items, step_report
+from curate.flows.steps.carry import carry_over, unversioned_change, would_carry
+from curate.flows.steps.estimates import count_left, ledger_of, what_is_left
 from curate.flows.steps.silences import Silences
 from curate.store.applicable import applicable_items
 from curate.store.work import batches, count_settled, pending_sample
-from curate.store.write import LedgerKey, Write, rows
+from curate.store.write import Write, rows
 from curate.types import Annotated, Progress, StepReport
 
 SAMPLE_ROWS = 8
@@ -28,21 +29,21 @@ class AnnotateStep:
 
     def plan(self, project: Project, progress: Progress) -> Plan:
         """Count the items that annotators have left to do, and what their requests would cost."""
-        to_do = done = calls = tokens = 0
-        cost = 0.0
+        to_do = done = 0
+        estimate = Estimate()
         notes: list[str] = []
+        carried = would_carry(project)
         for annotating in annotatings(project):
             if annotating.waiting:
                 notes.append(annotating.waiting)
                 continue
-            ledger = _ledger(annotating)
-            pending = _count_pending(project, annotating)
+            left = what_is_left(project, annotating, carried)
             with project.reader() as reader:
-                done += count_settled(reader, ledger)
-            estimate = annotating.estimate(pending)
-            to_do, calls, tokens = to_do + pending, calls + estimate.calls, tokens + estimate.tokens
-            cost += estimate.cost
-        return Plan(self.name, to_do, done, calls, tokens, cost, tuple(notes))
+                done += count_settled(reader, ledger_of(annotating))
+            to_do, estimate = to_do + left.items, estimate.plus(left.estimate)
+            if left.answered:
+                notes.append(f"{annotating.name}: {left.answered:,} items need no question, their answers still hold")
+        return Plan(self.name, to_do, done, estimate.calls, estimate.tokens, estimate.cost, tuple(notes))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Let each annotator work through what it has not seen; its claims and its requests commit together."""
@@ -64,7 +65,7 @@ class AnnotateStep:
                     finished, unable = _annotate(project, progress, annotating)
                 except (ServiceError, RefusedRequestError) as error:
                     notes.append(f"{annotating.name}: {error.message}; {error.hint}".rstrip("; "))
-                    finished, unable = 0, _count_pending(project, annotating)
+                    finished, unable = 0, count_left(project, annotating)
                     unreached += unable
                 done, failed = done + finished, failed + unable
                 details[annotating.name] = finished
@@ -92,7 +93,7 @@ def _annotate(project: Project, progress: Progress, annotating: Annotating) -> t
 def _annotate_all(
     project: Project, progress: Progress, annotating: Annotating, attributes: Sequence[str]
 ) -> tuple[int, int]:
-    ledger = _ledger(annotating)
+    ledger = ledger_of(annotating)
     compute = _computation(project, annotating, attributes)
     if annotating.sample:
         return _annotate_sample(project, progress, annotating, attributes)
@@ -111,9 +112,9 @@ def _annotate_dependent(
 ) -> tuple[int, int]:
     """Ask for one attribute of the items that it applies to by now; the claims about its parents are committed."""
     protocol = project.settings.protocol
-    ledger = _ledger(annotating, attribute.name)
+    ledger = ledger_of(annotating, attribute.name)
     compute = _computation(project, annotating, [attribute.name])
-    within = _ledger(annotating).parameters if among else ""
+    within = ledger_of(annotating).parameters if among else ""
     done = failed = 0
     while True:
         with project.reader() as reader:
@@ -142,7 +143,7 @@ def _annotate_sample(
     attributes: Sequence[str],
 ) -> tuple[int, int]:
     """Annotate the sample in the order of a hash, a few items a commit, so that a kill costs little."""
-    ledger, compute = _ledger(annotating), _computation(project, annotating, attributes)
+    ledger, compute = ledger_of(annotating), _computation(project, annotating, attributes)
     with project.reader() as reader:
         sample = pending_sample(reader, ledger, annotating.modalities, annotating.sample)
     if not len(sample):
@@ -165,20 +166,6 @@ def _annotate_sample(
         progress.advance(len(items))
     progress.finish(f"annotate {annotating.name}")
     return done, failed
-
-
-def _count_pending(project: Project, annotating: Annotating) -> int:
-    ledger = _ledger(annotating)
-    if not annotating.sample:
-        return count_pending(project, ledger, annotating.modalities)
-    with project.reader() as reader:
-        return len(pending_sample(reader, ledger, annotating.modalities, annotating.sample))
-
-
-def _ledger(annotating: Annotating, *attribute: str) -> LedgerKey:
-    """Return the key of what an annotator asks of every item, or of one attribute that depends on others."""
-    identity = [*annotating.identity, *annotating.asked, annotating.sample]
-    return LedgerKey("annotate", "1", parameters_hash([*identity, *attribute]))
 
 
 def _computation(project: Project, annotating: Annotating, attributes: Sequence[str]) -> Callable[[pa.Table], Outcome]:

@@ -33,6 +33,7 @@ from curate.settings import (
 )
 from curate.store.journal import Journal, StoredRequests, stored_responses
 from curate.store.schema import table
+from curate.store.unasked import Speaker
 from curate.store.write import rows
 from curate.types import Annotated, Annotator, Modality, RequestCache, Response
 
@@ -52,6 +53,10 @@ class Estimate:
     calls: int = 0
     tokens: int = 0
     cost: float = 0.0
+
+    def plus(self, other: "Estimate") -> "Estimate":
+        """Return the sum of both."""
+        return Estimate(self.calls + other.calls, self.tokens + other.tokens, self.cost + other.cost)
 
 
 class Annotating:
@@ -90,8 +95,13 @@ class Annotating:
         """What must change for an item to be asked about again."""
         return self.name, self.annotator.version
 
-    def estimate(self, items: int) -> Estimate:
-        """Say what annotating this many items would cost; rules cost nothing."""
+    @property
+    def speaker(self) -> Speaker | None:
+        """Whose claims are not asked for again; None where asking costs nothing, and everything is asked."""
+        return None
+
+    def estimate(self, items: int, attributes: Sequence[str] = ()) -> Estimate:
+        """Say what asking about this many items (for these attributes; none: all) would cost; rules cost nothing."""
         return Estimate()
 
     @property
@@ -179,9 +189,14 @@ class ModelAnnotating(Annotating):
             self.description = "; ".join(filter(None, (server.description, self.description)))
             self._stack.enter_context(server)
 
-    def estimate(self, items: int) -> Estimate:
-        """Say what annotating this many items would cost if each were as long as an excerpt can be."""
-        plan = self._model.estimate(items)
+    @property
+    def speaker(self) -> Speaker | None:
+        """The model under this version, and under those whose claims were carried over to this protocol."""
+        return Speaker(self.name, self._model.version, f"{self._model.basis}-")
+
+    def estimate(self, items: int, attributes: Sequence[str] = ()) -> Estimate:
+        """Say what asking about this many items would cost if each were as long as an excerpt can be."""
+        plan = self._model.estimate(items, attributes)
         prices = self._settings.prompt_price, self._settings.completion_price
         cost = plan.prompt_tokens * prices[0] + plan.completion_tokens * prices[1]
         return Estimate(plan.requests, plan.prompt_tokens + plan.completion_tokens, cost / 1e6)

@@ -1,6 +1,7 @@
 """Carrying answers over to a new version of the protocol: appended in its words, the old rows stay as they are."""
 
 import json
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +12,21 @@ from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.annotators import CARRIED, project_protocol, protocol_rows
 from curate.flows.steps.base import BATCH_ROWS
 from curate.store.readings import definitions, newest_old_answer, old_answers, said_lists
+from curate.store.schema import table
 from curate.store.work import batches, cursor
 from curate.store.write import CursorMove, Write, rows
 
 STEP = "protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """Answers to older versions, read in the words of this one, and the cursor's move behind them."""
+
+    protocol: Protocol
+    move: CursorMove
+    claims: pa.Table
+    abstentions: pa.Table
 
 
 def carry_over(project: Project) -> int:
@@ -24,15 +36,33 @@ def carry_over(project: Project) -> int:
     annotator's name and version, followed by `@` and the version of the protocol that was answered; a person's keeps
     their turn. Interrupted, it goes on where it was.
     """
-    if not project.settings.protocol.migration:
+    old = _old(project)
+    if old is None:
         return 0
+    for part in batches(old.claims, BATCH_ROWS):
+        project.store.commit(Write(STEP, {"annotations": _claims(old.protocol, part)}))
+    last = {**protocol_rows(old.protocol), "abstentions": _abstentions(old.protocol, old.abstentions)}
+    project.store.commit(Write(STEP, last, [old.move]))
+    return len(old.claims)
+
+
+def would_carry(project: Project) -> pa.Table:
+    """Return the claims that `carry_over` would append now, and write nothing."""
+    old = _old(project)
+    return table("annotations").schema.empty_table() if old is None else _claims(old.protocol, old.claims)
+
+
+def _old(project: Project) -> _Old | None:
+    """Read what is to be carried over; None where nothing is."""
+    if not project.settings.protocol.migration:
+        return None
     protocol = project_protocol(project)
     consumer = f"{STEP}/1/{parameters_hash([protocol.definition(), *map(repr, protocol.migrations)])}"
     with project.reader() as reader:
         before = cursor(reader, consumer)
         newest = newest_old_answer(reader, protocol.name, protocol.version)
         if newest <= int(before or 0):
-            return 0
+            return None
         known = definitions(reader, protocol.name)
         old = {version: _parsed(known[version]) for version in paths(protocol) if version in known}
         for one in protocol.migrations:
@@ -41,12 +71,7 @@ def carry_over(project: Project) -> int:
         said = {version: said_lists(reader, protocol.name, version) for version in old}
         changes = {version: readings(protocol, one, said[version]) for version, one in old.items()}
         claims, abstentions = old_answers(reader, protocol.name, protocol.version, changes)
-    parts = [{"annotations": _claims(protocol, part)} for part in batches(claims, BATCH_ROWS)]
-    for tables in parts:
-        project.store.commit(Write(STEP, tables))
-    last = {**protocol_rows(protocol), "abstentions": _abstentions(protocol, abstentions)}
-    project.store.commit(Write(STEP, last, [CursorMove(consumer, "", before, str(newest))]))
-    return len(claims)
+    return _Old(protocol, CursorMove(consumer, "", before, str(newest)), claims, abstentions)
 
 
 def unversioned_change(project: Project) -> str:

@@ -50,7 +50,7 @@ class GateStep:
             return Plan(self.name, 0, 0, notes=(_OFF,))
         turn = _turn(project)
         asked = len(turn.round.questions) if turn.round else 0
-        return Plan(self.name, asked, 0, notes=_notes(turn))
+        return Plan(self.name, asked, 0, notes=_notes(turn, simulated=False))
 
     def run(self, project: Project, progress: Progress, *, now: bool = False) -> StepReport:
         """Judge and ask, in one commit; `now` does not wait for the answers that are missing."""
@@ -67,7 +67,10 @@ class GateStep:
             if not project.store.commit(Write(self.name, tables, [move])).stale:
                 done = len(turn.round.questions) if turn.round else len(turn.look.pairs) if turn.look else 0
         answers += _simulated(project)
-        notes = (*_notes(turn), *([f"{answers} answers are simulated"] if answers else []))
+        notes = (
+            *_notes(turn, simulated=bool(project.settings.gate.people)),
+            *([f"{answers} answers are simulated"] if answers else []),
+        )
         details = (
             {f"{pair.attribute} by {pair.annotator}": pair.verdict for pair in turn.look.pairs} if turn.look else {}
         )
@@ -169,9 +172,11 @@ def _of(pair: Pair, name: str) -> object:
     return getattr(pair, name)
 
 
-def _notes(turn: _Turn) -> tuple[str, ...]:
+def _notes(turn: _Turn, *, simulated: bool) -> tuple[str, ...]:
     notes = []
-    if turn.waiting:
+    if turn.waiting and simulated:
+        notes.append(f"{turn.waiting} questions wait: the spending ceiling leaves no money for their answers")
+    elif turn.waiting:
         notes.append(f"{turn.waiting} questions wait for answers: curate label")
     if turn.look:
         notes += [f"{pair.attribute} by {pair.annotator}: {pair.told()}" for pair in turn.look.pairs]

@@ -9,10 +9,11 @@ from hashlib import sha256
 import pyarrow as pa
 
 from curate.annotate.protocol import Attribute, Protocol
-from curate.errors import UnknownNameError
+from curate.errors import ConfigurationError, UnknownNameError
 from curate.flows.project import Project
+from curate.flows.spending import affordable_answers
 from curate.flows.steps.annotators import project_protocol, protocol_rows
-from curate.store.gating import metadata_values
+from curate.store.gating import metadata_columns, metadata_values
 from curate.store.reader import Reader
 from curate.store.write import Write, rows
 
@@ -34,9 +35,15 @@ def simulate(
 
     An item without the column, or with a value that the attribute does not have, is answered with "cannot tell". The
     same question gets the same answer in every run. Where several values may be chosen, the column holds a list, and
-    who errs does so in one value.
+    who errs does so in one value. No more is answered than the spending ceiling leaves money for.
+
+    Raises:
+        ConfigurationError: no item at all has the column; nothing is answered.
     """
     people = people or project.settings.gate.people
+    asked = asked[: affordable_answers(project, len(asked))]
+    if not asked:
+        return 0
     noise = project.settings.gate.oracle_noise if noise is None else noise
     protocol = project_protocol(project)
     columns: dict[str, list[str]] = {name: [] for name in ("item_id", "attribute", "value", "annotator")}
@@ -45,6 +52,8 @@ def simulate(
         column = people.removeprefix(PREFIX).replace("{attribute}", attribute)
         with nullcontext(opened) if opened else project.reader() as reader:
             truth = metadata_values(reader, [str(row["item_id"]) for row in rows_of], column)
+            if not truth:
+                _check_column(reader, people, column)
         for row in rows_of:
             item, number = str(row["item_id"]), int(str(row["answers"]))
             columns["item_id"].append(item)
@@ -54,6 +63,17 @@ def simulate(
     tables = _tables(protocol, columns)
     project.store.commit(Write(step, {**tables, **protocol_rows(protocol)}))
     return len(columns["item_id"])
+
+
+def _check_column(reader: Reader, people: str, column: str) -> None:
+    """Refuse a column that no item has; that these items lack it is no fault."""
+    if column in (known := metadata_columns(reader)):
+        return
+    raise ConfigurationError(
+        f"people = {people!r}: no item has a column {column!r} that knows the truth",
+        unchanged="nothing was answered",
+        hint=f"columns beside the items: {', '.join(known)}" if known else f'meta = ["{column}"] in its [[source]]',
+    )
 
 
 def _answer(protocol: Protocol, attribute: str, truth: str, seed: str, noise: float) -> str:

@@ -10,6 +10,7 @@ import pytest
 from curate.annotate.gate import audits_needed, level_of_look
 from curate.errors import ConfigurationError
 from curate.flows.project import Project
+from curate.flows.spending import money_left, money_spent
 from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.consensus import ConsensusStep
 from curate.flows.steps.gate import GateStep
@@ -295,6 +296,29 @@ def test_the_plan_says_how_many_audits_decide(project: Project) -> None:
 def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:
     project = opened(tmp_path, settings=SETTINGS.replace("enabled = true", "enabled = false"))
     assert GateStep().run(project, QUIET).notes == ("enabled = false in [gate], or the protocol asks nothing",)
+
+
+def test_a_column_that_no_item_has_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    write_notes(tmp_path, 60, RIGHT)
+    project = opened(tmp_path, 'people = "oracle:subject"\n')
+    IngestStep().run(project, QUIET)
+    AnnotateStep().run(project, QUIET)
+    with pytest.raises(ConfigurationError, match="no item has a column 'subject'") as told:
+        turn(project)
+    assert told.value.hint == "columns beside the items: mood, topic"
+    assert ask(project, "FROM abstentions") == []
+    assert turn(opened(tmp_path, PEOPLE)).done, "the questions of the round are still open"
+
+
+def test_simulated_people_are_paid_from_the_same_ceiling(project: Project) -> None:
+    project = opened(project.folder, PEOPLE + "\n[spending]\nceiling = 5.0\nlabel_price = 0.1\n")
+    report = turn(project)
+    given = "SELECT count(*) AS n FROM annotations WHERE annotator_kind = 'simulated'"
+    assert ask(project, given) == [{"n": 50}]
+    assert (money_spent(project), money_left(project)) == (pytest.approx(5.0), pytest.approx(0.0))
+    assert "50 answers are simulated" in report.notes
+    assert "70 questions wait: the spending ceiling leaves no money for their answers" in turn(project).notes
+    assert ask(project, given) == [{"n": 50}]
 
 
 def test_people_are_simulated_under_their_own_name_only(tmp_path: Path) -> None:

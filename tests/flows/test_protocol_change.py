@@ -228,3 +228,30 @@ def answer(project: Project, item: str, attribute: str, value: str) -> None:
     )
     inbox.append(said)
     inbox.close()
+
+
+def test_a_dry_run_counts_only_what_will_be_asked_after_answers_were_carried_over(first: Wardrobe) -> None:
+    unchanged = AnnotateStep().plan(first.write("2", TOP, SLEEVE, migration=SAME), SilentProgress())
+    assert (unchanged.to_do, unchanged.calls, unchanged.tokens) == (0, 0, 0)
+    assert unchanged.notes == (f"model: {ITEMS} items need no question, their answers still hold",)
+    whole = AnnotateStep().plan(first.write("2", TOP, SLEEVE), SilentProgress())
+    split = {**SLEEVE, "values": ["bare", "short", "elbow", "long"]}
+    project = first.write("2", TOP, split, migration={**SAME, "values": {"sleeve": {"half": ["short", "elbow"]}}})
+    plan = AnnotateStep().plan(project, SilentProgress())
+    assert ask(project, "FROM annotations WHERE protocol_version = '2'") == []
+    asked, _ = first.annotate(project)
+    assert plan.to_do == plan.calls == asked["sleeve",] == sum(asked.values())
+    assert 0 < plan.calls < whole.calls == ITEMS
+    assert plan.tokens / plan.calls < whole.tokens / whole.calls
+
+
+def test_a_dry_run_leaves_out_what_earlier_answers_say_does_not_apply(first: Wardrobe) -> None:
+    tops = {
+        item for item, name, value, _ in claims(first.write("1", TOP, SLEEVE), "1") if (name, value) == ("top", "shirt")
+    }
+    button = {"name": "button", "question": "Has it buttons?", "values": ["yes", "no"], "when": {"top": ["shirt"]}}
+    project = first.write("2", TOP, SLEEVE, button, migration=SAME)
+    plan = AnnotateStep().plan(project, SilentProgress())
+    assert plan.to_do == plan.calls == len(tops) < ITEMS
+    asked, _ = first.annotate(project)
+    assert asked == {("button",): len(tops)}
