@@ -209,21 +209,3 @@ def audits_needed(accuracy: float, bar: float = 0.85, level: float = 0.025, powe
     tested = _NORMAL.inv_cdf(1 - level) * sqrt(bar * (1 - bar))
     true = _NORMAL.inv_cdf(power) * sqrt(accuracy * (1 - accuracy))
     return ceil(((tested + true) / (accuracy - bar)) ** 2)
-
-
-def has_drifted(right: Sequence[bool] | Booleans, bar: float, drop: float = 0.1, run_length: float = 200.0) -> bool:
-    """Whether rechecks of a passed attribute, oldest first, say that its accuracy has fallen below the bar.
-
-    Page's cumulative sum (1954) of the likelihood ratio of an accuracy of bar - drop against one of bar, with the
-    threshold at which an attribute that stays at the bar or above raises a false alarm after `run_length` rechecks on
-    average or later (Lorden 1971): it may be asked after every recheck.
-
-    >>> has_drifted([True] * 100, 0.85), has_drifted([True] * 100 + [False] * 12, 0.85)
-    (False, True)
-    """
-    ratio, low = 1.0, max(bar - drop, 1e-6)
-    for one in right:
-        ratio = max(ratio, 1.0) * (low / bar if one else (1 - low) / (1 - bar))
-        if ratio >= run_length:
-            return True
-    return False

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curate.annotate.audits import chance_right
-from curate.annotate.gate import Accuracy, accuracy, audits_needed, has_drifted, judge, level_of_look
+from curate.annotate.audits import chance_right, is_unsettled
+from curate.annotate.drift import has_drifted
+from curate.annotate.gate import Accuracy, accuracy, audits_needed, judge, level_of_look
 from curate.annotate.priorities import symmetric_noise
 from curate.annotate.several import chance_right_lists, list_evidence
 from curate.store.gating import GateScope, claimed_versions, gate_pool, newest_gates, people_answers
@@ -54,7 +55,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One annotator on one attribute: what its audits say, and the gate's word."""
+    """One annotator on one attribute: what its audits say, and the gate's word.
+
+    `rechecks` are the settled ones: while one person's word stands against the annotator's, somebody else is asked.
+    Those of a new version are all audits so far.
+    Of a passed one `passed_with` is how many audits were right when it passed, and how many there were.
+    """
 
     attribute: str
     annotator: str
@@ -68,6 +74,7 @@ class Pair:
     level: float = 0.0
     bound: float = 0.0
     before: tuple[int, str] = (0, "")
+    passed_with: tuple[int, int] = (0, 0)
 
     @property
     def audited(self) -> int:
@@ -235,10 +242,11 @@ def _rechecked(pair: Pair, bar: float) -> Pair:
     """Let a passed pair fall back where its rechecks say that it is no longer good enough.
 
     Of a new version, such as a learner's next checkpoint, the audits before the pass count once more: it has claimed
-    something about the same items, and they trained nothing.
+    something about the same items, and they trained nothing. The bound is told anew, of all audits so far.
     """
+    pair = replace(pair, bound=pair.estimate.low(pair.level) if pair.level else pair.bound)
     count, wrong = len(pair.rechecks), len(pair.rechecks) - sum(pair.rechecks)
-    if not has_drifted(np.array(pair.rechecks, bool), bar):
+    if not has_drifted(np.array(pair.rechecks, bool), bar, pair.passed_with):
         kept = f"its new version was right in {count - wrong} of {count} audits" if pair.renewed else ""
         return replace(pair, reason=kept or (f"{count} rechecks since" if count else ""))
     what = "audits of its new version" if pair.renewed else "rechecks"
@@ -255,11 +263,18 @@ def _pair(
     reserved, drawn = (np.asarray(pool[name].to_numpy()) for name in ("reserved", "drawn"))
     counted = np.flatnonzero(drawn & (where >= 0) & (proposed >= 0))
     counted = counted[(said.valued[where[counted]] > 0) & (said.told[where[counted]] > since)]
-    right = said.chance_right(proposed[counted], where[counted]) > 0.5
+    chance = said.chance_right(proposed[counted], where[counted])
+    right = chance > 0.5
     estimate = accuracy(right, confidence[counted], confidence[reserved & (proposed >= 0)])
     order = np.argsort(said.told[where[counted]], kind="stable")
     last = str(known.get("annotator_version") or "")
     later = said.told[where[counted]][order] > (passed_at if last == version else 0)
+    earlier = right[order][~later]
+    passed_with = int(earlier.sum()), len(earlier)
+    if last == version:
+        later &= ~is_unsettled(chance, said.answers[where[counted]])[order]
+    else:  # the audits are put to the new version, and it is held against what the one before it passed with
+        passed_with = int(known.get("right") or 0), int(known.get("audited") or 0)
     return Pair(
         attribute.name,
         annotator,
@@ -273,4 +288,5 @@ def _pair(
         float(known.get("level") or 0.0),
         float(known.get("bound") or 0.0),
         (int(known.get("audited") or 0), last),
+        passed_with if passed_at else (0, 0),
     )

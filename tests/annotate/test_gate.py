@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from curate.annotate.gate import Accuracy, accuracy, audits_needed, has_drifted, judge, level_of_look
+from curate.annotate.gate import Accuracy, accuracy, audits_needed, judge, level_of_look
 from curate.statistics import wilson_interval
 
 
@@ -98,11 +98,3 @@ def test_the_planned_audits_pass_as_often_as_planned() -> None:
     passed = np.mean([judge([of(int(one), needed)], 0.85, 0.025)[0].passed for one in right])
     assert passed == pytest.approx(0.8, abs=0.05)
     assert audits_needed(0.80) is None
-
-
-def test_a_passed_attribute_falls_back_when_it_drifts_and_not_before() -> None:
-    generator = np.random.default_rng(6)
-    steady = [has_drifted(generator.random(100) < 0.9, 0.85) for _ in range(200)]
-    fallen = [has_drifted(generator.random(200) < 0.7, 0.85) for _ in range(200)]
-    assert np.mean(steady) < 0.05
-    assert np.mean(fallen) > 0.9

@@ -192,6 +192,23 @@ def test_a_passed_attribute_is_rechecked_and_falls_back(project: Project) -> Non
     assert history.index("fell back") > history.index("passed")
 
 
+def test_the_bound_of_a_passed_attribute_is_told_anew_with_its_rechecks(project: Project) -> None:
+    for _ in range(4):
+        turn(project)
+    passed = verdicts(project)["topic"]
+    write_notes(project.folder, 400, RIGHT, "later.jsonl", seed=1)
+    changed = SETTINGS.replace('path = "notes.jsonl"', 'path = "*.jsonl"').replace("reserve", "recheck = 0.4\nreserve")
+    project = opened(project.folder, PEOPLE, changed)
+    IngestStep().run(project, QUIET)
+    AnnotateStep().run(project, QUIET)
+    for _ in range(3):
+        turn(project)
+    now = verdicts(project)["topic"]
+    assert (now["verdict"], now["level"]) == ("passed", passed["level"])
+    assert now["audited"] > passed["audited"]
+    assert now["bound"] != passed["bound"]
+
+
 def test_a_pass_does_not_outlive_the_version_that_earned_it(project: Project) -> None:
     for _ in range(4):
         turn(project)
