@@ -1,7 +1,8 @@
 """Items whose newest scores lie outside bounds, and how that differs from what was decided about them before.
 
 Claims count as scores too: the selector `ANNOTATOR:ATTRIBUTE=VALUE` is the confidence with which the annotator claims
-the value, 0 where it claims another one. What people claim is no measure and has no such score.
+the value, 0 where it claims another one; where a newer version of it is silent, there is none any more. What people
+claim is no measure and has no such score.
 """
 
 from collections.abc import Sequence
@@ -10,14 +11,19 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from curate.store.reader import Reader
+from curate.store.silence import SILENT, STANDING
 from curate.types import Action
 
 _STRICTNESS: tuple[Action, ...] = ("keep", "query", "drop")
 _ALL = 2**62
-_GIVEN = """
-    claims AS (
+_GIVEN = f"""
+    silences AS (
+        SELECT item_id, commit_number FROM abstentions JOIN (SELECT unnest($selectors::VARCHAR[]) AS selector) named
+            ON starts_with(named.selector, annotator || ':' || attribute || '=')
+        WHERE reason = '{SILENT}'
+    ), claims AS (
         SELECT item_id, annotator || ':' || attribute || '=' AS asked, value, confidence, annotator_version AS version,
-            protocol || ' ' || protocol_version AS protocol, commit_number FROM annotations
+            protocol || ' ' || protocol_version AS protocol, commit_number FROM {STANDING}
         WHERE NOT list_contains(['human', 'simulated'], annotator_kind)
         UNION ALL
         SELECT item_id, 'consensus:' || attribute || '=', value, posterior, method,
@@ -31,7 +37,9 @@ _GIVEN = """
         FROM claims JOIN (SELECT unnest($selectors::VARCHAR[]) AS selector) named ON starts_with(named.selector, asked)
         WHERE NOT isnan(confidence) GROUP BY ALL
     )"""
-_LAST = f"WITH {_GIVEN} SELECT coalesce(max(commit_number), 0) AS last FROM given"
+_LAST = f"""
+    WITH {_GIVEN} SELECT coalesce(max(commit_number), 0) AS last FROM (
+        SELECT commit_number FROM given UNION ALL SELECT commit_number FROM silences)"""
 _UNSCORED = f"""
     WITH {_GIVEN}
     SELECT selector FROM (SELECT unnest($selectors::VARCHAR[]) AS selector) ANTI JOIN given USING (selector)
@@ -46,6 +54,7 @@ _UNSETTLED = f"""
         SELECT item_id, action, reason FROM latest_decisions WHERE step = $step
     ), candidates AS (
         SELECT item_id FROM given WHERE commit_number > $after
+        UNION SELECT item_id FROM silences WHERE commit_number > $after
         UNION SELECT item_id FROM decided WHERE $after = 0
     ), newest AS (
         SELECT item_id, selector, arg_min(score, (-commit_number, selector_version, target)) AS score
@@ -78,7 +87,7 @@ class ScoreBounds:
 
 
 def last_scored(reader: Reader, selectors: Sequence[str]) -> int:
-    """Return the last commit that holds a score by one of these selectors, 0 where none does."""
+    """Return the last commit that holds a score by one of these selectors, or takes one back; 0 where none does."""
     return int(reader.query(_LAST, {"selectors": list(selectors)})["last"][0].as_py())
 
 

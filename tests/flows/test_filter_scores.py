@@ -136,6 +136,20 @@ def test_claims_are_scores_too(tmp_path: Path) -> None:
     assert bench.decisions()["other"] == ("keep", "its scores are within all bounds")
 
 
+def test_a_claim_that_a_newer_version_does_not_repeat_is_no_score_any_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "project", {"selector": "look:style=photo", "max": 0.6})
+    bench.claim("look", {"one": ("photo", 0.9), "two": ("photo", 0.9)})
+    bench.run()
+    assert {item: action for item, (action, _) in bench.decisions().items()} == {"one": "drop", "two": "drop"}
+    columns = {"item_id": ["one"], "protocol": "default", "protocol_version": "1", "attribute": "style"}
+    columns |= {"reason": "silent", "annotator": "look", "annotator_version": "2"}
+    bench.project.store.commit(Write("annotate", {"abstentions": rows("abstentions", columns, 1)}))
+    assert bench.to_do() == 1
+    bench.run()
+    assert {item: action for item, (action, _) in bench.decisions().items()} == {"one": "keep", "two": "drop"}
+    assert bench.run().idle
+
+
 def test_the_posterior_of_all_is_a_score(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "project", {"selector": "consensus:style=photo", "min": 0.6})
     columns = {"protocol": "default", "protocol_version": "1", "attribute": "style", "method": "majority", "votes": 3}
