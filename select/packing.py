@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_TEXTS = {str, type(None)}
+
+
 class Texts(NamedTuple):
     """Many byte strings in one array: the i-th is `data[starts[i] : starts[i + 1]]`."""
 
@@ -29,13 +32,16 @@ class Texts(NamedTuple):
         return Texts(self.data, self.starts[start : stop + 1])
 
     def take(self, rows: NDArray[np.int64]) -> Texts:
-        """Return a copy of some texts, in the order of `rows`.
+        """Return a copy of some texts, in the order of `rows`, or all as they are.
 
         >>> packed([b"a", b"bc", b"d"]).take([2, 1]).as_bytes()
         [b'd', b'bc']
         """
+        import numpy as np
         import pyarrow as pa
 
+        if len(rows) == len(self.starts) - 1 and np.array_equal(rows, np.arange(len(rows))):
+            return self
         buffers = [None, pa.py_buffer(self.starts), pa.py_buffer(self.data)]
         taken = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.starts) - 1, buffers).take(pa.array(rows))
         return _of_arrow(taken)
@@ -95,6 +101,8 @@ def check_texts(texts: Sequence[str | None]) -> None:
     """
     if isinstance(texts, str):
         raise UsageError("one string is not a list of texts", hint="write [text], or each letter would be a text")
+    if set(map(type, texts)) <= _TEXTS:
+        return
     for place, text in enumerate(texts):
         if text is not None and not isinstance(text, str):
             raise UsageError(

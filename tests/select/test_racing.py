@@ -65,7 +65,8 @@ def test_texts_that_stay_are_measured_against_the_other_targets_only(
 ) -> None:
     monkeypatch.setattr(racing.Race, "_hopeful", lambda self, pilots, runners, **_: np.ones(len(runners.rows), bool))
     found = best(POOL, aligner, 100)
-    assert 1 <= found.share <= 1.001
+    pilots_again = racing._PILOT / (len(POOL) * len(aligner.measure.documents))
+    assert 1 <= found.share <= 1.001 + pilots_again
     np.testing.assert_array_equal(found.scores, exact[found.rows])
     assert found.rows.tolist() == np.argsort(-exact, kind="stable")[:100].tolist()
 
