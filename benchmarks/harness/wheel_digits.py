@@ -62,7 +62,7 @@ def compared(seed: int, settings: WheelSettings, *, second: bool = True) -> tupl
 
     With `second` a kernel machine that learns from the same answers gives the wheel's audits a second opinion.
     """
-    features, truth = _digits()
+    features, truth = digits()
     reserve = np.random.default_rng(seed).permutation(len(features))[: len(features) // 2]
     people, attributes, generator = _start(seed, features, truth, reserve, settings, second=False)
     peer = turn_by_point_estimates(attributes, settings, generator)
@@ -74,7 +74,8 @@ def compared(seed: int, settings: WheelSettings, *, second: bool = True) -> tupl
     return first, _run(wheel, attributes, reserve, truth)
 
 
-def _digits() -> tuple[Features, Positions]:
+def digits() -> tuple[Features, Positions]:
+    """Return the pixels of the digits and the truth of each attribute."""
     from sklearn.datasets import load_digits
 
     images, digits = load_digits(return_X_y=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curate.annotate.gate import level_of_look
+from curate.annotate.looks import Spending, last_level
 from curate.flows.project import Project
 from curate.flows.steps.annotators import project_protocol, protocol_rows
 from curate.flows.steps.base import Plan, step_report
@@ -104,6 +104,11 @@ def open_questions(reader: Reader, scope: GateScope) -> list[dict[str, object]]:
     return [row for row in asked if counts.get((row["item_id"], row["attribute"]), 0) < int(str(row["answers"]))]
 
 
+def spending_so_far(reader: Reader, project: Project) -> Spending:
+    """Return what the gate's looks have spent of its error rate."""
+    return Spending.read(cursor(reader, STEP, _key(project)), project.settings.gate.error_rate)
+
+
 def _simulated(project: Project) -> int:
     """Let simulated people answer what is open, where there are such; return how many answers they gave."""
     if not project.settings.gate.people:
@@ -125,12 +130,14 @@ def _turn(project: Project, *, now: bool = False) -> _Turn:
         waiting = open_questions(reader, scope)
         if waiting and not now:
             return _Turn(None, None, len(waiting), before, before)
-        state = state_of(reader, scope, protocol, judged_annotators(project), settings)
-        found = look(state, settings)
+        spending = spending_so_far(reader, project)
+        state = state_of(reader, scope, protocol, judged_annotators(project), settings, spending)
+        found = look(state, settings, now=now)
+        spending = found.spending if found else spending
         number = 1 + max((int(str(row["round"])) for row in newest_round(reader, scope)), default=_last(before))
-        level = level_of_look(state.looks + 2, settings.error_rate)
+        level = last_level(spending, settings.error_rate, settings.budget)
         drawn = draw_round(state, found.pairs if found else state.pairs, settings, number, level)
-    after = f"{drawn.number if drawn.questions else _last(before)} look-{newest_version(found, state)}"
+    after = f"{drawn.number if drawn.questions else _last(before)} look-{newest_version(found, state)} {spending}"
     if not drawn.questions:
         return _Turn(found, None, len(waiting), before, after, drawn.cut)
     return _Turn(found, drawn, 0, before, after, drawn.cut)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from curate.annotate.audits import chance_right, is_unsettled
 from curate.annotate.drift import has_drifted
-from curate.annotate.gate import Accuracy, accuracy, audits_needed, judge, level_of_look
+from curate.annotate.gate import Accuracy, Verdict, accuracy, audits_needed, judge
+from curate.annotate.looks import NOTHING_SPENT, Spending, last_level
 from curate.annotate.priorities import symmetric_noise
 from curate.annotate.several import chance_right_lists, list_evidence
 from curate.store.gating import GateScope, claimed_versions, gate_pool, newest_gates, people_answers
@@ -135,33 +136,43 @@ class State:
     pairs: tuple[Pair, ...]
     looks: int
     noise: float
+    given: int = 0
+    spending: Spending = NOTHING_SPENT
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look of the gate at every pair."""
+    """One look of the gate at every pair; `spending` is what looks have spent by now."""
 
     number: int
     bar: float
     pairs: tuple[Pair, ...]
+    spending: Spending
 
 
 def state_of(
-    reader: Reader, scope: GateScope, protocol: Protocol, annotators: Sequence[str], settings: GateSettings
+    reader: Reader,
+    scope: GateScope,
+    protocol: Protocol,
+    annotators: Sequence[str],
+    settings: GateSettings,
+    spending: Spending = NOTHING_SPENT,
 ) -> State:
     """Read what the audits say of each annotator that claims something about an attribute."""
     versions = claimed_versions(reader, scope, annotators)
     last = {(str(row["attribute"]), str(row["annotator"])): row for row in newest_gates(reader, scope)}
     pairs = []
+    given = 0
     for attribute in protocol.attributes:
         said = answered(reader, scope, attribute, settings.noise)
+        given += int(said.answers.sum())
         for annotator in annotators:
             if version := versions.get((attribute.name, annotator)):
                 pool = gate_pool(reader, scope, attribute.name, annotator)
                 known = last.get((attribute.name, annotator), {})
                 pairs.append(_pair(attribute, annotator, version, pool, said, known))
     looks = max((int(row["look"]) for row in last.values() if isinstance(row["look"], int)), default=0)
-    return State(reader, scope, protocol, annotators, tuple(pairs), looks, settings.noise)
+    return State(reader, scope, protocol, annotators, tuple(pairs), looks, settings.noise, given, spending)
 
 
 def answered(reader: Reader, scope: GateScope, attribute: Attribute, noise: float) -> Answered:
@@ -200,28 +211,36 @@ def proposed_values(pool: pa.Table, attribute: Attribute) -> Positions:
     return proposed
 
 
-def look(state: State, settings: GateSettings) -> Look | None:
-    """Judge every pair, if an audit or an annotator is new since the last look."""
+def look(state: State, settings: GateSettings, *, now: bool = False) -> Look | None:
+    """Tell what is known of every pair, if an audit or an annotator is new since it was told last, or a look is due.
+
+    Only where a look is due, or `now`, may a pair pass: that spends a part of the error rate. Rechecks spend nothing.
+    """
     audited = [pair for pair in state.pairs if pair.audited]
-    if not any((pair.audited, pair.annotator_version) != pair.before for pair in audited):
-        return None
-    number = state.looks + 1
-    level = level_of_look(number, settings.error_rate)
     waiting = [pair for pair in state.pairs if not pair.passed]
-    verdicts = judge([pair.estimate for pair in waiting], settings.bar, level)
+    judges = bool(audited) and (now or state.spending.due(state.given, settings.budget))
+    if not judges and not any((pair.audited, pair.annotator_version) != pair.before for pair in audited):
+        return None
+    level = state.spending.level(state.given, settings.error_rate, settings.budget) if judges and waiting else 0.0
+    spending = state.spending.looked(state.given, level) if judges else state.spending
+    planned = last_level(spending, settings.error_rate, settings.budget)
+    verdicts = judge([pair.estimate for pair in waiting], settings.bar, level) if level else [None] * len(waiting)
     judged = {
-        (pair.attribute, pair.annotator): replace(
-            pair,
-            verdict="passed" if verdict.passed else pair.verdict,
-            level=verdict.level,
-            bound=verdict.low,
-            passed_at=state.reader.commit_number if verdict.passed else 0,
-            reason="" if verdict.passed else _wanting(pair, settings.bar, verdict.level),
-        )
+        (pair.attribute, pair.annotator): _judged(pair, verdict, state.reader.commit_number, settings.bar, planned)
         for pair, verdict in zip(waiting, verdicts, strict=True)
     }
     kept = (judged.get((pair.attribute, pair.annotator)) or _rechecked(pair, settings.bar) for pair in state.pairs)
-    return Look(number, settings.bar, tuple(kept))
+    return Look(state.looks + 1, settings.bar, tuple(kept), spending)
+
+
+def _judged(pair: Pair, verdict: Verdict | None, commit: int, bar: float, planned: float) -> Pair:
+    """Return a pair with its verdict, or as it waits for the next look."""
+    if verdict is None:
+        return replace(pair, passed_at=0, reason=_wanting(pair, bar, planned))
+    if verdict.passed:
+        return replace(pair, verdict="passed", level=verdict.level, bound=verdict.low, passed_at=commit, reason="")
+    reason = _wanting(pair, bar, planned)
+    return replace(pair, level=verdict.level, bound=verdict.low, passed_at=0, reason=reason)
 
 
 def newest_version(found: Look | None, state: State) -> int:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from curate.annotate.gate import audits_needed, level_of_look
+from curate.annotate.gate import audits_needed
+from curate.annotate.looks import last_level
 from curate.flows.project import Project
 from curate.flows.steps.annotators import project_protocol
-from curate.flows.steps.gate import gate_scope, judged_annotators
+from curate.flows.steps.gate import gate_scope, judged_annotators, spending_so_far
 from curate.flows.steps.gate_looks import state_of
 
 _SUPPOSED = (0.02, 0.05, 0.1)
@@ -28,12 +29,13 @@ class Need:
 def audits_to_decide(project: Project) -> list[Need]:
     """Return the audits that each attribute and annotator needs in all; where none were audited, for a few accuracies.
 
-    The level is that of the next look, as if every attribute passed with this one (Benjamini and Hochberg).
+    The level is that of the look that audits are planned for, as if every attribute passed with this one (Benjamini and
+    Hochberg).
     """
     settings = project.settings.gate
     with project.reader() as reader:
         state = state_of(reader, gate_scope(project), project_protocol(project), judged_annotators(project), settings)
-    level = level_of_look(state.looks + 1, settings.error_rate)
+        level = last_level(spending_so_far(reader, project), settings.error_rate, settings.budget)
     audited = {(pair.attribute, pair.annotator): pair for pair in state.pairs if pair.audited}
     needs = [
         Need(*key, pair.audited, pair.right, pair.accuracy, pair.accuracy, _needed(pair.accuracy, settings.bar, level))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from curate.annotate.gate import audits_needed, level_of_look
+from curate.annotate.gate import audits_needed
 from curate.errors import ConfigurationError
 from curate.flows.project import Project
 from curate.flows.spending import money_left, money_spent
@@ -303,7 +303,7 @@ def test_cannot_tell_is_no_audit_and_closes_the_question(tmp_path: Path) -> None
 def test_the_plan_says_how_many_audits_decide(project: Project) -> None:
     before = audits_to_decide(project)
     supposed = [(need.attribute, need.needed) for need in before[:2]]
-    assert supposed == [("topic", audits_needed(accuracy, 0.85, level_of_look(1, 0.05))) for accuracy in (0.87, 0.9)]
+    assert supposed == [("topic", audits_needed(accuracy, 0.85, 0.3 * 0.05)) for accuracy in (0.87, 0.9)]
     turn(project)
     after = {need.attribute: need for need in audits_to_decide(project)}
     assert after["mood"].needed is None
