@@ -218,7 +218,8 @@ def look(state: State, settings: GateSettings, *, now: bool = False) -> Look | N
     """
     audited = [pair for pair in state.pairs if pair.audited]
     waiting = [pair for pair in state.pairs if not pair.passed]
-    judges = bool(audited) and (now or state.spending.due(state.given, settings.budget))
+    due = state.spending.due(state.given, settings.budget) or (now and state.given > state.spending.given)
+    judges = bool(audited) and due
     if not judges and not any((pair.audited, pair.annotator_version) != pair.before for pair in audited):
         return None
     level = state.spending.level(state.given, settings.error_rate, settings.budget) if judges and waiting else 0.0

@@ -13,7 +13,7 @@ from curate.flows.project import Project
 from curate.flows.spending import money_left, money_spent
 from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.consensus import ConsensusStep
-from curate.flows.steps.gate import GateStep
+from curate.flows.steps.gate import GateStep, spending_so_far
 from curate.flows.steps.gate_plan import audits_to_decide
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.report import ReportStep, report_path
@@ -308,6 +308,22 @@ def test_the_plan_says_how_many_audits_decide(project: Project) -> None:
     after = {need.attribute: need for need in audits_to_decide(project)}
     assert after["mood"].needed is None
     assert 30 < (after["topic"].needed or 0) < 400
+
+
+def test_asking_now_again_spends_nothing_where_nobody_has_answered_since(tmp_path: Path) -> None:
+    write_notes(tmp_path, 300, RIGHT)
+    project = opened(tmp_path, PEOPLE)
+    IngestStep().run(project, QUIET)
+    AnnotateStep().run(project, QUIET)
+    turn(project)
+    project = opened(tmp_path)
+    spent = []
+    for _ in range(3):
+        turn(project, now=True)
+        with project.reader() as reader:
+            spent.append(spending_so_far(reader, project).spent)
+    assert spent[0] > 0
+    assert len(set(spent)) == 1
 
 
 def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:
