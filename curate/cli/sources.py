@@ -54,7 +54,7 @@ def _source(path: str, folder: Path, given: dict[str, str]) -> "SourceSettings":
 
     local = path != "-" and "://" not in path
     address = relative_to_project(path, folder) if local else path
-    fields: dict[str, Any] = {"name": _name(path), **given, "path": address}
+    fields: dict[str, Any] = {"name": _name(path), **_with_modality(given), "path": address}
     if "meta" in fields:
         fields["meta"] = tuple(column.strip() for column in fields["meta"].split(",") if column.strip())
     try:
@@ -62,6 +62,23 @@ def _source(path: str, folder: Path, given: dict[str, str]) -> "SourceSettings":
     except ValidationError as problem:
         finding = problem.errors(include_url=False)[0]
         raise UsageError(f"--{finding['loc'][0]} {finding['input']!r} does not fit: {finding['msg']}") from None
+
+
+def _with_modality(given: dict[str, str]) -> dict[str, str]:
+    """Add the modality that a column was named for, where none is given.
+
+    Raises:
+        UsageError: the column of another modality is named, or columns of several.
+    """
+    named = [name for name in ("text", "image", "events") if name in given]
+    modality = given.get("modality", named[0] if named else "text")
+    if odd := [name for name in named if name != modality]:
+        raise UsageError(
+            f"--{odd[0]} names a column of items of the modality {odd[0]}, and this source's is {modality}",
+            unchanged="nothing was read",
+            hint=f"leave it out, or --modality {odd[0]}; a source has items of one modality",
+        )
+    return {**given, "modality": modality}
 
 
 def _name(path: str) -> str:

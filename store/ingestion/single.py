@@ -17,6 +17,7 @@ from curate.store.ingestion.streams import unpacked_text
 # What they bring next is another text, and not a newer one of the same.
 _STREAMS = (StandardInput, CommandOutput)
 _Entry = tuple[SourceFile, bytes | Refusal]
+_IMAGES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF87a": "GIF", b"GIF89a": "GIF"}
 
 
 def read_single(file: SourceFile, mapping: Mapping, start_row: int) -> Iterator[pa.Table]:
@@ -56,8 +57,20 @@ def _content(file: SourceFile, mapping: Mapping) -> bytes | Refusal:
     try:
         with file.open() as packed:
             stream = unpacked_text(packed, file.locator) if mapping.modality == "text" else packed
-            return stream.read(mapping.item_bytes + 1)
+            content = stream.read(mapping.item_bytes + 1)
+            return content if mapping.modality == "image" else _unless_image(content)
     except RefusedFileError as error:
         return error.refusal
     except OSError as error:
         return Refusal("unreadable", reason_of(error))
+
+
+def _unless_image(content: bytes) -> bytes | Refusal:
+    """Refuse an image where a text was to be read: a folder of them, most likely, whose modality nobody named."""
+    kind = next((kind for begin, kind in _IMAGES.items() if content.startswith(begin)), "")
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        kind = "WebP"
+    # "GIF89a" and "RIFF" are letters, too; what is a text has no NUL.
+    if not kind or (kind in ("GIF", "WebP") and b"\0" not in content[:64]):
+        return content
+    return Refusal("unsupported-format", f'the file is a {kind} image; set modality = "image" for its source')

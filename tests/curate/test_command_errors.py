@@ -52,6 +52,25 @@ class TestMessages:
         assert result.code == 3
         assert "did you mean 'target'?" in result.err
 
+    @pytest.mark.parametrize(
+        ("arguments", "named", "modality"),
+        [
+            (["--image", "a", "--modality", "text"], "image", "text"),
+            (["--text", "a", "--events", "b"], "events", "text"),
+        ],
+    )
+    def test_a_column_of_another_modality_is_a_usage_error(self, call, project, arguments, named, modality):
+        result = call("ingest", "pictures", *arguments)
+        assert result.code == 2
+        assert (
+            f"--{named} names a column of items of the modality {named}, and this source's is {modality}" in result.err
+        )
+
+    def test_the_column_of_an_image_says_the_modality(self, call, project):
+        (project / "a.jsonl").write_text('{"picture": "AAAA"}\n')
+        assert call("ingest", "a.jsonl", "--image", "picture").code == 4
+        assert "hold no image" in call("sql", "SELECT detail FROM rejects").out
+
     @pytest.mark.parametrize("arguments", [["--json", "status"], ["status", "--json"], ["run", "--nonsense", "--json"]])
     def test_with_json_the_error_is_an_object(self, call, tmp_path, monkeypatch, arguments):
         monkeypatch.chdir(tmp_path)

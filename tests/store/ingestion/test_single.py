@@ -62,7 +62,10 @@ def test_a_text_file_is_one_item(tmp_path: Path, read: Read) -> None:
         (b"caf\xe9 au lait", "not-utf-8", r"byte 3, near 'caf\xe9 au lait'"),
         (b"\xed\xa0\x80", "not-utf-8", "byte 0"),
         (b"12345678901", "too-large", "10 bytes"),
-        (PNG[:10], "binary", ""),
+        (PNG[:10], "unsupported-format", "a PNG image; set modality"),
+        (b"GIF89a\x10\0", "unsupported-format", "a GIF image"),
+        (b"\xff\xd8\xff\xe0", "unsupported-format", "a JPEG image"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "unsupported-format", "a WebP image"),
     ],
 )
 def test_what_is_no_text_is_a_reject(tmp_path: Path, read: Read, content: bytes, reason: str, words: str) -> None:
