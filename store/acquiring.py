@@ -15,6 +15,8 @@ from curate.store.reader import Reader
 from curate.store.silence import SILENT
 
 ROUND = 0
+DRIFT = "drift"
+"""The name under which the table `metrics` keeps alarms of drift."""
 # Rows come in the order in which they were inserted, which DuckDB preserves where nothing is joined or sorted.
 _ARRIVED = """
     SELECT item_id, commit_number, modality, text, image, events FROM items
@@ -60,6 +62,9 @@ _JUDGED = f"""
     )
     SELECT reason, propensity, predicted = value AS right FROM asked JOIN said USING (item_id) WHERE predicted <> ''
     ORDER BY place"""
+_DRIFTS = """
+    SELECT slice AS detector, number AS learned, value::BIGINT AS seen FROM metrics
+    WHERE subject = 'acquire/' || ? AND name = ? ORDER BY seen, learned"""
 _POLICIES = """
     SELECT policy, protocol, protocol_version AS version, attribute, count(*) AS seen,
         count(*) FILTER (reason <> '') AS spent, count(*) FILTER (propensity > 0) AS reachable
@@ -130,6 +135,19 @@ def new_answers(reader: Reader, scope: AcquireScope, after: int) -> pa.Table:
     Columns: item_id, value ("" for none: skipped, or cannot tell), commit_number. What was taken back is no answer.
     """
     return reader.query(_ANSWERS, scope.named() | {"after": after, "people": list(PEOPLE)})
+
+
+def newest_answers(reader: Reader, scope: AcquireScope, until: int, count: int) -> pa.Table:
+    """Return the last `count` answers with a value of commits up to `until`, the newest last; as `new_answers`."""
+    found = new_answers(reader, scope, 0)
+    found = found.filter(pc.and_(pc.less_equal(found["commit_number"], until), pc.not_equal(found["value"], "")))
+    return found.slice(max(0, len(found) - count))
+
+
+def policy_drifts(reader: Reader, policy: str) -> list[dict[str, Any]]:
+    """Return a policy's alarms of drift: detector, the items seen by then, and the answers learned."""
+    found: list[dict[str, Any]] = reader.query(_DRIFTS, [policy, DRIFT]).to_pylist()
+    return found
 
 
 def unanswered(reader: Reader, scope: AcquireScope, until: int) -> list[dict[str, object]]:

@@ -203,6 +203,15 @@ class LabelPurchase:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamDrift:
+    """A drift that a detector saw after so many items of the stream, and so many answers that had been learned."""
+
+    detector: str
+    seen: int
+    learned: int
+
+
+@dataclass(frozen=True, slots=True)
 class AcquireSummary:
     """A policy of online active learning: items seen and asked about, and how right its learner was before it was told.
 
@@ -216,6 +225,7 @@ class AcquireSummary:
     judged: int
     accuracy: tuple[float, float, float] | None
     purchases: tuple[LabelPurchase, ...] = ()
+    drifts: tuple[StreamDrift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

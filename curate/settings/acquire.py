@@ -12,6 +12,7 @@ Manager = Literal[
     "paced", "periodic", "uniform", "estimated-uniform", "fixed", "variable", "randomised-variable", "split",
     "counted-variable", "selective", "sampled", "quantile",
 ]  # fmt: skip
+Drift = Literal["", "adwin", "page-hinkley", "ddm"]
 Count = Annotated[StrictInt, Field(ge=0)]
 
 
@@ -25,6 +26,9 @@ class AcquireSettings(Section):
     and no more than `budget` questions are asked in all (0 = any number). Where the `horizon` tells how many items
     will come (0 = unknown), "paced" saves some questions while the learner is sure, and has spent them by then.
     Answers are learned when they come, between batches of `batch` items.
+
+    Where a `drift` detector is named, it is told whether the learner was right about each answer that comes. Where
+    errors rise, the learner begins anew with the newest `drift_window` answers.
 
     `people = "oracle:COLUMN"` simulates people as in [gate]: they miss the truth in `oracle_noise` of their answers,
     which come once `delay` more items have passed.
@@ -42,6 +46,8 @@ class AcquireSettings(Section):
     random_share: Share = 0.1
     budget: Count = 0
     horizon: Count = 0
+    drift: Drift = ""
+    drift_window: Annotated[StrictInt, Field(ge=1)] = 50
     batch: Annotated[StrictInt, Field(ge=1)] = 2000
     seed: Count = 0
     people: Annotated[str, StringConstraints(pattern=PEOPLE_PATTERN)] = ""

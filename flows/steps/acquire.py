@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.flows.project import Project
+from curate.flows.steps.acquire_drift import Alarm
 from curate.flows.steps.acquire_policy import Decided, Policy, Standing, decide, learn, standing_of, tables_of
 from curate.flows.steps.annotators import project_protocol, protocol_rows
 from curate.flows.steps.base import Plan, step_report
@@ -70,6 +71,7 @@ class _Watch:
         self._open: list[dict[str, object]] | None = None
         self._kept = ExitStack()
         self._looked: Reader | None = None
+        self._alarms: list[Alarm] = []
         self.done = self.late = self.failed = self._simulated = 0
 
     def run(self) -> None:
@@ -86,9 +88,10 @@ class _Watch:
         self._progress.finish(f"{STEP} {self._policy.settings.name}")
 
     def figures(self) -> dict[str, int]:
-        """Return how many items were seen, how many of them asked about, and the answers that were learned."""
+        """Return how many items were seen, how many of them asked about, the answers that were learned, and drifts."""
         standing = self._standing
-        return {"seen": standing.seen, "asked": standing.spent, "learned": standing.learned, "silent": standing.silent}
+        found = {"seen": standing.seen, "asked": standing.spent, "learned": standing.learned, "silent": standing.silent}
+        return found | ({"drifts": standing.drifts} if standing.detector else {})
 
     def told(self) -> str:
         """Say it for a person."""
@@ -99,6 +102,8 @@ class _Watch:
         text += f", learned {standing.learned} answers"
         if self._simulated:
             text += f"; {self._simulated} of them are simulated"
+        for alarm in self._alarms:
+            text += f"; {alarm.detector} saw a drift after {alarm.seen} items: the learner began anew"
         return text + (f"; {waiting} questions wait for answers: curate label" if waiting else "")
 
     def _load(self) -> Standing:
@@ -136,6 +141,7 @@ class _Watch:
         if commit.stale:
             return False
         self._standing = after
+        self._alarms += [after.alarm] if after.alarm else []
         self._answered_until = commit.number or self._answered_until
         if items is not None and decided is not None:
             self.done += len(decided.ids)

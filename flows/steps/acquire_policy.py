@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from curate.errors import BadDataError
 from curate.flows.project import Project, parameters_hash
+from curate.flows.steps.acquire_drift import Alarm, alarm_rows, drift_seen
 from curate.flows.steps.embeddings import KeptEncoder
 from curate.learners.base import BaseLearner
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import learner_named
 from curate.select.stream.account import Account, account_named
 from curate.select.stream.budgets import REASONS
+from curate.select.stream.drift import DriftDetector, detector_named
 from curate.select.stream.utilities import ENOUGH, UTILITIES
 from curate.settings import AcquireSettings
-from curate.store.acquiring import ROUND, AcquireScope, newest_state
+from curate.store.acquiring import ROUND, AcquireScope, newest_answers, newest_state
 from curate.store.checkpoints import load_checkpoint, save_checkpoint
 from curate.store.reader import Reader
 from curate.store.work import cursor
@@ -58,6 +60,8 @@ class Policy:
         learner = learner_named(settings.learner, settings.parameters, settings.seed)
         how = settings.model_dump(include={"utility", "manager", "rate", "warm_up", "random_share", "budget", "seed",
                                            "horizon"})  # fmt: skip
+        if settings.drift:
+            how |= settings.model_dump(include={"drift", "drift_window"})
         identity = [
             _VERSION,
             protocol.name,
@@ -87,6 +91,10 @@ class Policy:
         """Return a learner that has learned nothing."""
         return learner_named(self.settings.learner, self.settings.parameters, self.settings.seed)
 
+    def detector(self) -> DriftDetector | None:
+        """Return a drift detector that was told nothing, where the settings name one."""
+        return detector_named(self.settings.drift) if self.settings.drift else None
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -94,7 +102,8 @@ class Standing:
 
     `commit` is that of the last item, `position` the cursor's; `first` and `paid` are the items seen and the questions
     asked under earlier settings; `after` is the commit of the last answer that was learned, `learned` and `silent`
-    count answers with and without a value. The account and the learner change in place.
+    count answers with and without a value. The account, the learner and the detector change in place. `drifts` counts
+    alarms under these settings; `alarm` is what the answers that were learned last gave.
     """
 
     account: Account
@@ -107,6 +116,9 @@ class Standing:
     after: int = 0
     learned: int = 0
     silent: int = 0
+    detector: DriftDetector | None = None
+    drifts: int = 0
+    alarm: Alarm | None = None
 
     @property
     def seen(self) -> int:
@@ -145,18 +157,24 @@ def standing_of(project: Project, reader: Reader, policy: Policy) -> Standing:
     commit = int(position.partition("+")[0] or 0)
     kept = newest_state(reader, policy.settings.name)
     if kept is None:
-        return Standing(policy.account(0), policy.learner(), position=position, commit=commit)
+        return Standing(
+            policy.account(0), policy.learner(), position=position, commit=commit, detector=policy.detector()
+        )
     if kept["version"] != policy.version:
         account = policy.account(kept["spent"], kept["seen"])
-        return Standing(account, policy.learner(), "", position, commit, kept["seen"], kept["spent"])
+        return Standing(
+            account, policy.learner(), "", position, commit, kept["seen"], kept["spent"], detector=policy.detector()
+        )
     state = json.loads(kept["state"])
-    account, learner = policy.account(state["paid"], state["first"]), policy.learner()
+    account, learner, detector = policy.account(state["paid"], state["first"]), policy.learner(), policy.detector()
     account.load(state["account"])
+    if detector:
+        detector.load(state["detector"])
     if kept["checkpoint"]:
         learner.load(load_checkpoint(project.store_folder, kept["checkpoint"]))
     return Standing(
         account, learner, kept["checkpoint"], position, commit, state["first"], state["paid"], state["after"],
-        kept["learned"], kept["silent"],
+        kept["learned"], kept["silent"], detector, state.get("drifts", 0),
     )  # fmt: skip
 
 
@@ -165,21 +183,46 @@ def learn(
 ) -> Standing:
     """Let the learner learn what people have said, in the order in which it came; it counts what has no value.
 
-    `known` are features of items by their ids; what is learned is taken out.
+    Where its errors on these tell of a drift, it begins anew with the newest answers. `known` are features of items by
+    their ids; what is learned is taken out.
     """
+    standing = replace(standing, alarm=None)
     if not len(answers):
         return standing
     valued = answers.filter(pa.array([bool(value) for value in answers["value"].to_pylist()]))
-    if len(valued):
-        ids = valued["item_id"].to_pylist()
-        _fetch(project, policy, [item for item in set(ids) if item not in known], known)
-        standing.learner.learn(np.stack([known[item] for item in ids]), valued["value"].to_pylist())
-        for item in set(ids):
-            del known[item]
     silent = len(answers) - len(valued)
     after = max(standing.after, *answers["commit_number"].to_pylist())
     learned = replace(standing, after=after, learned=standing.learned + len(valued), silent=standing.silent + silent)
+    if len(valued):
+        features = _features(project, policy, valued, known)
+        values, detector = valued["value"].to_pylist(), standing.detector
+        drifted = detector is not None and drift_seen(detector, standing.learner, features, values)
+        standing.learner.learn(features, values)
+        learned = _begun_anew(project, policy, learned, known) if drifted else learned
+        for item in set(valued["item_id"].to_pylist()):
+            del known[item]
     return learned.moved()
+
+
+def _begun_anew(
+    project: Project, policy: Policy, standing: Standing, known: Mapping[str, NDArray[np.float32]]
+) -> Standing:
+    """Return the standing with a new learner that knows the newest answers only, and the alarm that made it so."""
+    settings, learner = policy.settings, policy.learner()
+    with project.reader() as reader:
+        newest = newest_answers(reader, policy.scope, standing.after, settings.drift_window)
+    learner.learn(_features(project, policy, newest, dict(known)), newest["value"].to_pylist())
+    alarm = Alarm(settings.drift, standing.seen, standing.learned)
+    return replace(standing, learner=learner, drifts=standing.drifts + 1, alarm=alarm)
+
+
+def _features(
+    project: Project, policy: Policy, answers: pa.Table, known: dict[str, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """The features of what was answered, one row for each answer; they join the `known` ones."""
+    ids = answers["item_id"].to_pylist()
+    _fetch(project, policy, [item for item in set(ids) if item not in known], known)
+    return np.stack([known[item] for item in ids])
 
 
 def _fetch(project: Project, policy: Policy, ids: list[str], known: dict[str, NDArray[np.float32]]) -> None:
@@ -252,6 +295,8 @@ def tables_of(project: Project, policy: Policy, standing: Standing, decided: Dec
     if standing.learner.classes:
         checkpoint = save_checkpoint(project.store_folder, standing.learner.state())
     state = {"account": standing.account.state(), "first": standing.first, "paid": standing.paid}
+    if standing.detector:
+        state |= {"detector": standing.detector.state(), "drifts": standing.drifts}
     columns = {
         "policy": policy.settings.name,
         "version": policy.version,
@@ -263,6 +308,8 @@ def tables_of(project: Project, policy: Policy, standing: Standing, decided: Dec
         "checkpoint": checkpoint,
     }
     tables = {"policies": rows("policies", columns, 1)}
+    if standing.alarm:
+        tables["metrics"] = alarm_rows(policy.settings.name, policy.version, standing.alarm)
     return tables if decided is None else tables | _decision_tables(policy, decided)
 
 

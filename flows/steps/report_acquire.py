@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from curate.report.data import AcquireSummary, LabelPurchase
+from curate.report.data import AcquireSummary, LabelPurchase, StreamDrift
 from curate.select.stream.estimates import purchases, weighted_accuracy
-from curate.store.acquiring import judged_guesses, policy_figures
+from curate.store.acquiring import judged_guesses, policy_drifts, policy_figures
 from curate.store.reader import Reader
 
 _SHOWN = 12
@@ -36,4 +36,5 @@ def _summary(reader: Reader, row: dict[str, Any]) -> AcquireSummary:
         judged=len(right),
         accuracy=(accuracy.value, accuracy.low, accuracy.high) if accuracy else None,
         purchases=tuple(bought[-_SHOWN:]),
+        drifts=tuple(StreamDrift(**drift) for drift in policy_drifts(reader, row["policy"])),
     )

@@ -1,31 +1,87 @@
 """Drift detectors: each is told after every label how wrong the model was, and says when the stream has changed.
 
-They are fed with labels that chance drew, for the others are the hard ones and their share of errors says nothing of
-the stream. All decide as river's detectors of the same names do (tests/select/stream), and begin anew after a drift.
+All decide as river's detectors of the same names do (tests/select/stream), and begin anew after a drift. They tell of
+changes to the better too (`rose` is False then), as where a model learns: a model is only to forget where errors rose.
+Where labels are asked for by their utility, the share of errors among them is that of hard items and not the stream's;
+that it rises tells of a drift all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf, log, sqrt
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from curate.errors import UnknownNameError
+from curate.errors import BadDataError, UnknownNameError
 
 Verdict = Literal["", "warning", "drift"]
 
 
 class DriftDetector(Protocol):
-    """What is told of errors, 0 or 1 each (or a loss), and answers with a verdict."""
+    """What is told of errors, 0 or 1 each (or a loss), and answers with a verdict.
+
+    `rose` says of the last drift whether there were more errors than before.
+    """
+
+    rose: bool
 
     def update(self, error: float) -> Verdict:
         """Take in the next error and say whether the stream has changed."""
         ...
 
+    def state(self) -> dict[str, Any]:
+        """Return the state, the parameters in it, as plain data that JSON keeps to the bit."""
+        ...
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on where another detector of the same kind and parameters stopped; refuse any other's state."""
+        ...
+
+
+class _Kept:
+    """Keeps all fields of a detector as its state: those with an underscore change, the others are its parameters."""
+
+    __slots__ = ()
+
+    def state(self) -> dict[str, Any]:
+        """Return the state, the parameters in it, as plain data that JSON keeps to the bit."""
+        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}  # type: ignore[arg-type]
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on where another detector of the same kind and parameters stopped.
+
+        Raises:
+            BadDataError: the state is another's.
+        """
+        mine = self.state()
+        changing = [name for name in mine if name.startswith("_") or name == "rose"]
+        if mine.keys() != state.keys() or any(mine[name] != state[name] for name in mine if name not in changing):
+            raise BadDataError("the state is another drift detector's", unchanged="nothing was taken in")
+        for name in changing:
+            setattr(self, name, _read(state[name]))
+
+
+def _plain(value: Any) -> Any:
+    """Numbers with a point as hexadecimal text, whatever they lie in."""
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value.hex() if isinstance(value, float) else value
+
+
+def _read(value: Any) -> Any:
+    """What `_plain` was given: pairs are tuples, and lists of anything else are lists."""
+    if isinstance(value, list):
+        return tuple(map(_read, value)) if _is_pair(value) else [_read(one) for one in value]
+    return float.fromhex(value) if isinstance(value, str) else value
+
+
+def _is_pair(value: list[Any]) -> bool:
+    return len(value) == 2 and all(isinstance(one, str) for one in value)
+
 
 @dataclass(slots=True)
-class PageHinkley:
+class PageHinkley(_Kept):
     """The cumulated deviation from the mean leaves its extreme by more than `threshold` (Page 1954), up or down.
 
     Cost: constant.
@@ -35,6 +91,7 @@ class PageHinkley:
     delta: float = 0.005
     threshold: float = 50.0
     forgetting: float = 1 - 0.0001
+    rose: bool = False
     _count: int = 0
     _mean: float = 0.0
     _sums: tuple[float, float] = (0.0, 0.0)
@@ -51,13 +108,16 @@ class PageHinkley:
         lowest, highest = self._extremes = min(self._extremes[0], rise), max(self._extremes[1], fall)
         if self._count < self.fewest or max(rise - lowest, highest - fall) <= self.threshold:
             return ""
+        self.rose = rise - lowest > self.threshold
         self._count, self._mean, self._sums, self._extremes = 0, 0.0, (0.0, 0.0), (inf, -1.0)
         return "drift"
 
 
 @dataclass(slots=True)
-class Ddm:
+class Ddm(_Kept):
     """The error rate lies deviations above its lowest: two are a warning, three a drift (Gama et al. 2004).
+
+    It hears of rises only.
 
     Cost: constant.
     """
@@ -65,6 +125,7 @@ class Ddm:
     fewest: int = 30
     warning: float = 2.0
     drift: float = 3.0
+    rose: bool = True
     _count: int = 0
     _rate: float = 0.0
     _lowest: tuple[float, float] = (inf, 0.0)
@@ -86,7 +147,7 @@ class Ddm:
 
 
 @dataclass(slots=True)
-class Adwin:
+class Adwin(_Kept):
     """A window that is cut where the means of its two parts differ by more than chance (Bifet and Gavaldà 2007).
 
     The window is kept as buckets of 1, 2, 4, … values, at most `most` of each size: sums and inner variances.
@@ -103,6 +164,7 @@ class Adwin:
     most: int = 5
     shortest: int = 5
     grace: int = 10
+    rose: bool = False
     _rows: list[list[tuple[float, float]]] = field(default_factory=lambda: [[]])
     _width: int = 0
     _total: float = 0.0
@@ -129,6 +191,7 @@ class Adwin:
         return "drift"
 
     def _add(self, value: float) -> None:
+        value = float(value)
         self._width += 1
         self._rows[0].append((value, 0.0))
         if self._width > 1:
@@ -153,7 +216,9 @@ class Adwin:
                 newer = self._width - older
                 if newer < self.shortest or older < self.shortest:
                     continue
-                if self._differ(older, newer, before / older - (self._total - before) / newer):
+                gap = before / older - (self._total - before) / newer
+                if self._differ(older, newer, gap):
+                    self.rose = gap < 0
                     return True
         return False
 

@@ -1,9 +1,11 @@
 """Drift detectors find what river's find, at the same place."""
 
+import json
+
 import numpy as np
 import pytest
 
-from curate.errors import UnknownNameError
+from curate.errors import BadDataError, UnknownNameError
 from curate.select.stream.drift import DETECTORS, Adwin, Ddm, PageHinkley, detector_named
 
 
@@ -62,3 +64,33 @@ def test_a_window_grows_where_nothing_changes() -> None:
 def test_an_unknown_detector_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="adwin"):
         detector_named("adwine")
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_restart_at_any_place_changes_nothing(name: str) -> None:
+    whole, expected = detector_named(name), []
+    cut, found = detector_named(name), []
+    for place, error in enumerate(errors(2)):
+        expected += [(place, verdict, whole.rose)] if (verdict := whole.update(error)) else []
+        found += [(place, verdict, cut.rose)] if (verdict := cut.update(error)) else []
+        if place % 37 == 0:
+            kept = json.loads(json.dumps(cut.state()))
+            cut = detector_named(name)
+            cut.load(kept)
+    assert found == expected
+    assert cut.state() == whole.state()
+
+
+def test_a_state_of_another_detector_is_refused() -> None:
+    with pytest.raises(BadDataError, match="another"):
+        Adwin().load(Ddm().state())
+    with pytest.raises(BadDataError, match="another"):
+        PageHinkley().load(PageHinkley(threshold=10.0).state())
+
+
+@pytest.mark.parametrize("detector", [Adwin(), PageHinkley(threshold=10.0)])
+def test_it_is_told_whether_errors_rose_or_fell(detector: Adwin | PageHinkley) -> None:
+    values = np.repeat([0.0, 1.0, 0.0], 200)
+    found = [(place // 200, detector.rose) for place, one in enumerate(values) if detector.update(one) == "drift"]
+    assert found[0] == (1, True)
+    assert found[-1] == (2, False)
