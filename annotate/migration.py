@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _KEYS = ("from_version", "to_version", "attributes", "values", "reworded")
 Answer = tuple[str, str]
 """An attribute and one of its values."""
+_GONE = ""
+"""What becomes of a value that is taken away; no protocol has an empty value."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Migration:
     """How answers to `from_version` read in `to_version`.
 
     `attributes` renames: old name = new name. `values` says, by the new name of an attribute, what becomes of an old
-    value: one new value renames it (two old values with the same one are merged), several split it, none takes it
-    away; a value that is not named stays. `reworded` names attributes whose question or descriptions only say the same
-    in other words.
+    value: one new value renames it (two old values with the same one are merged), several split it (where it is one of
+    them, a part of it becomes another), none takes it away; a value that is not named stays. `reworded` names
+    attributes whose question or descriptions only say the same in other words.
     """
 
     from_version: str
@@ -121,7 +123,7 @@ def paths(protocol: Protocol) -> dict[str, tuple[Migration, ...]]:
 
 def origin(protocol: Protocol, attribute: str, value: str) -> Answer:
     """Return an answer in the words of the oldest version that the migrations reach, the first way back each time."""
-    asked = next((one for one in protocol.attributes if one.name == attribute), None)
+    asked = _named(protocol, attribute)
     if asked is not None and asked.multiple:
         older = [_origin(protocol, attribute, one) for one in asked.parts(value)]
         return _origin(protocol, attribute, "")[0], joined_values(sorted(one for _, one in older))
@@ -136,26 +138,32 @@ def _origin(protocol: Protocol, attribute: str, value: str) -> Answer:
     return attribute, value
 
 
-def readings(protocol: Protocol, old: Protocol, said: Iterable[Answer] = ()) -> dict[Answer, Answer]:
+def readings(
+    protocol: Protocol, old: Protocol, said: Iterable[Answer] = (), between: Iterable[Protocol] = ()
+) -> dict[Answer, Answer]:
     """Return what each answer to an old version says in this one; an answer that must be asked anew is not in it.
 
     Of attributes that take several values it reads the answers `said`, for more are possible than could be listed: each
-    of their values becomes what it becomes alone, and where one must be asked anew, the whole answer must be.
+    of their values becomes what it becomes alone, one that was taken away is left out, and where one must be asked
+    anew, the whole answer must be.
 
     Of an attribute nothing is carried over whose question or descriptions have another wording (unless the migration
     calls it reworded), or that has a value which no old one becomes: any item might have it. Of a value that was split
-    or taken away nothing is either, and of the attribute's other values everything.
+    or taken away nothing is either, and of the attribute's other values everything. So it is from each version to the
+    next of those `between` that are known; but an attribute that is again what it was keeps its answers.
     """
     path = paths(protocol).get(old.version)
     if path is None:
         return {}
+    known = {one.version: one for one in (*between, protocol)}
     found: dict[Answer, Answer] = {}
     for before in old.attributes:
-        name, reached, reworded = _follow(before, path)
-        after = next((one for one in protocol.attributes if one.name == name), None)
-        if after is not None and _carries(before, after, reached, reworded=reworded):
+        name, reached, _ = _follow(before, path)
+        after = _named(protocol, name)
+        if after is not None and (_is_as_before(before, after, reached) or _carries_through(before, path, known)):
+            kept = (*after.values, _GONE) if after.multiple else after.values
             single = {value: images[0] for value, images in reached.items() if len(images) == 1}
-            single = {value: new for value, new in single.items() if new in after.values}
+            single = {value: new for value, new in single.items() if new in kept}
             if after.multiple:
                 single = _read_lists(before, after, single, [value for name, value in said if name == before.name])
             found |= {(before.name, value): (name, new) for value, new in single.items()}
@@ -168,7 +176,7 @@ def _read_lists(
     """Return what answers of several values read, of those all of whose values can be read."""
     known = {answer: before.parts(answer) for answer in (*answers, before.answer([])) if answer in before}
     return {
-        answer: after.answer([single[value] for value in values])
+        answer: after.answer([single[value] for value in values if single[value] != _GONE])
         for answer, values in known.items()
         if single.keys() >= set(values)
     }
@@ -180,7 +188,7 @@ def _follow(attribute: Attribute, path: Sequence[Migration]) -> tuple[str, dict[
     name, reworded = attribute.name, False
     for step in path:
         reached = {
-            value: tuple(dict.fromkeys(new for one in now for new in step.images(name, one)[1]))
+            value: tuple(dict.fromkeys(new for one in now for new in step.images(name, one)[1] or (_GONE,)))
             for value, now in reached.items()
         }
         name = step.attributes.get(name, name)
@@ -188,17 +196,40 @@ def _follow(attribute: Attribute, path: Sequence[Migration]) -> tuple[str, dict[
     return name, reached, reworded
 
 
+def _named(protocol: Protocol, name: str) -> Attribute | None:
+    return next((one for one in protocol.attributes if one.name == name), None)
+
+
+def _is_as_before(before: Attribute, after: Attribute, reached: Mapping[str, tuple[str, ...]]) -> bool:
+    told = [(one.question, one.descriptions, set(one.values), one.multiple) for one in (before, after)]
+    return told[0] == told[1] and all(images == (value,) for value, images in reached.items())
+
+
+def _carries_through(attribute: Attribute, path: Sequence[Migration], known: Mapping[str, Protocol]) -> bool:
+    """Whether answers carry over from each version of a path to the next that is known."""
+    steps: list[Migration] = []
+    for step in path:
+        steps.append(step)
+        if step.to_version in known:
+            name, reached, reworded = _follow(attribute, steps)
+            after = _named(known[step.to_version], name)
+            if after is None or not _carries(attribute, after, reached, reworded=reworded):
+                return False
+            attribute, steps = after, []
+    return True
+
+
 def _carries(before: Attribute, after: Attribute, reached: Mapping[str, tuple[str, ...]], *, reworded: bool) -> bool:
     if before.multiple != after.multiple:
         return False
     if set(after.values) - {value for images in reached.values() for value in images}:
         return False
-    # Merged values mean more than before, and may say so.
-    sources = Counter(images[0] for images in reached.values() if len(images) == 1)
+    # Merged values, and those that were given part of another, mean more than before, and may say so.
+    sources = Counter(image for images in reached.values() for image in images)
     told = all(
         before.descriptions.get(value) == after.descriptions.get(images[0])
         for value, images in reached.items()
-        if len(images) == 1 and sources[images[0]] == 1
+        if len(images) == 1 and images != (_GONE,) and sources[images[0]] == 1
     )
     return reworded or (before.question == after.question and told)
 

@@ -69,7 +69,7 @@ def _old(project: Project) -> _Old | None:
             if one.from_version in old:
                 one.check_old(old[one.from_version])
         said = {version: said_lists(reader, protocol.name, version) for version in old}
-        changes = {version: readings(protocol, one, said[version]) for version, one in old.items()}
+        changes = {version: readings(protocol, one, said[version], old.values()) for version, one in old.items()}
         claims, abstentions = old_answers(reader, protocol.name, protocol.version, changes)
     return _Old(protocol, CursorMove(consumer, "", before, str(newest)), claims, abstentions)
 

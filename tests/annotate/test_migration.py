@@ -27,10 +27,10 @@ def protocol(version: str, *attributes: dict[str, Any], **migration: Any) -> Pro
 OLD = protocol("1", TOP, SLEEVE)
 
 
-def carried(new: Protocol, old: Protocol = OLD) -> dict[str, dict[str, str]]:
+def carried(new: Protocol, old: Protocol = OLD, *between: Protocol) -> dict[str, dict[str, str]]:
     """What is carried over, by the old attribute and value; the new attribute is left out."""
     found: dict[str, dict[str, str]] = {}
-    for (attribute, value), (_, now) in readings(new, old).items():
+    for (attribute, value), (_, now) in readings(new, old, (), between).items():
         found.setdefault(attribute, {})[value] = now
     return found
 
@@ -89,6 +89,26 @@ def test_of_a_split_value_nothing_is_carried_over_and_of_the_others_everything()
     assert carried(new) == {"top": same(TOP), "sleeve": {"none": "none", "long": "long"}}
 
 
+def test_where_a_part_of_a_value_was_given_to_another_only_the_former_is_asked_anew() -> None:
+    told = {**SLEEVE, "descriptions": {"half": "above the elbow", "long": "to the elbow or longer"}}
+    old = protocol("1", TOP, {**SLEEVE, "descriptions": {"half": "to the elbow or shorter", "long": "longer"}})
+    new = protocol("2", TOP, told, values={"sleeve": {"half": ["half", "long"]}})
+    assert carried(new, old)["sleeve"] == {"none": "none", "long": "long"}
+    other = protocol("2", TOP, {**told, "descriptions": told["descriptions"] | {"none": "bare arms"}},
+                     values={"sleeve": {"half": ["half", "long"]}})  # fmt: skip
+    assert carried(other, old) == {"top": same(TOP)}, "a third value has another description"
+
+
+def test_what_was_split_and_lost_a_part_later_is_asked_anew() -> None:
+    steps = [
+        {"from_version": "1", "to_version": "2", "values": {"sleeve": {"half": ["short", "elbow"]}}},
+        {"from_version": "2", "values": {"sleeve": {"elbow": []}}},
+    ]
+    third = {**SLEEVE, "values": ["none", "short", "long"], "descriptions": {}}
+    new = Protocol.from_mapping({"name": "clothes", "version": "3", "attribute": [TOP, third], "migration": steps})
+    assert carried(new)["sleeve"] == {"none": "none", "long": "long"}
+
+
 def test_a_value_that_was_taken_away_is_asked_anew() -> None:
     new = protocol("2", {**TOP, "values": ["shirt", "coat"]}, SLEEVE, values={"top": {"none": []}})
     assert carried(new)["top"] == {"shirt": "shirt", "coat": "coat"}
@@ -123,6 +143,32 @@ def test_migrations_follow_each_other() -> None:
     assert readings(new, OLD)["sleeve", "long"] == ("length", "full")
     assert origin(new, "length", "full") == ("sleeve", "long")
     assert origin(new, "top", "coat") == ("top", "coat")
+
+
+def versions(*tops: dict[str, Any], **changes: Any) -> list[Protocol]:
+    """Versions of which the second came of the first by these changes, and the others one from another by none."""
+    found = [protocol("1", tops[0])]
+    steps: list[dict[str, Any]] = []
+    for number, top in enumerate(tops[1:], 2):
+        steps = [*steps, {"from_version": str(number - 1), "to_version": str(number)} | ({} if steps else changes)]
+        given = {"name": "clothes", "version": str(number), "attribute": [top], "migration": steps}
+        found.append(Protocol.from_mapping(given))
+    return found
+
+
+def test_what_a_version_between_would_not_carry_over_is_not() -> None:
+    merged = {**TOP, "values": ["garment", "none"], "descriptions": {"garment": "a shirt or a coat"}}
+    redefined = {**merged, "descriptions": {"garment": "whatever is worn"}}
+    one, two, three = versions(TOP, merged, redefined, values={"top": {"shirt": "garment", "coat": "garment"}})
+    assert carried(two, one) == {"top": {"shirt": "garment", "coat": "garment", "none": "none"}}
+    assert carried(three, two) == {}
+    assert carried(three, one, two) == {}, "garment means something else since"
+
+
+def test_an_attribute_that_is_again_what_it_was_keeps_its_answers() -> None:
+    one, two, three = versions(TOP, {**TOP, "question": "What covers the upper body?"}, TOP)
+    assert carried(two, one) == {}
+    assert carried(three, one, two) == {"top": same(TOP)}
 
 
 @pytest.mark.parametrize(

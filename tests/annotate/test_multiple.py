@@ -212,6 +212,19 @@ def test_an_old_list_is_carried_over_where_every_value_is_and_is_asked_again_els
     assert origin(new, "paints", '["warm", "green"]') == ("colours", '["green", "red"]')
 
 
+def test_of_a_list_a_value_that_was_taken_away_is_left_out() -> None:
+    paints = {"name": "colours", "question": COLOURS.question, "values": ["red", "blue"], "multiple": True}
+    changes = {"from_version": "1", "values": {"colours": {"green": []}}}
+    new = Protocol.from_mapping({"name": "flags", "version": "2", "attribute": [paints], "migration": [changes]})
+    found = readings(new, PROTOCOL, [("colours", answer) for answer in ('["red", "green"]', '["green"]', '["blue"]')])
+    assert {old: now for (_, old), (_, now) in found.items()} == {
+        "[]": "[]",
+        '["red", "green"]': '["red"]',
+        '["green"]': "[]",
+        '["blue"]': '["blue"]',
+    }
+
+
 def test_one_value_never_reads_as_several_nor_several_as_one() -> None:
     single = Protocol("flags", "1", (Attribute("paints", COLOURS.question, ("warm", "cyan", "navy", "green")),))
     new = Protocol.from_mapping({**NEW, "migration": [{"from_version": "1"}]})

@@ -39,11 +39,17 @@ class Wardrobe:
         (folder / "texts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.attributes = "attributes = []"
 
-    def write(self, version: str, *attributes: dict[str, Any], migration: dict[str, Any] | None = None) -> Project:
+    def write(
+        self,
+        version: str,
+        *attributes: dict[str, Any],
+        migration: dict[str, Any] | None = None,
+        earlier: tuple[dict[str, Any], ...] = (),
+    ) -> Project:
         names = [attribute["name"] for attribute in attributes]
         lines = ["[[source]]", 'name = "texts"', 'path = "texts.jsonl"', "[protocol]", 'name = "clothes"']
         lines += [f'version = "{version}"', f"attribute = [{', '.join(map(toml, attributes))}]"]
-        lines += [f"migration = [{toml(migration)}]"] if migration else []
+        lines += [f"migration = [{', '.join(map(toml, (*earlier, migration)))}]"] if migration else []
         lines += ["[[annotator]]", 'name = "model"', 'kind = "llm"', f"attributes = {toml(names)}"]
         lines += [f'address = "{self.model.address}"', 'model = "fake"']
         lines += ["[[snapshot]]", 'name = "all"', 'label = "sleeve"'] if "sleeve" in names else []
@@ -147,6 +153,17 @@ def test_a_new_value_or_another_question_is_asked_of_all_and_nothing_else_is(
 def test_other_words_that_mean_the_same_ask_nothing(first: Wardrobe) -> None:
     project = first.write("2", {**TOP, "question": "Above?"}, SLEEVE, migration={**SAME, "reworded": ["top"]})
     assert first.annotate(project)[0] == {}
+
+
+def test_answers_from_before_a_merger_are_asked_again_once_the_merged_value_means_something_else(
+    first: Wardrobe,
+) -> None:
+    garment = {**TOP, "values": ["garment", "none"], "descriptions": {"garment": "a shirt or a coat"}}
+    merger = {**SAME, "to_version": "2", "values": {"top": {"shirt": "garment", "coat": "garment"}}}
+    assert first.annotate(first.write("2", garment, SLEEVE, migration=merger))[0] == {}
+    redefined = {**garment, "descriptions": {"garment": "whatever is worn"}}
+    project = first.write("3", redefined, SLEEVE, migration={"from_version": "2"}, earlier=(merger,))
+    assert first.annotate(project)[0] == {("top",): ITEMS}
 
 
 def test_a_new_attribute_alone_is_asked(first: Wardrobe) -> None:
