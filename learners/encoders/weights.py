@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from curate.errors import ConfigurationError, MissingExtraError
+from curate.learners.numerics import Array
 
 EXTRA = "encoders"
 _DIGITS = 16
@@ -48,10 +49,18 @@ def hash_of_state(state: Any) -> str:
     """Return 16 hex digits of SHA-256 over the names, kinds, shapes and values of a network's tensors."""
     digest = sha256()
     for name, tensor in state.items():
-        array = tensor.detach().cpu().numpy()
+        array = as_array(tensor)
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()[:_DIGITS]
+
+
+def as_array(tensor: Any) -> Array:
+    """Return a tensor's values; NumPy knows no bfloat16, whose bits are returned as whole numbers."""
+    import torch
+
+    held = tensor.detach().cpu()
+    return cast(Array, (held.view(torch.int16) if held.dtype is torch.bfloat16 else held).numpy())
 
 
 def device() -> str:
