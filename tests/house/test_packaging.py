@@ -12,8 +12,8 @@ from typing import Any
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 # What a person may choose to install; the other extras are for who works on curate.
 FEATURES = (
-    "demo", "encoders", "hub", "lake", "llm", "page", "prefect", "privacy", "quality", "ray", "remote", "select",
-    "tokens",
+    "demo", "encoders", "hub", "lake", "llm", "page", "peft", "prefect", "privacy", "quality", "ray", "remote",
+    "select", "tokens",
 )  # fmt: skip
 # Imported nowhere: two hold Prefect back, one is a file of weights, three are extensions that DuckDB loads, and one has
 # to fit the torch that it was made for.
