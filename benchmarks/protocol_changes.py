@@ -12,8 +12,9 @@ there are none; so asked is needed, question by question, and the ratio is 1. An
 afterwards: both have a true answer to each question of the new version.
 
 The model and the person never err and never abstain. Audits of the gate, which belong to a version of the protocol, are
-not in it. Of a version that a store never used, nothing but its migrations is known: what its wording or a value that it
-added would have asked anew is not asked where it was skipped, and no kind here is of that sort.
+not in it. What no migration can say is not, either: where a merged value gives a part to another, both that it was
+merged of give something. Of a version that a store never used, nothing but its migrations is known: what its wording,
+or a value that it added, would have asked anew is not asked where it was skipped, and no kind here is of that sort.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from curate.types import SilentProgress
 
 PACKAGES = ("curate", "duckdb", "pyarrow")
 SEEDS, QUICK_SEEDS = 5, 1
-ITEMS, QUICK_ITEMS = 100, 30
+ITEMS, QUICK_ITEMS = 60, 20
 MODEL, PERSON = "model", "person"
 QUIET = SilentProgress()
 Asked = Mapping[str, Counter[Place]]

@@ -110,7 +110,7 @@ def description_changed(meanings: Meanings, random: Random, *, multiple: bool = 
     before = _attribute(meanings, random, multiple=multiple, at=at)
     changed = random.choice([value for value in before.covers if at in value])
     other = random.choice([value for value in before.covers if value != changed])
-    odd = {value: frozenset(mark for mark in covered if mark % 2) for value, covered in before.covers.items()}
+    odd = {value: _odd(covered) for value, covered in before.covers.items()}
     covers = {value: covered - odd[value] for value, covered in before.covers.items()}
     covers[changed] |= _uncovered(before).union(*(marks for value, marks in odd.items() if value != changed))
     covers[other] |= odd[changed]
@@ -128,11 +128,11 @@ def description_reworded(meanings: Meanings, random: Random, *, multiple: bool =
 
 
 def border_moved(meanings: Meanings, random: Random, *, multiple: bool = False) -> Changed:
-    """Let one value take in a part of another, as both descriptions say now."""
+    """Let one value take in the odd marks of another, as both descriptions say now."""
     before = _attribute(meanings, random, multiple=multiple)
     one, other = _values(before, random, 2)
-    moved, rest = _parted(before.covers[one], random)
-    covers = {**before.covers, one: rest, other: before.covers[other] | moved}
+    moved = _odd(before.covers[one])
+    covers = {**before.covers, one: before.covers[one] - moved, other: before.covers[other] | moved}
     after, migration = _recast(meanings, before, covers, {one: (one, other)})
     return _told(after, before.name, {one: "in the narrower sense", other: "in the wider sense"}), migration
 
@@ -244,6 +244,11 @@ def _parted(marks: Marks, random: Random) -> tuple[Marks, Marks]:
 def _halves(meaning: Meaning, value: str, random: Random) -> dict[str, Marks]:
     """Return what each half of a value covers."""
     return {value + half: marks for half, marks in zip(HALVES, _parted(meaning.covers[value], random), strict=True)}
+
+
+def _odd(marks: Marks) -> Marks:
+    """Return the odd marks: every value of the first version covers some, and even ones besides."""
+    return frozenset(mark for mark in marks if mark % 2)
 
 
 def _uncovered(meaning: Meaning) -> Marks:
