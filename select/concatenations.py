@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curate.select.compressors import Compressor
+    from curate.select.lz4_kernel.kernel import Sizer
 
 _KERNEL = "curate.select.lz4_kernel.kernel"
 _PAIRS_WORTH_THE_KERNEL = 100_000
@@ -43,10 +44,14 @@ class PairSizer:
     def __init__(self, compressor: Compressor, targets: Sequence[bytes]) -> None:
         self._compressor, self._targets = compressor, targets
         self._longest = 0
-        self._measure: Callable[[Texts], tuple[NDArray[np.int32], NDArray[np.int32]]] | None = None
+        self._measure: Sizer | None = None
+        self._columns: NDArray[np.int64] | None = None
 
     def prepare(self, sources: int) -> None:
-        """Make ready for so many sources, before threads share the work: the kernel is loaded here if it pays."""
+        """Make ready for so many sources, before threads share the work: the kernel is loaded here if it pays.
+
+        What it makes ready of the targets serves all later calls, and most subsets.
+        """
         kernel = _kernel(self._compressor, sources * len(self._targets))
         if kernel is not None and self._measure is None and self._targets:
             self._measure = kernel.sizer(self._targets)
@@ -56,7 +61,17 @@ class PairSizer:
         """Return the sizes of these sources."""
         if self._measure is None or sources.lengths.max(initial=0) > self._longest:
             return _library_sizes(self._compressor, sources, self._targets)
-        return PairSizes(*self._measure(sources))
+        return PairSizes(*self._measure(sources, self._columns))
+
+    def subset(self, columns: Sequence[int]) -> PairSizer:
+        """Return what measures against some of the targets only; of many of them nothing is made ready anew."""
+        import numpy as np
+
+        result = PairSizer(self._compressor, [self._targets[column] for column in columns])
+        if self._measure is not None and self._columns is None and 2 * len(columns) > len(self._targets):
+            result._measure, result._longest = self._measure, self._longest
+            result._columns = np.array(columns, dtype=np.int64)
+        return result
 
 
 def _library_sizes(compressor: Compressor, sources: Texts, targets: Sequence[bytes]) -> PairSizes:
@@ -113,11 +128,12 @@ def trusted_kernel(compressor: Compressor) -> ModuleType | None:
 def over_threads(work: Callable[[slice], None], count: int, threads: int | None = None, *, least: int = 1) -> None:
     """Call `work` on slices that cover `range(count)`, on as many threads as there are cores, and wait for all.
 
-    There are more slices than threads, so that a thread that meets long texts does not hold up the rest; each has at
-    least `least` rows, so that it is worth its start. What `work` raises is raised here.
+    There are more slices than threads, so that a thread that meets long texts does not hold up the rest; each has
+    about `least` rows or more, so that it is worth its start, and there are as many for each thread. What `work` raises
+    is raised here.
     """
     workers = threads or usable_cores()
-    parts = min(-(-count // least), 1 if workers == 1 else workers * _SLICES_PER_THREAD)
+    parts = _parts(-(-count // least), workers)
     slices = [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
     pending = iter(slices)
 
@@ -139,6 +155,17 @@ def over_threads(work: Callable[[slice], None], count: int, threads: int | None 
         work_on()
     for each in helping:
         each.result()
+
+
+def _parts(most: int, workers: int) -> int:
+    """Return into how many slices work goes that is worth at most so many: as many for each of the workers.
+
+    >>> [_parts(most, 2) for most in (0, 1, 3, 1_000)]
+    [0, 1, 4, 64]
+    """
+    if workers == 1 or most < 2:
+        return min(most, 1)
+    return min(-(-most // workers), _SLICES_PER_THREAD) * workers
 
 
 def usable_cores() -> int:

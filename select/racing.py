@@ -207,7 +207,7 @@ class Race:
         # Measuring the pilots once more costs less than a copy of all others' texts.
         runners = self._run(telling[: _HEATS[0]], laid, rows, threads)
         runners = runners.those(~np.isin(np.arange(len(rows)), drawn[:_PILOT]))
-        expected = runners.features @ _fit(pilots, runners.targets)[0]
+        expected, _ = self._expected(pilots, runners)
         likeliest = np.argsort(-expected, kind="stable")[: max(2 * self.k, _PILOT)]
         drawn = self._random.permutation(likeliest)[: _PILOT // 2]
         pilots.append(self._fly(laid, runners.rows[drawn], scores, threads))
@@ -224,20 +224,21 @@ class Race:
         """Give the likeliest K their exact scores, and then the others that may still enter these."""
         import numpy as np
 
-        expected = runners.features @ _fit(pilots, runners.targets)[0]
+        expected, error = self._expected(pilots, runners)
         first = np.isin(np.arange(len(expected)), np.argsort(-expected, kind="stable")[: self.k])
         self._finish(laid, runners.those(first), scores, threads)
-        others = runners.those(~first)
-        self._finish(laid, others.those(self._hopeful(pilots, others, known=True)), scores, threads)
+        hopeful = expected + self._z * error >= self._threshold(np.empty(0))
+        self._finish(laid, runners.those(~first & hopeful), scores, threads)
 
-    def _hopeful(self, pilots: Sequence[_Pilot], runners: _Runners, *, known: bool = False) -> NDArray[np.bool_]:
-        """Tell who may be among the best K: of the exact scores if these are `known`, else of these and the others'."""
-        import numpy as np
-
-        weights, error = _fit(pilots, runners.targets)
-        expected = runners.features @ weights
-        hopeful: NDArray[np.bool_] = expected + self._z * error >= self._threshold(np.empty(0) if known else expected)
+    def _hopeful(self, pilots: Sequence[_Pilot], runners: _Runners) -> NDArray[np.bool_]:
+        """Tell who may be among the best K of the exact scores so far and of the others' expected ones."""
+        expected, error = self._expected(pilots, runners)
+        hopeful: NDArray[np.bool_] = expected + self._z * error >= self._threshold(expected)
         return hopeful
+
+    def _expected(self, pilots: Sequence[_Pilot], runners: _Runners) -> tuple[Numbers, float]:
+        weights, error = _fit(pilots, runners.targets)
+        return runners.features @ weights, error
 
     def _threshold(self, expected: Numbers) -> float:
         """Return the K-th best of the exact scores so far and of these expected ones, or minus infinity."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -21,7 +22,7 @@ Reduce = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 _WINDOW = 512
 _PAIRS_AT_ONCE = 1 << 18
 """Pairs whose sizes a thread holds at once (with temporaries about 10 MB)."""
-_PAIRS_WORTH_A_START = 1 << 12
+_PAIRS_WORTH_A_START = 1 << 11
 
 
 class Measured(NamedTuple):
@@ -48,8 +49,11 @@ class Measure:
         self._sizer = PairSizer(compressor, documents)
 
     def subset(self, columns: Sequence[int]) -> Measure:
-        """Return the measure against some of the targets only."""
-        return Measure(self.compressor, [self.documents[column] for column in columns], self.control)
+        """Return the measure against some of the targets only. What is known of them is not found out again."""
+        some = copy(self)
+        some.documents = [self.documents[column] for column in columns]
+        some.sizes, some._sizer = self.sizes[list(columns)], self._sizer.subset(columns)
+        return some
 
     def reduced(self, sources: Texts, reduce: Reduce, threads: int | None = None) -> Measured:
         """Return sizes and one value for each source."""

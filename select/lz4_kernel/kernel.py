@@ -7,7 +7,8 @@ the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,29 +21,45 @@ __all__ = ["LONGEST", "SAMPLE", "sizer"]
 SAMPLE = "".join(module.__doc__ or "" for module in (parse, pairs, plain, targets)).encode()
 """A text with repetitions, to compare the kernels with the library."""
 _TARGETS_WORTH_PREPARING = 8
+Columns = NDArray[np.int64]
 Sizes = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
-def sizer(documents: Sequence[bytes]) -> Callable[[Texts], Sizes]:
-    """Return a function from sources to C(x) of shape (sources,) and C(x + t) of shape (sources, targets), in bytes.
+class Sizer(Protocol):
+    """A function from sources to C(x) of shape (sources,) and C(x + t) of shape (sources, targets), in bytes.
+
+    With `columns` only these targets are measured.
+    """
+
+    def __call__(self, sources: Texts, columns: Columns | None = None) -> Sizes:
+        """Measure."""
+        ...
+
+
+def sizer(documents: Sequence[bytes]) -> Sizer:
+    """Return what measures sources alone and followed by each of these targets.
 
     No source and target may have more than `LONGEST` bytes together. Several threads may call it at once.
     """
     laid = packed(documents)
     lengths = laid.lengths
+
+    def plain_sizes(sources: Texts, columns: Columns | None = None) -> Sizes:
+        return plain.pair_sizes(sources, laid if columns is None else laid.take(columns))
+
     fit = lengths.min() >= targets.SHORTEST and lengths.max() <= targets.LONGEST
     if len(documents) < _TARGETS_WORTH_PREPARING or not fit:
-        return lambda sources: plain.pair_sizes(sources, laid)
+        return plain_sizes
     prepared = targets.prepared(laid)
 
-    def sizes(sources: Texts) -> Sizes:
+    def sizes(sources: Texts, columns: Columns | None = None) -> Sizes:
         short = np.flatnonzero(sources.lengths < pairs.SHORTEST_SOURCE)
         if not len(short):
-            return pairs.pair_sizes(sources, prepared)
+            return pairs.pair_sizes(sources, prepared, columns)
         texts = sources.as_bytes()
         long = np.flatnonzero(sources.lengths >= pairs.SHORTEST_SOURCE)
-        alone, joint = plain.pair_sizes(packed([texts[row] for row in short]), laid)
-        others = pairs.pair_sizes(packed([texts[row] for row in long]), prepared)
+        alone, joint = plain_sizes(packed([texts[row] for row in short]), columns)
+        others = pairs.pair_sizes(packed([texts[row] for row in long]), prepared, columns)
         order = np.argsort(np.concatenate([short, long]))
         return np.concatenate([alone, others[0]])[order], np.concatenate([joint, others[1]])[order]
 

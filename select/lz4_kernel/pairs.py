@@ -92,14 +92,17 @@ class Addresses(NamedTuple):
     firsts: int
 
 
-def pair_sizes(sources: Texts, targets: Targets) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return C(x) of shape (sources,) and C(x + t) of shape (sources, targets), in bytes.
+def pair_sizes(
+    sources: Texts, targets: Targets, columns: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return C(x) of shape (sources,) and C(x + t) of shape (sources, targets), in bytes; or of some targets only.
 
     A source has at least `SHORTEST_SOURCE` bytes, and no source and target more than `LONGEST` together. Runs without
     the interpreter's lock, so several threads may work on different sources at once. Cost: for the bytes of a target
     about half of what LZ4 itself takes; less where a source has little in common with it.
     """
-    count, width = len(sources.starts) - 1, len(targets.starts) - 1
+    columns = np.arange(len(targets.starts) - 1) if columns is None else columns
+    count, width = len(sources.starts) - 1, len(columns)
     alone, joint = np.empty(count, dtype=np.int32), np.empty((count, width), dtype=np.int32)
     longest = np.diff(sources.starts).max(initial=0) + np.diff(targets.starts).max(initial=0)
     text = np.zeros(int(longest) + 3 * WORD, dtype=np.uint8)
@@ -109,8 +112,8 @@ def pair_sizes(sources: Texts, targets: Targets) -> tuple[NDArray[np.int32], NDA
     entered = np.zeros(_ENTERED, dtype=np.uint64)
     scratch = Scratch(*(array.ctypes.data for array in (text[WORD:], table, undo, *bitmaps, entered)))
     data, starts = sources.data.ctypes.data, sources.starts.ctypes.data
-    rows = Rows(data, starts, alone.ctypes.data, joint.ctypes.data, count)
-    _fill_rows(rows, _addresses(targets), width, words, scratch)
+    rows = Rows(data, starts, alone.ctypes.data, joint.ctypes.data, count, columns.ctypes.data, width)
+    _fill_rows(rows, _addresses(targets), words, scratch)
     return alone, joint
 
 
@@ -126,13 +129,18 @@ def _addresses(targets: Targets) -> Addresses:
 
 
 class Rows(NamedTuple):
-    """Addresses of sources (bytes, and where each starts) and of the rows to fill for them; `number` is how many."""
+    """Addresses of sources (bytes, and where each starts) and of the rows to fill for them; `number` is how many.
+
+    `columns` is the address of the targets' numbers, `width` how many they are.
+    """
 
     data: int
     starts: int
     alone: int
     joint: int
     number: int
+    columns: int
+    width: int
 
 
 class Scratch(NamedTuple):
@@ -217,7 +225,7 @@ def _begin(text: int, length: int, targets: Addresses, words: int, scratch: Scra
 
 
 @compiled
-def _fill_rows(rows: Rows, targets: Addresses, width: int, words: int, scratch: Scratch) -> None:
+def _fill_rows(rows: Rows, targets: Addresses, words: int, scratch: Scratch) -> None:
     text, table, undo = scratch.text, scratch.table, scratch.undo
     for row in range(rows.number):
         begin = load_signed_64(rows.starts + 8 * row)
@@ -225,7 +233,8 @@ def _fill_rows(rows: Rows, targets: Addresses, width: int, words: int, scratch: 
         copy(rows.data + begin, text, length)
         size, state = _begin(text, length, targets, words, scratch)
         store_32(rows.alone + 4 * row, size)
-        for column in range(width):
+        for place in range(rows.width):
+            column = load_signed_64(rows.columns + 8 * place)
             start, word = load_signed_64(targets.starts + 8 * column), load_signed_64(targets.words + 8 * column)
             extent = load_signed_64(targets.starts + 8 * column + 8) - start
             wide = load_signed_64(targets.words + 8 * column + 8) - word
@@ -234,7 +243,7 @@ def _fill_rows(rows: Rows, targets: Addresses, width: int, words: int, scratch: 
             pair = _pair(text, length, extent, column, targets, scratch)
             reached, changes = through_the_border(pair, state)
             size, changes = joint_size(pair, reached, changes, length + extent)
-            store_32(rows.joint + 4 * (row * width + column), size)
+            store_32(rows.joint + 4 * (row * rows.width + place), size)
             while changes > 0:
                 changes -= 1
                 store_16(table + 2 * load_position(undo + 4 * changes), load_position(undo + 4 * changes + 2))

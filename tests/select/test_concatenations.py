@@ -53,6 +53,29 @@ def library(sources: list[bytes], targets: list[bytes]) -> tuple[list[int], list
     )
 
 
+@pytest.mark.parametrize("columns", [[0], [8, 2, 5], [9, 0, 1, 7, 3, 4], [1, 1, 9, 8, 2, 3, 4]])
+@pytest.mark.parametrize("shortest", [10, 60])
+def test_a_subset_measures_as_all_targets_do(columns: list[int], shortest: int) -> None:
+    targets = [SOURCE[start : start + shortest + start // 3] for start in range(0, 1_000, 100)]
+    sources = [*targets, b"", b"short", SOURCE[-700:]]
+    sizer = PairSizer(LZ4, targets)
+    for _ in range(2):  # before there is a kernel, and with one
+        some = sizer.subset(columns)
+        some.prepare(len(sources))
+        found = some.sizes(packed(sources))
+        np.testing.assert_array_equal(found.joint, measured(sources, targets).joint[:, columns])
+        np.testing.assert_array_equal(found.alone, [LZ4.size(source) for source in sources])
+        sizer.prepare(len(sources))
+
+
+@pytest.mark.parametrize(("count", "least", "workers"), [(0, 1, 2), (1, 1, 2), (7, 2, 2), (999, 10, 4), (50, 60, 3)])
+def test_slices_cover_everything_once_in_equal_numbers_for_each_thread(count: int, least: int, workers: int) -> None:
+    rows: list[slice] = []
+    over_threads(rows.append, count, workers, least=least)
+    assert sorted(row for part in rows for row in range(part.start, part.stop)) == list(range(count))
+    assert len(rows) <= 1 or len(rows) % workers == 0
+
+
 @settings(max_examples=200)
 @given(sources=texts, targets=texts)
 @example(
