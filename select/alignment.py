@@ -122,6 +122,8 @@ class Aligner:
         chosen = method.compressor
         self.compressor = compressors.compressor(chosen) if isinstance(chosen, str) else chosen
         name, self.reduce = reductions(method.top_m)[method.reduce]
+        self.nearest = {"max": 1, "top-m": method.top_m}.get(method.reduce, len(targets))
+        """Of how many similarities a score is the mean."""
         encoded = _encoded_targets(targets)
         self.fingerprint = _fingerprint(encoded)
         parts = [METHOD, self.compressor.version, name]

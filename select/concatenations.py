@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from curate.errors import BadDataError
+from curate.errors import BadDataError, UsageError
 from curate.select.packing import Texts, packed
 
 if TYPE_CHECKING:
@@ -131,7 +131,12 @@ def over_threads(work: Callable[[slice], None], count: int, threads: int | None 
     There are more slices than threads, so that a thread that meets long texts does not hold up the rest; each has
     about `least` rows or more, so that it is worth its start, and there are as many for each thread. What `work` raises
     is raised here.
+
+    Raises:
+        UsageError: the number of threads is negative.
     """
+    if threads is not None and threads < 0:
+        raise UsageError(f"{threads} threads do no work", hint="give 1 or more, or None for as many as there are cores")
     workers = threads or usable_cores()
     parts = _parts(-(-count // least), workers)
     slices = [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]

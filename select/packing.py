@@ -42,9 +42,14 @@ class Texts(NamedTuple):
 
         if len(rows) == len(self.starts) - 1 and np.array_equal(rows, np.arange(len(rows))):
             return self
+        return _of_arrow(self.as_arrow().take(pa.array(rows)))
+
+    def as_arrow(self) -> pa.LargeBinaryArray:
+        """Return the texts as a column, without a copy."""
+        import pyarrow as pa
+
         buffers = [None, pa.py_buffer(self.starts), pa.py_buffer(self.data)]
-        taken = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.starts) - 1, buffers).take(pa.array(rows))
-        return _of_arrow(taken)
+        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.starts) - 1, buffers)
 
     def as_bytes(self) -> list[bytes]:
         """Return each text as an object of its own."""

@@ -10,6 +10,7 @@ prediction may be off, and those of the worse predicted pilot count. A text is d
 Every text that is not dropped gets its exact score, so the result holds exact scores, and errs only by texts that are
 missing. Texts that stay are measured against the other targets only, unless they are long. Where the K-th best scores
 lie closer together than the errors, few texts can be dropped: the race then costs about as much as the exact scores.
+With fewer than 32 targets, or where a score is the mean of fewer than 8 of them (`max`), every text is measured.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import UsageError
+from curate.select.best_so_far import BestSoFar
 from curate.select.packing import Texts, check_texts, cut, packed_strings
 from curate.select.top import TopK
 
@@ -41,6 +43,8 @@ _SIZES = 3
 _NOTHING = 1e-30
 _PILOT = 192
 _FEWEST_TARGETS = 32
+_FEWEST_NEAREST = 8
+"""Of how many similarities a score must be the mean: the nearest target alone cannot be foretold from the others."""
 _PRICE = 0.25
 """By how much a target of mean length must lower the logarithm of the unexplained variance to be worth its cost."""
 TEXTS_AT_ONCE = 1 << 15
@@ -110,7 +114,7 @@ def best_of_batches(
     kind = pa.schema([("item_id", pa.string()), ("score", pa.float64())])
     top.offer(kind.empty_table())
     for part in _regrouped(batches):
-        scores = pa.array(race.scores(part["text"], threads=threads))
+        scores = pa.array(race.scores(part["text"], part["item_id"], threads=threads))
         found = pa.table([part["item_id"].cast(pa.string()), scores], schema=kind)
         top.offer(found.filter(pa.compute.greater(found["score"], float("-inf"))))
     return top.table()
@@ -171,7 +175,7 @@ class Race:
         self.k, self._aligner, self._confidence = k, aligner, confidence
         self._z = NormalDist().inv_cdf(confidence) if confidence < 1 else float("inf")
         self._random = np.random.default_rng(seed)
-        self._best: Numbers = np.empty(0)
+        self._best = BestSoFar(k)
         self._measured = self._all = 0
 
     @property
@@ -179,22 +183,46 @@ class Race:
         """How many of all texts x targets were measured, so far."""
         return self._measured / self._all if self._all else 0.0
 
-    def scores(self, texts: Sequence[str | None] | pa.ChunkedArray, *, threads: int | None = None) -> Numbers:
-        """Return exact scores: NaN where a text is null or empty, minus infinity where it was dropped."""
+    def scores(
+        self,
+        texts: Sequence[str | None] | pa.ChunkedArray,
+        item_ids: pa.Array | pa.ChunkedArray | None = None,
+        *,
+        threads: int | None = None,
+    ) -> Numbers:
+        """Return exact scores: NaN where a text is null or empty, minus infinity where it was dropped.
+
+        An item takes one of the K places, however often it comes; without `item_ids` each text is an item of its own.
+        """
         import numpy as np
 
+        self._best.begin(item_ids)
         laid = packed_strings(texts)
-        runners = np.flatnonzero(laid.lengths > 0)
+        first = self._first_like_each(laid)
+        runners = np.flatnonzero((laid.lengths > 0) & (first == np.arange(len(first))))
         scores = np.where(laid.lengths > 0, -np.inf, np.nan)
         self._all += len(runners) * len(self._aligner.measure.documents)
         if self._worth_it(len(runners)):
             self._race(laid, runners, scores, threads)
         else:
             self._finish(laid, _Runners(runners, np.empty((len(runners), 0)), ()), scores, threads)
-        return scores
+        return scores[first]
+
+    def _first_like_each(self, laid: Texts) -> Rows:
+        """Return for each row the first one of the same item with the same text: that one runs for all."""
+        import numpy as np
+
+        items = self._best.repeated()
+        if items is None:
+            return np.arange(len(laid.lengths))
+        texts = laid.as_arrow().dictionary_encode().indices.to_numpy()
+        pairs = np.column_stack([items, texts])
+        _, rows, like = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+        first: Rows = rows[like.ravel()]
+        return first
 
     def _worth_it(self, runners: int) -> bool:
-        few = len(self._aligner.measure.documents) < _FEWEST_TARGETS
+        few = len(self._aligner.measure.documents) < _FEWEST_TARGETS or self._aligner.nearest < _FEWEST_NEAREST
         return not (few or self._confidence == 1 or runners < 8 * _PILOT or runners < 2 * self.k)
 
     def _race(self, laid: Texts, rows: Rows, scores: Numbers, threads: int | None) -> None:
@@ -227,25 +255,18 @@ class Race:
         expected, error = self._expected(pilots, runners)
         first = np.isin(np.arange(len(expected)), np.argsort(-expected, kind="stable")[: self.k])
         self._finish(laid, runners.those(first), scores, threads)
-        hopeful = expected + self._z * error >= self._threshold(np.empty(0))
+        hopeful = expected + self._z * error >= self._best.threshold(runners.rows[:0], expected[:0])
         self._finish(laid, runners.those(~first & hopeful), scores, threads)
 
     def _hopeful(self, pilots: Sequence[_Pilot], runners: _Runners) -> NDArray[np.bool_]:
         """Tell who may be among the best K of the exact scores so far and of the others' expected ones."""
         expected, error = self._expected(pilots, runners)
-        hopeful: NDArray[np.bool_] = expected + self._z * error >= self._threshold(expected)
+        hopeful: NDArray[np.bool_] = expected + self._z * error >= self._best.threshold(runners.rows, expected)
         return hopeful
 
     def _expected(self, pilots: Sequence[_Pilot], runners: _Runners) -> tuple[Numbers, float]:
         weights, error = _fit(pilots, runners.targets)
         return runners.features @ weights, error
-
-    def _threshold(self, expected: Numbers) -> float:
-        """Return the K-th best of the exact scores so far and of these expected ones, or minus infinity."""
-        import numpy as np
-
-        every = np.concatenate([self._best, expected])
-        return float(np.partition(every, len(every) - self.k)[-self.k]) if len(every) >= self.k else float("-inf")
 
     def _fly(self, laid: Texts, rows: Rows, scores: Numbers, threads: int | None) -> _Pilot:
         measure = self._aligner.measure
@@ -275,11 +296,8 @@ class Race:
         self._note(rows, self._aligner.reduce(values), scores)
 
     def _note(self, rows: Rows, exact: Numbers, scores: Numbers) -> None:
-        import numpy as np
-
         scores[rows] = exact
-        every = np.concatenate([self._best, exact])
-        self._best = np.partition(every, len(every) - self.k)[-self.k :] if len(every) > self.k else every
+        self._best.note(rows, exact)
 
 
 def _measured(measure: Measure, texts: Texts, threads: int | None, reduce: Reduce | None = None) -> _Pilot:

@@ -138,7 +138,7 @@ def _best_of(file: SourceFile, scoring: ShardScoring, selector: AlignmentSelecto
     race = selector.race(scoring.top, scoring.confidence) if scoring.confidence < 1 else None
     for part in read_file(file, _mapping(scoring)):
         records = part.records
-        scores = race.scores(records["text"]) if race else selector.score(records)
+        scores = race.scores(records["text"], records["item_id"]) if race else selector.score(records)
         scored = pa.table([records["item_id"], pa.array(scores, pa.float64()), records["locator"]], schema=_BEST)
         finished = scored.filter(pa.array(scores != -np.inf))
         best.offer(finished)

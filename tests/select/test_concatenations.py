@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from curate.errors import UsageError
 from curate.select import concatenations
 from curate.select.alignment import score
 from curate.select.compressors import Compressor, compressor
@@ -172,3 +173,8 @@ def test_no_sources_and_no_targets() -> None:
     assert measured([], [b"x"]).joint.shape == (0, 1)
     assert measured([], [SOURCE[:99]] * 20).joint.shape == (0, 20)
     assert measured([b"x"], []).joint.shape == (1, 0)
+
+
+def test_a_negative_number_of_threads_is_refused() -> None:
+    with pytest.raises(UsageError, match="-1 threads"):
+        score(["def area(): pass"], ["def area(): pass"], threads=-1)

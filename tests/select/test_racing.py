@@ -8,7 +8,7 @@ import pytest
 
 from curate.errors import UsageError
 from curate.select import racing
-from curate.select.alignment import Aligner
+from curate.select.alignment import Aligner, Method
 from curate.select.compressors import compressor
 from curate.select.concatenations import trusted_kernel
 from curate.select.racing import best, best_of_batches
@@ -114,6 +114,35 @@ def test_a_stream_is_raced_part_by_part(aligner: Aligner, exact: np.ndarray, mon
     table = best_of_batches(stream(POOL, 500), aligner, 50)
     wanted = {f"{row:05}" for row in np.argsort(-exact, kind="stable")[:50]}
     assert len(wanted & set(table["item_id"].to_pylist())) >= 47
+
+
+@pytest.mark.parametrize("at_once", [2_100, 1 << 15])
+def test_copies_of_an_item_drive_no_other_out_of_the_race(
+    aligner: Aligner, exact: np.ndarray, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(racing, "TEXTS_AT_ONCE", at_once)
+    order = np.argsort(-exact, kind="stable")[:100]
+    copies = pa.table({"item_id": [f"{order[0]:05}"] * 300, "text": [POOL[order[0]]] * 300})
+    table = best_of_batches([copies, *stream(POOL, 500), copies.slice(0, 5)], aligner, 100)
+    assert len({f"{row:05}" for row in order} & set(table["item_id"].to_pylist())) >= 97
+    assert table.num_rows == 100
+
+
+def test_copies_of_an_item_have_its_score(aligner: Aligner, exact: np.ndarray) -> None:
+    ids = pa.array([*(f"{row:05}" for row in range(len(POOL))), *(f"{row:05}" for row in range(50))])
+    scores = racing.Race(aligner, 100).scores([*POOL, *POOL[:50]], ids)
+    np.testing.assert_array_equal(scores[len(POOL) :], scores[:50])
+    told = scores[: len(POOL)] > -np.inf
+    np.testing.assert_array_equal(scores[: len(POOL)][told], exact[told])
+
+
+@pytest.mark.parametrize("method", [Method(reduce="max"), Method(reduce="top-m", top_m=2)])
+def test_scores_of_the_nearest_targets_are_not_raced(method: Method) -> None:
+    targets = Aligner(TARGETS, method)
+    expected = targets.score(POOL)
+    found = best(POOL, targets, 100)
+    assert found.share == 1
+    assert found.rows.tolist() == np.argsort(-expected, kind="stable")[:100].tolist()
 
 
 def test_an_item_that_comes_twice_counts_once(aligner: Aligner) -> None:
