@@ -111,6 +111,8 @@ def _greys(image: bytes) -> NDArray[np.float64] | None:
     import numpy as np
     from PIL import Image, ImageOps
 
+    from curate.select.bit_depth import eight_bits
+
     try:
         with Image.open(io.BytesIO(image)) as opened:
             if min(opened.size) < SIDE:
@@ -120,7 +122,7 @@ def _greys(image: bytes) -> NDArray[np.float64] | None:
             if shown.has_transparency_data:
                 shown = shown.convert("RGBA")
                 shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
-            small = shown.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+            small = eight_bits(shown).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return np.asarray(small, np.float64)

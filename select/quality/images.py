@@ -99,6 +99,8 @@ def _decoded(image: bytes) -> tuple[Any, int, int]:
     """Return the picture as a viewer shows it, shrunk, in RGB, and its width and height as they are stored."""
     from PIL import Image, ImageOps
 
+    from curate.select.bit_depth import eight_bits
+
     with Image.open(io.BytesIO(image)) as opened:
         width, height = opened.size
         opened.draft("RGB", (_SIDE, _SIDE))
@@ -106,7 +108,7 @@ def _decoded(image: bytes) -> tuple[Any, int, int]:
         if shown.has_transparency_data:
             shown = shown.convert("RGBA")
             shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
-        shown = shown.convert("RGB")
+        shown = eight_bits(shown).convert("RGB")
         shown.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
     return shown, width, height
 
