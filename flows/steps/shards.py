@@ -104,7 +104,8 @@ def score_shard(shard: SourceFile, scoring: ShardScoring) -> str:
     to = Path(scoring.folder) / f"{_name(shard, scoring, selector.version)}.parquet"
     if not to.exists():
         best, figures = _best_of(shard, scoring, selector)
-        _write(best, to, {"selector": selector.version, "figures": asdict(figures)})
+        raced = f" raced-{scoring.confidence}-top-{scoring.top}" if scoring.confidence < 1 else ""
+        _write(best, to, {"selector": selector.version + raced, "figures": asdict(figures)})
     return str(to)
 
 
@@ -116,7 +117,8 @@ def merge_shards(results: Iterable[str], top: int, to: Path) -> ShardFigures:
     best.
 
     Raises:
-        BadDataError: there is no result, or the results come from different targets or compressors.
+        BadDataError: there is no result, or every row was rejected, or the results come from different targets or
+            compressors, or from a race and from exact scores.
     """
     best, figures, versions = TopK(top), ShardFigures(), set()
     for result in results:
@@ -128,6 +130,9 @@ def merge_shards(results: Iterable[str], top: int, to: Path) -> ShardFigures:
     if len(versions) != 1:
         what = "there is no shard" if not versions else f"the shards were scored by {len(versions)} different selectors"
         raise BadDataError(what, unchanged="nothing was written", hint="score all of them with one target")
+    if figures.rejected and not (figures.scored or figures.without_score or figures.outrun):
+        what = f"all {figures.rejected:,} rows were rejected; the first is {figures.first_reject}"
+        raise BadDataError(what, unchanged="nothing was written", hint="name the column of the texts with --column")
     _write(best.table(), to, {"selector": versions.pop(), "figures": asdict(figures)})
     return figures
 

@@ -132,7 +132,23 @@ def test_two_nodes_of_ray_give_the_same(pool: Path, tmp_path: Path, ray_cluster:
     (tmp_path / "curate.toml").touch()
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 7, done.stderr  # the empty texts were rejected
     figures = json.loads(done.stdout)
     assert (figures["nodes"], figures["shards"], figures["scored"]) == (2, 4, 156)
     assert pq.read_table(tmp_path / "there.parquet").equals(pq.read_table(tmp_path / "here.parquet"))
+
+
+def test_a_column_that_is_not_there_writes_nothing(pool: Path, tmp_path: Path) -> None:
+    scoring = scoring_of(tmp_path, text="nope")
+    results = [score_shard(shard, scoring) for shard in list_shards(f"{pool}/*.parquet", scoring)]
+    with pytest.raises(BadDataError, match="rows were rejected; the first is"):
+        merge_shards(results, TOP, tmp_path / "best.parquet")
+    assert not (tmp_path / "best.parquet").exists()
+
+
+def test_raced_and_exact_shards_are_not_merged(pool: Path, tmp_path: Path) -> None:
+    exact = scoring_of(tmp_path)
+    first, second, *_ = list_shards(f"{pool}/*.parquet", exact)
+    results = [score_shard(first, exact), score_shard(second, replace(exact, confidence=0.999))]
+    with pytest.raises(BadDataError, match="2 different selectors"):
+        merge_shards(results, TOP, tmp_path / "best.parquet")
