@@ -2,42 +2,54 @@
 
 from dataclasses import dataclass
 
-from curate.store.reader import Reader
-from curate.store.snapshots import Numbered
+import pyarrow as pa
 
-_SAMPLE = """
-    WITH newest AS (
-        SELECT item_id FROM scores WHERE selector = $selector AND NOT isnan(score)
-        GROUP BY item_id ORDER BY item_id
-    ), candidates AS (
-        SELECT n.item_id FROM newest n ANTI JOIN dropped d USING (item_id)
-    ), drawn AS (SELECT item_id FROM candidates ORDER BY item_id LIMIT $most)
-    SELECT i.item_id, i.text FROM items i JOIN drawn USING (item_id) WHERE i.text <> '' ORDER BY i.item_id"""
+from curate.store.fitting import fitting
+from curate.store.reader import Reader
+from curate.store.snapshots.judging import Moment, judge
+from curate.store.snapshots.numbered import Numbered, snapshot_row
+
+_SCORED = """
+    CREATE OR REPLACE TEMP TABLE compared AS
+    SELECT j.item_id, length(i.text) AS size FROM judged j JOIN items i USING (item_id)
+    WHERE j.barrier IS NULL AND i.text <> '' AND j.item_id IN (
+        SELECT item_id FROM scores WHERE selector = $selector AND NOT isnan(score) AND commit_number <= $as_of)"""
+_DRAWN = "SELECT item_id, size FROM compared ORDER BY item_id LIMIT $most"
+_TEXTS = """
+    SELECT item_id, text FROM items WHERE list_contains($drawn::VARCHAR[], item_id) ORDER BY item_id"""
 _SHARE = """
-    WITH scored AS (
-        SELECT DISTINCT s.item_id FROM scores s ANTI JOIN dropped d USING (item_id)
-        WHERE s.selector = $selector AND NOT isnan(s.score)
-    )
-    SELECT count(*) AS candidates, count(x.item_id) AS selected FROM scored
-    LEFT JOIN (SELECT item_id FROM snapshot_items WHERE snapshot = $snapshot AND number = $number) x USING (item_id)"""
+    SELECT count(*) AS candidates, count(x.item_id) AS selected FROM compared LEFT JOIN (
+        SELECT item_id FROM snapshot_items WHERE snapshot = $snapshot AND number = $number) x USING (item_id)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Texts that a selector scored and no step dropped, and the share of all such texts that a snapshot holds."""
+    """Texts that a snapshot might have chosen, and the share of all such texts that it holds.
+
+    `passed_over` were drawn too, but are so long that the sample would have outgrown its bound.
+    """
 
     item_ids: tuple[str, ...]
     texts: tuple[str, ...]
     selected_share: float
+    passed_over: int = 0
 
 
-def sampled_candidates(reader: Reader, snapshot: Numbered, selector: str, most: int) -> Candidates:
+def sampled_candidates(reader: Reader, snapshot: Numbered, selector: str, most: int, characters: int) -> Candidates:
     """Return up to `most` candidates: those with the lowest ids, which are hashes, so they are drawn at random.
 
-    Cost: a scan of the selector's scores. Memory: the sample's texts.
+    A candidate is a text that nothing barred from the snapshot when it was drawn, neither a decision nor the request
+    (sources, values, scores, label), and that the selector had scored; its limit, budget and quotas come after that.
+
+    Cost: a judgement of all items, as the snapshot's. Memory: the sample's texts, at most so many characters.
     """
-    drawn = reader.query(_SAMPLE, {"selector": selector, "most": most})
-    parameters = {"selector": selector, "snapshot": snapshot.snapshot, "number": snapshot.number}
-    [counts] = reader.query(_SHARE, parameters).to_pylist()
+    row = snapshot_row(reader, snapshot)
+    judge(reader, row.request, Moment(row.as_of, row.commit_number))
+    reader.query(_SCORED, {"selector": selector, "as_of": row.as_of})
+    drawn = reader.query(_DRAWN, {"most": most})
+    kept = fitting(drawn["size"].to_pylist(), characters)
+    found = reader.query(_TEXTS, {"drawn": drawn["item_id"].take(pa.array(kept, pa.int64())).to_pylist()})
+    [counts] = reader.query(_SHARE, {"snapshot": snapshot.snapshot, "number": snapshot.number}).to_pylist()
     share = counts["selected"] / counts["candidates"] if counts["candidates"] else 0.0
-    return Candidates(tuple(drawn["item_id"].to_pylist()), tuple(drawn["text"].to_pylist()), share)
+    texts = tuple(found["text"].to_pylist())
+    return Candidates(tuple(found["item_id"].to_pylist()), texts, share, len(drawn) - len(kept))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from curate.store.fitting import fitting
 from curate.store.reader import Reader
 
 _NEWEST = """
@@ -24,11 +25,9 @@ _BEST = f"""
     WITH {_NEWEST}, ranked AS (
         SELECT item_id, score, row_number() OVER (ORDER BY score DESC, item_id) AS place FROM newest
         QUALIFY place <= $most
-    ), held AS (
-        SELECT r.item_id, r.score, r.place, i.text, sum(length(i.text)) OVER (ORDER BY r.place) AS characters
-        FROM ranked r JOIN items i USING (item_id)
     )
-    SELECT item_id, score, text FROM held WHERE characters <= $characters OR place = 1 ORDER BY place"""
+    SELECT r.item_id, r.score, length(i.text) AS size FROM ranked r JOIN items i USING (item_id) ORDER BY r.place"""
+_TEXTS = "SELECT item_id, text FROM items WHERE list_contains($items::VARCHAR[], item_id)"
 _UNCOUNTED = f"""
     WITH {_NEWEST}
     SELECT i.item_id, i.text FROM items i
@@ -58,12 +57,17 @@ def grades(reader: Reader, selectors: Sequence[str], unit: str, tokenizer: str) 
 
 
 def best_texts(reader: Reader, selector: str, most: int, characters: int) -> pa.Table:
-    """Return item_id, score and text of the best `most` items by a selector, or of as many as hold so many characters.
+    """Return item_id, score and text of the best `most` items by a selector, best first.
 
-    Items that a step dropped are left out. Equal scores stand in the order of their ids.
-    Cost: one pass over the selector's scores. Memory: the texts returned, and those of `most`.
+    Where they hold more than so many characters, those that do not fit are passed over (`curate.store.fitting`). Items
+    that a step dropped are left out. Equal scores stand in the order of their ids.
+    Cost: one pass over the selector's scores. Memory: the texts returned.
     """
-    return reader.query(_BEST, {"selectors": [selector], "most": most, "characters": characters})
+    best = reader.query(_BEST, {"selectors": [selector], "most": most})
+    kept = best.take(pa.array(fitting(best["size"].to_pylist(), characters), pa.int64())).select(["item_id", "score"])
+    found = reader.query(_TEXTS, {"items": kept["item_id"].to_pylist()})
+    texts = dict(zip(found["item_id"].to_pylist(), found["text"].to_pylist(), strict=True))
+    return kept.append_column("text", pa.array([texts[item] for item in kept["item_id"].to_pylist()], pa.string()))
 
 
 def uncounted(reader: Reader, selectors: Sequence[str], tokenizer: str, rows: int) -> Iterator[pa.RecordBatch]:

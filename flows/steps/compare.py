@@ -25,6 +25,7 @@ SUBJECT = "selection of "
 SELECTOR_TARGETS = {SELECTOR: AlignStep.name}
 """Selectors that have another's target, and score the same texts."""
 SAMPLE = 2_000
+_MOST_CHARACTERS = 2_000_000
 _FORMULAS = {
     "KL reduction": "KL(target || candidates) - KL(target || chosen) over hashed words and pairs, nats",
     "bits per character": "of held-out targets, under byte 5-grams of the chosen texts",
@@ -47,7 +48,8 @@ class Sought:
 class CompareStep:
     """The newest number of each snapshot that is ordered by alignment, `fused` or `mix`, once, into `metrics`.
 
-    Figures are of a sample of 2,000 candidates, the same in every run. Memory: the sample's texts.
+    Figures are of a sample of 2,000 candidates, the same in every run, of at most 2 million characters in all.
+    Memory: some 200 bytes for each character of the sample.
     """
 
     name = "compare"
@@ -66,13 +68,14 @@ class CompareStep:
         orders = {settings.name: settings.order_by for settings in _ranked(project)}
         for snapshot, move in list(_waiting(project)):
             with project.reader() as reader:
-                found = sampled_candidates(reader, snapshot, _scored_by(orders[snapshot.snapshot]), SAMPLE)
+                scored_by = _scored_by(orders[snapshot.snapshot])
+                found = sampled_candidates(reader, snapshot, scored_by, SAMPLE, _MOST_CHARACTERS)
             sought = _sought(project, orders[snapshot.snapshot])
             judged = _judged(project, found, sought)
             if project.store.commit(Write(self.name, {"metrics": _metrics(snapshot, judged)}, [move])).stale:
                 continue
             done += 1
-            notes += _remarks(snapshot, judged, sought)
+            notes += [*_too_long(snapshot, found), *_remarks(snapshot, judged, sought)]
         return step_report(self.name, began, done=done, notes=tuple(notes))
 
 
@@ -153,6 +156,15 @@ def _with_bounds(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
     yield name, interval.value
     yield f"{name}, low", interval.low
     yield f"{name}, high", interval.high
+
+
+def _too_long(snapshot: Numbered, found: Candidates) -> list[str]:
+    if not found.passed_over:
+        return []
+    name = f"{snapshot.snapshot} {snapshot.number}"
+    return [
+        f"{name}: {found.passed_over} long texts are not among the {len(found.texts)} that selectors were compared on"
+    ]
 
 
 def _remarks(snapshot: Numbered, judged: tuple[Judged, ...], sought: Sought) -> list[str]:

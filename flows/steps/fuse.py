@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.errors import BadDataError
 from curate.flows.project import Project, parameters_hash
@@ -83,7 +84,10 @@ def _ordered(project: Project) -> _Order:
         )
     wanted, notes = min(most, len(found)), list[str]()
     if len(best) < wanted:
-        notes.append(f"{len(best)} of {wanted} candidates hold {_MOST_CHARACTERS:,} characters; no more were fused")
+        notes.append(
+            f"{len(best)} of {wanted} candidates were fused: with the others they hold more than {_MOST_CHARACTERS:,} "
+            "characters, and those stand behind them"
+        )
     try:
         scores = fused(
             best["text"].to_pylist(), read_target(project).texts, {"alignment": best["score"].to_numpy()}
@@ -92,7 +96,7 @@ def _ordered(project: Project) -> _Order:
         scores = np.linspace(1, 0, len(best))
         notes.append(f"the order is alignment's: {error.message}")
     first = best["item_id"].take(pa.array(np.argsort(-scores, kind="stable"))).combine_chunks()
-    behind = found["item_id"].combine_chunks().slice(len(best))
+    behind = found.filter(pc.invert(pc.is_in(found["item_id"], first)))["item_id"].combine_chunks()
     return _Order(pa.concat_arrays([first, behind]), tuple(notes))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from curate.flows.project import Project
+from curate.flows.steps import compare
 from curate.flows.steps.align import AlignStep
 from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.ingest import IngestStep
@@ -13,6 +14,8 @@ from curate.flows.steps.mix import MixStep
 from curate.flows.steps.report import ReportStep, report_path
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.settings import load_settings
+from curate.store.candidates import sampled_candidates
+from curate.store.snapshots import latest_snapshot
 from curate.types import SilentProgress
 
 QUIET = SilentProgress()
@@ -141,3 +144,28 @@ def test_selections_for_further_targets_and_their_mix_are_compared_too(project: 
     assert mixed["bits per character", "mix"] < mixed["bits per character", "align"]
     ReportStep().run(several, QUIET)
     assert '<th scope="row">mix</th>' in report_path(several).read_text(encoding="utf-8")
+
+
+def test_what_the_snapshot_could_not_choose_is_no_candidate(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    for number in range(25):
+        (tmp_path / "other" / f"{number}.txt").write_text(CODE.format(f"volume{number}", number))
+    more = '\n[[source]]\nname = "others"\npath = "other"\n'
+    settings = tmp_path / "curate.toml"
+    settings.write_text(more + settings.read_text().replace("limit = 8", 'limit = 8\nsources = ["texts"]'))
+    project = frozen(Project(tmp_path, load_settings(settings, {}), command="test"))
+    with project.reader() as reader:
+        snapshot = latest_snapshot(reader, "like-target")
+        assert snapshot is not None
+        found = sampled_candidates(reader, snapshot, "align", 2_000, 1_000_000)
+        assert not [text for text in found.texts if "volume" in text]
+        assert (len(found.texts), found.selected_share, found.passed_over) == (40, 8 / 40, 0)
+        few = sampled_candidates(reader, snapshot, "align", 2_000, 500)
+        assert sum(map(len, few.texts)) <= 500
+        assert len(few.texts) + few.passed_over == 40
+
+
+def test_long_texts_are_left_out_of_the_comparison_and_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "_MOST_CHARACTERS", 4_000)
+    notes = CompareStep().run(frozen(project), QUIET).notes
+    assert re.match(r"like-target 1: \d+ long texts are not among the \d+ that selectors were compared on", notes[0])

@@ -110,8 +110,22 @@ def test_behind_the_candidates_the_order_is_alignments(folder: Path, monkeypatch
     assert sorted(order(project)[:3]) == sorted(order(project, "align")[:3])
     monkeypatch.setattr(fuse, "_MOST_CHARACTERS", 10)
     report = FuseStep().run(opened(folder, 5), QUIET)
-    assert report.notes == ("1 of 5 candidates hold 10 characters; no more were fused",)
+    assert report.notes[0].startswith("0 of 5 candidates were fused: with the others they hold more than 10 characters")
     assert order(project) == order(project, "align")
+
+
+def test_a_huge_candidate_costs_no_other_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = folder / "inbox" / "huge.txt"
+    huge.write_text(CODE.format("huge") * 200)
+    monkeypatch.setattr(fuse, "_MOST_CHARACTERS", 5_000)
+    project = opened(folder, 20)
+    IngestStep().run(project, QUIET)
+    AlignStep().run(project, QUIET)
+    assert order(project, "align")[-1] != "huge"
+    report = FuseStep().run(project, QUIET)
+    assert report.notes[0].startswith("9 of 10 candidates were fused")
+    assert order(project)[-1] == "huge"
+    assert len(order(project)) == 10
 
 
 def test_random_choice_that_is_as_good_is_told(folder: Path) -> None:
