@@ -207,7 +207,10 @@ def _encode(text: str) -> bytes:
 def _encoded_targets(targets: Sequence[str]) -> list[bytes]:
     if isinstance(targets, str):
         targets = [targets]  # a string is a sequence of strings too: one document, not one for each character
-    encoded = [_encode(target) for target in targets]
+    check_texts(targets)
+    encoded = [_encode(target) for target in targets if target is not None]
+    if len(encoded) < len(targets):
+        raise BadDataError(f"{len(targets) - len(encoded)} of {len(targets)} targets are null", hint="remove them")
     if not encoded:
         raise BadDataError("alignment has no target", hint="give at least one document of the kind you want more of")
     for position, target in enumerate(encoded):

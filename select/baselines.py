@@ -23,7 +23,9 @@ def random_scores(item_ids: Sequence[str], seed: int = 0) -> NDArray[np.float64]
     import numpy as np
 
     key = seed.to_bytes(16, "little", signed=True)
-    digests = b"".join(blake2b(item_id.encode(), digest_size=8, key=key).digest() for item_id in item_ids)
+    digests = b"".join(
+        blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest() for item_id in item_ids
+    )
     return np.ldexp((np.frombuffer(digests, dtype="<u8") >> np.uint64(11)).astype(np.float64), -53)
 
 

@@ -72,7 +72,10 @@ def best_within(scores: ArrayLike, sizes: ArrayLike, amount: int) -> NDArray[np.
     """
     import numpy as np
 
-    values, weights = _checked(np.atleast_2d(np.asarray(scores, np.float64)), sizes)
+    given = np.asarray(scores, np.float64)
+    if given.ndim != 1:
+        raise BadDataError(f"scores of shape {given.shape} are not one for each candidate")
+    values, weights = _checked(given[None, :], sizes)
     if amount < 0:
         raise UsageError(f"a budget of {amount} is less than nothing", hint="give 0 or more")
     ranked = _ranked(values[0], weights, amount)

@@ -149,7 +149,7 @@ def _level(name: str, base: str, family: _Family, written: str | None) -> int:
         return family.default or 0
     if family.levels is None:
         raise ConfigurationError(f"compressor {base!r} takes no level, but {name!r} gives one", hint=f"write {base!r}")
-    if not (written.isascii() and written.isdigit() and int(written) in family.levels):
+    if not (written.isascii() and written.isdigit() and len(written) < 4 and int(written) in family.levels):
         raise ConfigurationError(
             f"compressor {base!r} has no level {written!r}", hint=f"known forms: {', '.join(known_names())}"
         )

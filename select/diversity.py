@@ -57,7 +57,7 @@ def without_near_duplicates(texts: Sequence[str], method: MinHash | None = None)
     return np.array([place for place in range(len(texts)) if place not in later], np.int64)
 
 
-def entropy_law_order(texts: Sequence[str], count: int, stages: Stages | None = None) -> Positions:
+def entropy_law_order(texts: Sequence[str | None], count: int, stages: Stages | None = None) -> Positions:
     """Return `count` candidates, each round those that deflate compresses least after what was chosen before.
 
     The entropy law's three stages: of all candidates those that were last seen to be the least redundant are looked at
@@ -78,7 +78,7 @@ def entropy_law_order(texts: Sequence[str], count: int, stages: Stages | None = 
     stages = stages or Stages()
     if count < 0 or not stages.first >= stages.second >= stages.taken >= 1:
         raise BadDataError(f"the entropy law cannot choose {count} texts in stages of {tuple(stages)}")
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    encoded = [(text or "").encode("utf-8", "surrogatepass") for text in texts]
     redundancy = np.array([_redundancy(text, b"") for text in encoded])
     left = np.ones(len(encoded), np.bool_)
     chosen: list[int] = []
@@ -118,7 +118,8 @@ def facility_location_order(
     Cost: n x n x dimensions x ln(100) multiplications. Memory: the vectors, and a sample's similarities to all.
 
     Raises:
-        BadDataError: a vector has no length or is not finite, or count is negative.
+        BadDataError: a vector has no length or is not finite, count is negative, or the relevance is not one number for
+            each candidate, finite and none negative.
 
     >>> import numpy as np
     >>> facility_location_order(np.array([[1.0, 0], [1, 0.1], [0, 1]]), 2).tolist() in ([1, 2], [0, 2], [2, 0], [2, 1])
@@ -131,6 +132,8 @@ def facility_location_order(
         raise BadDataError(f"facility location of {count} needs finite vectors that are not all zeros")
     unit = (vectors / norms[:, None]).astype(np.float32)
     weights = np.ones(len(unit), np.float32) if relevance is None else relevance.astype(np.float32)
+    if weights.shape != (len(unit),) or not np.all(np.isfinite(weights) & (weights >= 0)):
+        raise BadDataError(f"relevance is one number for each of {len(unit)} candidates, finite and none negative")
     generator = np.random.default_rng(seed)
     covered = np.zeros(len(unit), np.float32)
     left = np.arange(len(unit))

@@ -7,7 +7,7 @@ all others like it. Where no selector has an opinion, neither has the fusion.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import floor
+from math import floor, inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from curate.errors import BadDataError
@@ -99,7 +99,7 @@ def with_quotas(
     empty and is told: filling it from others would undo the quota. Candidates whose score is NaN are not chosen.
 
     Raises:
-        BadDataError: the lengths differ, the count is negative, or the shares are not positive.
+        BadDataError: the lengths differ, the count is negative, or the shares are not positive and finite.
 
     >>> import numpy as np
     >>> with_quotas(np.array([0.9, 0.8, 0.7, 0.1]), ["a", "a", "a", "b"], 2, {"a": 1, "b": 1}).positions.tolist()
@@ -107,7 +107,7 @@ def with_quotas(
     """
     import numpy as np
 
-    if len(groups) != len(scores) or count < 0 or not shares or min(shares.values()) <= 0:
+    if len(groups) != len(scores) or count < 0 or not shares or not all(0 < share < inf for share in shares.values()):
         raise BadDataError(f"{count} of {len(scores)} candidates in {len(groups)} groups by {dict(shares)}")
     names = np.array([group or "" for group in groups], dtype=object)
     chosen, short_by = [], {}
@@ -143,8 +143,10 @@ def _checked(
         raise BadDataError(
             f"scores of {[len(one) for one in scores]} candidates cannot be fused: they must be the same"
         )
-    if len(weights) != len(scores) or min(weights) < 0 or not sum(weights) > 0:
-        raise BadDataError(f"{list(weights)} are no weights for {len(scores)} scores: one for each, none negative")
+    if len(weights) != len(scores) or not min(weights) >= 0 or not 0 < sum(weights) < inf:
+        raise BadDataError(
+            f"{list(weights)} are no weights for {len(scores)} scores: one for each, finite, none negative"
+        )
     return scores, weights
 
 

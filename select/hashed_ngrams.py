@@ -20,6 +20,7 @@ from unicodedata import category
 
 from curate.errors import BadDataError
 from curate.select.concatenations import over_threads
+from curate.select.packing import check_texts
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -87,6 +88,7 @@ def hashed_ngrams(
 
     Raises:
         BadDataError: `longest` or `buckets` is not positive, or there are more than 65,536 buckets.
+        UsageError: the texts are one string, or no strings.
 
     >>> found = hashed_ngrams(["To be, or not to be", None])
     >>> found.lengths().tolist(), found.tokens.tolist(), int(found.counts().max())
@@ -95,6 +97,8 @@ def hashed_ngrams(
     if longest < 1 or not 0 < buckets <= MOST_BUCKETS:
         raise BadDataError(f"n-grams of up to {longest} tokens in {buckets} buckets: up to 65,536 buckets can be had")
     import numpy as np
+
+    check_texts(texts)
 
     lowered = [(text or "").lower().encode("utf-8", "surrogatepass") for text in texts]
     parts: dict[int, tuple[NDArray[np.uint16], NDArray[np.int64]]] = {}

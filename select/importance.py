@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import inf
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from curate.errors import BadDataError, UnknownNameError
@@ -57,7 +58,7 @@ def log_ratios(target: NDArray[np.int64], raw: NDArray[np.int64], smoothing: flo
     """
     import numpy as np
 
-    if smoothing < 0 or not target.sum() or not raw.sum():
+    if not 0 <= smoothing < inf or not target.sum() or not raw.sum():
         raise BadDataError(
             f"importance needs n-grams on both sides and no negative smoothing: the target has {int(target.sum())}, "
             f"the pool {int(raw.sum())}, the smoothing is {smoothing}",
@@ -178,7 +179,8 @@ def resample(
     `top-k` takes the highest. `gumbel` draws without replacement, each text with the probability of its weight among
     those that are left: it adds Gumbel noise and takes the highest (Kool, van Hoof and Welling, "Stochastic Beams and
     Where to Find Them", 2019). With several targets each in its turn chooses its proportion (equal by default) of the
-    count, rounded down, the last one the rest, and none what another has chosen. A weight of NaN is never chosen.
+    count, rounded down, the last one that has any the rest, and none what another has chosen. A weight of NaN is never
+    chosen.
 
     Raises:
         UnknownNameError: there is no such mode.
@@ -218,8 +220,9 @@ def _in_their_turn(columns: NDArray[np.float64], wanted: Sequence[int]) -> list[
 
 def _counts(count: int, targets: int, proportions: Sequence[float] | None) -> list[int]:
     shares = [1.0] * targets if proportions is None else list(proportions)
-    if count < 0 or len(shares) != targets or min(shares, default=0) < 0 or not sum(shares) > 0:
+    if count < 0 or len(shares) != targets or not min(shares, default=0) >= 0 or not 0 < sum(shares) < inf:
         raise BadDataError(f"{count} texts cannot be shared out by {shares} among {targets} targets")
     counts = [int(count * share / sum(shares)) for share in shares]
-    counts[-1] += count - sum(counts)
+    last = max(place for place, share in enumerate(shares) if share > 0)
+    counts[last] += count - sum(counts)
     return counts

@@ -19,7 +19,7 @@ _FOLDER_FILE = "tokenizer.json"
 _MEASURES: dict[str, Callable[[str], int]] = {
     "characters": len,
     "words": lambda text: len(text.split()),
-    "bytes": lambda text: len(text.encode()),
+    "bytes": lambda text: len(text.encode("utf-8", "surrogatepass")),
 }
 
 

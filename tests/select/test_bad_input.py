@@ -7,17 +7,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curate.errors import BadDataError
+from curate.errors import BadDataError, ConfigurationError, UsageError
 from curate.select import alignment, importance, racing
 from curate.select.alignment import Aligner
 from curate.select.baselines import length_scores, random_scores
-from curate.select.compressors import known_names
+from curate.select.budgets import best_within, sizes
+from curate.select.compressors import compressor, known_names
+from curate.select.diversity import entropy_law_order, facility_location_order
 from curate.select.fused import fused
-from curate.select.fusion import borda, reciprocal_rank, weighted_sum
+from curate.select.fusion import borda, reciprocal_rank, weighted_sum, with_quotas
 from curate.select.importance import resample
 from curate.select.measures import best_of, length_bias
 from curate.select.racing import best, best_of_batches
 from curate.select.tfidf import tfidf_scores
+from curate.select.tokens import find_tokenizer
 from curate.select.top import TopK
 
 CODE = [f"def area_{n}(width, height):\n    return width * height + {n}\n" for n in range(12)]
@@ -143,3 +146,39 @@ def test_scores_that_are_all_nan_choose_nothing() -> None:
 def test_baselines_take_what_the_others_take() -> None:
     assert np.isnan(length_scores(["a", "", None])).tolist() == [False, True, True]
     assert len(random_scores([])) == 0
+
+
+def test_what_is_no_number_or_no_text_is_refused() -> None:
+    two = np.array([1.0, 2.0])
+    for refused in (
+        lambda: borda([two, two], [float("inf"), 1]),
+        lambda: borda([two, two], [NAN, 1]),
+        lambda: with_quotas(two, ["a", "b"], 1, {"a": NAN, "b": 1}),
+        lambda: with_quotas(two, ["a", "b"], 1, {"a": float("inf"), "b": 1}),
+        lambda: resample(two, 1, proportions=[float("inf")]),
+        lambda: importance.log_weights(["a cat"], ["cat"], smoothing=NAN),
+        lambda: importance.log_weights(["a cat"], ["cat"], smoothing=float("inf")),
+        lambda: facility_location_order(np.eye(3), 2, np.array([NAN, 1, 1])),
+        lambda: facility_location_order(np.eye(3), 2, np.array([-1.0, 1, 1])),
+        lambda: facility_location_order(np.eye(3), 2, np.array([1.0, 1])),
+        lambda: best_within([[1, 2], [3, 0]], [1, 1], 1),
+        lambda: alignment.score(["a"], [None]),  # type: ignore[list-item]
+    ):
+        with pytest.raises(BadDataError):
+            refused()
+    for letters in (importance.log_weights, tfidf_scores):
+        with pytest.raises(UsageError, match="one string"):
+            letters("abc", ["cat"])
+    with pytest.raises(UsageError, match="type bytes"):
+        alignment.score(["a"], [b"abc"])  # type: ignore[list-item]
+    with pytest.raises(ConfigurationError, match="no level"):
+        compressor("gzip:" + "1" * 5_000)
+
+
+def test_lone_surrogates_and_nulls_are_measured() -> None:
+    odd = "a\udc80b"
+    assert sizes([odd], "tokens", find_tokenizer("bytes")).tolist() == [5]
+    assert 0 <= random_scores([odd])[0] < 1
+    assert entropy_law_order(["a", None], 1).tolist() == [0]
+    weights = np.array([[1.0, 1, 1], [2, 2, 2], [3, 3, 3], [4, 4, 4]])
+    assert set(resample(weights, 3, "top-k", proportions=[1, 1, 0]).targets.tolist()) == {0, 1}
