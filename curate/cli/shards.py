@@ -54,9 +54,9 @@ def align_shards_verb(
         figures = {"shards": len(files), "bytes": sum(file.size for file in files), "top": top}
         _show(invocation, _PLAN, {**figures, "to": str(to)})
         return 0
-    figures = _score(invocation, shards, scoring, to, ray)
-    _show(invocation, _DONE, {**asdict(figures), "to": str(to)})
-    return 7 if figures.rejected else 0
+    done = _score(invocation, shards, scoring, to, ray)
+    _show(invocation, _DONE, {**asdict(done), "to": str(to)})
+    return 7 if done.rejected else 0
 
 
 def _score(invocation: Invocation, shards: str, scoring: "ShardScoring", to: Path, ray: str | None) -> "ShardFigures":
