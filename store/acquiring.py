@@ -43,7 +43,7 @@ _ANSWERS = f"""
     ), undone AS (
         SELECT item_id, annotator, annotator_version FROM abstentions WHERE {_MATCHES} AND reason = 'undone'
     )
-    SELECT s.item_id, s.value, s.commit_number
+    SELECT s.item_id, s.value, s.commit_number, a.place
     FROM said s ANTI JOIN undone USING (item_id, annotator, annotator_version) JOIN asked a USING (item_id)
     ORDER BY s.commit_number, a.place, s.annotator, s.annotator_version"""
 _OPEN = f"""
@@ -62,6 +62,13 @@ _JUDGED = f"""
     )
     SELECT reason, propensity, predicted = value AS right FROM asked JOIN said USING (item_id) WHERE predicted <> ''
     ORDER BY place"""
+_DRAWS = """
+    WITH decided AS (
+        SELECT seen, json_extract(state, '$.draws')::VARCHAR AS draws FROM policies
+        WHERE policy = $policy AND version = $version AND json_exists(state, '$.draws')
+    )
+    SELECT draws FROM decided
+    WHERE seen BETWEEN $first AND (SELECT coalesce(min(seen), $last) FROM decided WHERE seen >= $last) ORDER BY seen"""
 _DRIFTS = """
     SELECT slice AS detector, number AS learned, value::BIGINT AS seen FROM metrics
     WHERE subject = 'acquire/' || ? AND name = ? ORDER BY seen, learned"""
@@ -132,7 +139,8 @@ def arrived_items(reader: Reader, scope: AcquireScope, commit: int, rows: int) -
 def new_answers(reader: Reader, scope: AcquireScope, after: int) -> pa.Table:
     """Return what people said to the policy's questions in commits behind `after`, in the order in which it came.
 
-    Columns: item_id, value ("" for none: skipped, or cannot tell), commit_number. What was taken back is no answer.
+    Columns: item_id, value ("" for none: skipped, or cannot tell), commit_number, and the place in the stream. What was
+    taken back is no answer.
     """
     return reader.query(_ANSWERS, scope.named() | {"after": after, "people": list(PEOPLE)})
 
@@ -142,6 +150,12 @@ def newest_answers(reader: Reader, scope: AcquireScope, until: int, count: int) 
     found = new_answers(reader, scope, 0)
     found = found.filter(pc.and_(pc.less_equal(found["commit_number"], until), pc.not_equal(found["value"], "")))
     return found.slice(max(0, len(found) - count))
+
+
+def kept_draws(reader: Reader, policy: str, version: str, first: int, last: int) -> list[str]:
+    """Return what a policy kept in its states beside what it decided from one place to another, as JSON, in order."""
+    places = {"policy": policy, "version": version, "first": first, "last": last}
+    return [row["draws"] for row in reader.query(_DRAWS, places).to_pylist()]
 
 
 def policy_drifts(reader: Reader, policy: str) -> list[dict[str, Any]]:

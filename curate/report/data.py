@@ -215,7 +215,8 @@ class StreamDrift:
 class AcquireSummary:
     """A policy of online active learning: items seen and asked about, and how right its learner was before it was told.
 
-    The accuracy, with its bounds at 95 %, is weighted by propensities; None where nothing was left to chance.
+    The accuracy, with its bounds at 95 %, is weighted by propensities; None where nothing was left to chance. `arms`
+    are a bandit's utilities with the probabilities of their draws, the likeliest first.
     """
 
     policy: str
@@ -226,6 +227,7 @@ class AcquireSummary:
     accuracy: tuple[float, float, float] | None
     purchases: tuple[LabelPurchase, ...] = ()
     drifts: tuple[StreamDrift, ...] = ()
+    arms: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraints
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
 from curate.settings.gate import PEOPLE_PATTERN
-from curate.settings.section import Filled, Name, Section, Share
+from curate.settings.section import Filled, Name, Section, Share, distinct
 
 Utility = Literal["least-confidence", "entropy", "margin", "expected-model-change"]
+Arm = Literal[Utility, "chance"]
 Manager = Literal[
     "paced", "periodic", "uniform", "estimated-uniform", "fixed", "variable", "randomised-variable", "split",
     "counted-variable", "selective", "sampled", "quantile",
@@ -27,6 +28,9 @@ class AcquireSettings(Section):
     will come (0 = unknown), "paced" saves some questions while the learner is sure, and has spent them by then.
     Answers are learned when they come, between batches of `batch` items.
 
+    With `utility = "bandit"` a bandit draws one of the `arms` for each item, and learns from answers which of them
+    finds what the learner gets wrong; "chance" is an arm too.
+
     Where a `drift` detector is named, it is told whether the learner was right about each answer that comes. Where
     errors rise, the learner begins anew with the newest `drift_window` answers.
 
@@ -39,7 +43,8 @@ class AcquireSettings(Section):
     encoder: str = "hashed-ngrams:512"
     learner: str = "sequential-linear"
     parameters: dict[str, StrictBool | StrictInt | StrictFloat | str] = {}
-    utility: Utility = "least-confidence"
+    utility: Literal[Utility, "bandit"] = "least-confidence"
+    arms: Annotated[tuple[Arm, ...], AfterValidator(distinct)] = ()
     manager: Manager = "paced"
     rate: Annotated[StrictFloat, Field(gt=0, le=1)] = 0.05
     warm_up: Count = 10

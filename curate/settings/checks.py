@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.settings.acquire import AcquireSettings
 from curate.settings.agreeing import check_agreeing
 from curate.settings.annotators import (
     CaptionAnnotatorSettings,
@@ -78,7 +79,7 @@ def check_settings(settings: Settings, place: str) -> None:
     for snapshot in settings.snapshot:
         _check_snapshot(settings, snapshot, f"{place}, snapshot {snapshot.name!r}")
     for policy in settings.acquire:
-        _known("attribute", [policy.attribute], attributes, f"{place}, acquire {policy.name!r}")
+        _check_policy(policy, attributes, f"{place}, acquire {policy.name!r}")
     for learner in settings.learner:
         _check_learner(settings, learner, f"{place}, learner {learner.name!r}")
     check_learner_annotators(settings, place)
@@ -353,6 +354,15 @@ def _check_mix(settings: Settings, place: str) -> None:
         )
     if tokenizer and "/" not in tokenizer and not tokenizer.endswith(".json"):
         _known("tokenizer", [tokenizer], TOKENIZERS, f"{place}, mix")
+
+
+def _check_policy(policy: AcquireSettings, attributes: Iterable[str], where: str) -> None:
+    _known("attribute", [policy.attribute], attributes, where)
+    if (policy.utility == "bandit") != (len(policy.arms) > 1):
+        raise ConfigurationError(
+            f"{where}: a bandit has two arms or more, and any other utility has none",
+            hint='utility = "bandit", arms = ["margin", "expected-model-change", "chance"]',
+        )
 
 
 def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.flows.project import Project
+from curate.flows.steps.acquire_bandit import shares
 from curate.flows.steps.acquire_drift import Alarm
 from curate.flows.steps.acquire_policy import Decided, Policy, Standing, decide, learn, standing_of, tables_of
 from curate.flows.steps.annotators import project_protocol, protocol_rows
@@ -87,11 +88,13 @@ class _Watch:
             self._answered_until = -1
         self._progress.finish(f"{STEP} {self._policy.settings.name}")
 
-    def figures(self) -> dict[str, int]:
-        """Return how many items were seen, how many of them asked about, the answers that were learned, and drifts."""
+    def figures(self) -> dict[str, object]:
+        """Return how many items were seen and asked about, the answers learned, drifts, and the bandit's arms."""
         standing = self._standing
-        found = {"seen": standing.seen, "asked": standing.spent, "learned": standing.learned, "silent": standing.silent}
-        return found | ({"drifts": standing.drifts} if standing.detector else {})
+        names = {"seen": "seen", "asked": "spent", "learned": "learned", "silent": "silent"}
+        found = {name: getattr(standing, field) for name, field in names.items()}
+        found |= {"drifts": standing.drifts} if standing.detector else {}
+        return found | ({"arms": shares(standing.bandit)} if standing.bandit else {})
 
     def told(self) -> str:
         """Say it for a person."""
@@ -104,6 +107,9 @@ class _Watch:
             text += f"; {self._simulated} of them are simulated"
         for alarm in self._alarms:
             text += f"; {alarm.detector} saw a drift after {alarm.seen} items: the learner began anew"
+        if standing.bandit:
+            parts = sorted(shares(standing.bandit).items(), key=lambda one: -one[1])
+            text += "; the bandit draws " + ", ".join(f"{arm} {share:.0%}" for arm, share in parts)
         return text + (f"; {waiting} questions wait for answers: curate label" if waiting else "")
 
     def _load(self) -> Standing:

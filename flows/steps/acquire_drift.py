@@ -1,4 +1,4 @@
-"""Drift in the eyes of the step `acquire`: its learner's errors on labels as they arrive, and the row of an alarm."""
+"""What the step `acquire` makes of its learner's errors on labels as they arrive: alarms of drift, and their rows."""
 
 from __future__ import annotations
 
@@ -26,19 +26,24 @@ class Alarm:
     learned: int
 
 
-def drift_seen(detector: DriftDetector, learner: BaseLearner, features: Features, values: Sequence[str]) -> bool:
-    """Tell a detector how right the learner is on labels that it does not know yet; whether their errors tell of drift.
+def errors_of(learner: BaseLearner, features: Features, values: Sequence[str]) -> list[float]:
+    """Return for each label that a learner does not know yet whether it is wrong about it, 0 or 1.
 
-    A fall of the errors, as where the learner learns, is none. What is behind an alarm is not told, for the learner
-    whose errors they are is given up; nothing is where it does not know two classes yet.
+    Empty where it does not know two classes yet.
     """
     if len(learner.classes) < 2:
-        return False
+        return []
     guesses = np.array(learner.classes)[learner.predict(features).argmax(axis=1)].tolist()
-    return any(
-        detector.update(float(guess != value)) == "drift" and detector.rose
-        for guess, value in zip(guesses, values, strict=True)
-    )
+    return [float(guess != value) for guess, value in zip(guesses, values, strict=True)]
+
+
+def drift_seen(detector: DriftDetector, errors: Sequence[float]) -> bool:
+    """Tell a detector of errors; whether they tell of a drift.
+
+    A fall of the errors, as where the learner learns, is none. What is behind an alarm is not told, for the learner
+    whose errors they are is given up.
+    """
+    return any(detector.update(error) == "drift" and detector.rose for error in errors)
 
 
 def alarm_rows(policy: str, version: str, alarm: Alarm) -> pa.Table:

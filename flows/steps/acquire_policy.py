@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from curate.errors import BadDataError
 from curate.flows.project import Project, parameters_hash
-from curate.flows.steps.acquire_drift import Alarm, alarm_rows, drift_seen
+from curate.flows.steps.acquire_bandit import Draws, bandit_of, drawn, pay, shares
+from curate.flows.steps.acquire_drift import Alarm, alarm_rows, drift_seen, errors_of
 from curate.flows.steps.embeddings import KeptEncoder
 from curate.learners.base import BaseLearner
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import learner_named
 from curate.select.stream.account import Account, account_named
+from curate.select.stream.bandit import Bandit
 from curate.select.stream.budgets import REASONS
 from curate.select.stream.drift import DriftDetector, detector_named
 from curate.select.stream.utilities import ENOUGH, UTILITIES
@@ -62,6 +64,8 @@ class Policy:
                                            "horizon"})  # fmt: skip
         if settings.drift:
             how |= settings.model_dump(include={"drift", "drift_window"})
+        if settings.arms:
+            how |= settings.model_dump(include={"arms"})
         identity = [
             _VERSION,
             protocol.name,
@@ -102,7 +106,7 @@ class Standing:
 
     `commit` is that of the last item, `position` the cursor's; `first` and `paid` are the items seen and the questions
     asked under earlier settings; `after` is the commit of the last answer that was learned, `learned` and `silent`
-    count answers with and without a value. The account, the learner and the detector change in place. `drifts` counts
+    count answers with and without a value. Account, learner, detector and bandit change in place. `drifts` counts
     alarms under these settings; `alarm` is what the answers that were learned last gave.
     """
 
@@ -119,6 +123,7 @@ class Standing:
     detector: DriftDetector | None = None
     drifts: int = 0
     alarm: Alarm | None = None
+    bandit: Bandit | None = None
 
     @property
     def seen(self) -> int:
@@ -137,7 +142,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What was decided on the items of a batch, and which of them could not be encoded, with the reason."""
+    """What was decided on the items of a batch, and which of them could not be encoded, with the reason.
+
+    `draws` are the bandit's, where there is one and the learner knew enough to be asked for utilities.
+    """
 
     ids: Sequence[str]
     first: int
@@ -146,6 +154,7 @@ class Decided:
     propensities: NDArray[np.float64]
     reasons: NDArray[np.int8]
     failures: Mapping[str, str]
+    draws: Draws | None = None
 
 
 def standing_of(project: Project, reader: Reader, policy: Policy) -> Standing:
@@ -158,23 +167,27 @@ def standing_of(project: Project, reader: Reader, policy: Policy) -> Standing:
     kept = newest_state(reader, policy.settings.name)
     if kept is None:
         return Standing(
-            policy.account(0), policy.learner(), position=position, commit=commit, detector=policy.detector()
-        )
+            policy.account(0), policy.learner(), position=position, commit=commit, detector=policy.detector(),
+            bandit=bandit_of(policy.settings),
+        )  # fmt: skip
     if kept["version"] != policy.version:
         account = policy.account(kept["spent"], kept["seen"])
         return Standing(
-            account, policy.learner(), "", position, commit, kept["seen"], kept["spent"], detector=policy.detector()
-        )
+            account, policy.learner(), "", position, commit, kept["seen"], kept["spent"], detector=policy.detector(),
+            bandit=bandit_of(policy.settings),
+        )  # fmt: skip
     state = json.loads(kept["state"])
     account, learner, detector = policy.account(state["paid"], state["first"]), policy.learner(), policy.detector()
     account.load(state["account"])
     if detector:
         detector.load(state["detector"])
+    if bandit := bandit_of(policy.settings):
+        bandit.load(state["bandit"])
     if kept["checkpoint"]:
         learner.load(load_checkpoint(project.store_folder, kept["checkpoint"]))
     return Standing(
         account, learner, kept["checkpoint"], position, commit, state["first"], state["paid"], state["after"],
-        kept["learned"], kept["silent"], detector, state.get("drifts", 0),
+        kept["learned"], kept["silent"], detector, state.get("drifts", 0), bandit=bandit,
     )  # fmt: skip
 
 
@@ -183,8 +196,8 @@ def learn(
 ) -> Standing:
     """Let the learner learn what people have said, in the order in which it came; it counts what has no value.
 
-    Where its errors on these tell of a drift, it begins anew with the newest answers. `known` are features of items by
-    their ids; what is learned is taken out.
+    Its errors on these reward the bandit, and where they tell of a drift, it begins anew with the newest answers.
+    `known` are features of items by their ids; what is learned is taken out.
     """
     standing = replace(standing, alarm=None)
     if not len(answers):
@@ -195,13 +208,26 @@ def learn(
     learned = replace(standing, after=after, learned=standing.learned + len(valued), silent=standing.silent + silent)
     if len(valued):
         features = _features(project, policy, valued, known)
-        values, detector = valued["value"].to_pylist(), standing.detector
-        drifted = detector is not None and drift_seen(detector, standing.learner, features, values)
+        values = valued["value"].to_pylist()
+        drifted = _heard(project, policy, standing, valued, features)
         standing.learner.learn(features, values)
         learned = _begun_anew(project, policy, learned, known) if drifted else learned
         for item in set(valued["item_id"].to_pylist()):
             del known[item]
     return learned.moved()
+
+
+def _heard(
+    project: Project, policy: Policy, standing: Standing, answers: pa.Table, features: NDArray[np.float32]
+) -> bool:
+    """Tell bandit and detector how wrong the learner is about answers before it learns them; whether it is a drift."""
+    bandit, detector = standing.bandit, standing.detector
+    if not (bandit or detector):
+        return False
+    errors = errors_of(standing.learner, features, answers["value"].to_pylist())
+    if bandit and errors:
+        pay(project, bandit, policy.settings.name, policy.version, answers, errors)
+    return detector is not None and drift_seen(detector, errors)
 
 
 def _begun_anew(
@@ -247,9 +273,9 @@ def decide(
     """
     first = standing.seen
     features, items, failures = _encoded(project, policy, items)
-    predicted, utilities = _seen(policy, standing.learner, features)
+    predicted, utilities, draws = _seen(policy, standing, features)
     reasons, propensities = standing.account.decide(utilities)
-    decided = Decided(items["item_id"].to_pylist(), first, predicted, utilities, propensities, reasons, failures)
+    decided = Decided(items["item_id"].to_pylist(), first, predicted, utilities, propensities, reasons, failures, draws)
     known.update((decided.ids[place], features[place].copy()) for place in np.flatnonzero(reasons).tolist())
     commits = items["commit_number"].to_pylist()
     after = replace(standing, commit=commits[-1] if commits else standing.commit)
@@ -277,16 +303,22 @@ def _encoded(project: Project, policy: Policy, items: pa.Table) -> tuple[Any, pa
     return features, kept, failures
 
 
-def _seen(policy: Policy, learner: BaseLearner, features: Any) -> tuple[list[str], NDArray[np.float64]]:
-    """What the learner takes the items for, and their utilities: 1 for all where it does not know two classes yet."""
+def _seen(policy: Policy, standing: Standing, features: Any) -> tuple[list[str], NDArray[np.float64], Draws | None]:
+    """What the learner takes the items for, their utilities, and what the bandit drew.
+
+    All utilities are 1 where the learner does not know two classes yet.
+    """
+    learner = standing.learner
     if not learner.classes:
-        return [""] * len(features), np.ones(len(features))
+        return [""] * len(features), np.ones(len(features)), None
     probabilities = learner.predict(features)
     names = np.array(learner.classes)
     predicted: list[str] = names[probabilities.argmax(axis=1)].tolist() if len(features) else []
     if len(names) < 2:
-        return predicted, np.ones(len(features))
-    return predicted, UTILITIES[policy.settings.utility](probabilities, features)
+        return predicted, np.ones(len(features)), None
+    if standing.bandit:
+        return predicted, *drawn(standing.bandit, policy.settings.seed, standing.seen, probabilities, features)
+    return predicted, UTILITIES[policy.settings.utility](probabilities, features), None
 
 
 def tables_of(project: Project, policy: Policy, standing: Standing, decided: Decided | None) -> dict[str, pa.Table]:
@@ -294,9 +326,9 @@ def tables_of(project: Project, policy: Policy, standing: Standing, decided: Dec
     checkpoint = standing.checkpoint
     if standing.learner.classes:
         checkpoint = save_checkpoint(project.store_folder, standing.learner.state())
-    state = {"account": standing.account.state(), "first": standing.first, "paid": standing.paid}
-    if standing.detector:
-        state |= {"detector": standing.detector.state(), "drifts": standing.drifts}
+    state = _state(standing)
+    if decided and decided.draws:
+        state["draws"] = decided.draws.kept(decided.first, decided.reasons)
     columns = {
         "policy": policy.settings.name,
         "version": policy.version,
@@ -304,13 +336,24 @@ def tables_of(project: Project, policy: Policy, standing: Standing, decided: Dec
         "spent": standing.spent,
         "learned": standing.learned,
         "silent": standing.silent,
-        "state": json.dumps(state | {"after": standing.after}, sort_keys=True),
+        "state": json.dumps(state, sort_keys=True),
         "checkpoint": checkpoint,
     }
     tables = {"policies": rows("policies", columns, 1)}
     if standing.alarm:
         tables["metrics"] = alarm_rows(policy.settings.name, policy.version, standing.alarm)
     return tables if decided is None else tables | _decision_tables(policy, decided)
+
+
+def _state(standing: Standing) -> dict[str, Any]:
+    """All that a policy goes on from beside its learner, as JSON keeps it to the bit."""
+    state = {name: getattr(standing, name) for name in ("first", "paid", "after")}
+    state["account"] = standing.account.state()
+    if standing.detector:
+        state |= {"detector": standing.detector.state(), "drifts": standing.drifts}
+    if standing.bandit:
+        state |= {"bandit": standing.bandit.state(), "arms": shares(standing.bandit)}
+    return state
 
 
 def _decision_tables(policy: Policy, decided: Decided) -> dict[str, pa.Table]:

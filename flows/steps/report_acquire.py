@@ -1,12 +1,13 @@
 """What the report shows of online active learning: what was spent, how good the learner is, what labels bought."""
 
+import json
 from typing import Any
 
 import numpy as np
 
 from curate.report.data import AcquireSummary, LabelPurchase, StreamDrift
 from curate.select.stream.estimates import purchases, weighted_accuracy
-from curate.store.acquiring import judged_guesses, policy_drifts, policy_figures
+from curate.store.acquiring import judged_guesses, newest_state, policy_drifts, policy_figures
 from curate.store.reader import Reader
 
 _SHOWN = 12
@@ -36,5 +37,12 @@ def _summary(reader: Reader, row: dict[str, Any]) -> AcquireSummary:
         judged=len(right),
         accuracy=(accuracy.value, accuracy.low, accuracy.high) if accuracy else None,
         purchases=tuple(bought[-_SHOWN:]),
+        arms=_arms(reader, row["policy"]),
         drifts=tuple(StreamDrift(**drift) for drift in policy_drifts(reader, row["policy"])),
     )
+
+
+def _arms(reader: Reader, policy: str) -> tuple[tuple[str, float], ...]:
+    kept = newest_state(reader, policy)
+    arms = json.loads(kept["state"]).get("arms", {}) if kept else {}
+    return tuple(sorted(arms.items(), key=lambda one: (-one[1], one[0])))
