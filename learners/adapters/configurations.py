@@ -17,11 +17,15 @@ _ALONE = 0.1
 _SETTLED = 0.3
 
 
+_HEADS = ("classifier", "score", "head", "fc")
+
+
 class Task(StrEnum):
-    """What the network does; the values are those of `peft`."""
+    """What the network does; the values are those of `peft`, which has none for images."""
 
     CAUSAL = "CAUSAL_LM"
     CLASSIFY = "SEQ_CLS"
+    IMAGES = "IMAGES"
 
 
 def configuration(
@@ -42,7 +46,7 @@ def configuration(
     """
     with needing_peft(f"the method {method.name!r}"):
         import peft
-    if method.virtual and task is Task.CLASSIFY:
+    if method.virtual and task is not Task.CAUSAL:
         raise ConfigurationError(
             f"the method {method.name!r} cannot be fitted to a classifier",
             hint="peft 0.21 cannot switch virtual tokens off there; take another method, such as lora",
@@ -53,8 +57,9 @@ def configuration(
         if name not in known:
             raise UnknownNameError(f"option of the method {method.name!r}", name, known)
     own = {**_targets(method, network), **_drawn(known, seed), **_budget(method, steps), **method.options}
+    own |= _for_images(method, network) if task is Task.IMAGES else {"task_type": task.value}
     try:
-        return kind(task_type=task.value, **{**own, **(options or {})})
+        return kind(**{**own, **(options or {})})
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"the options of the method {method.name!r} do not fit: {error}") from error
 
@@ -65,6 +70,18 @@ def _targets(method: Method, network: nn.Module) -> dict[str, Any]:
     if method.targets is Targets.NORMS:
         return {"target_modules": [name for name, part in network.named_modules() if _is_norm(part)]}
     return {}
+
+
+def _for_images(method: Method, network: nn.Module) -> dict[str, Any]:
+    """What `peft` does by itself for classifiers of text: the head is trained whole, and gets no adapter."""
+    heads = [name for name in _HEADS if hasattr(network, name)]
+    if not heads:
+        raise ConfigurationError(f"the network has no head by one of the names {', '.join(_HEADS)}")
+    if method.targets is not Targets.LINEAR:
+        return {"modules_to_save": heads}
+    layers = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
+    inner = [name for name in layers if name.partition(".")[0] not in heads]
+    return {"modules_to_save": heads, "target_modules": inner}
 
 
 def _is_norm(part: nn.Module) -> bool:

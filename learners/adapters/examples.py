@@ -64,3 +64,10 @@ def refuse_unknown_tokens(largest: int, network: Any) -> None:
             f"the examples have a token {largest}, and the network knows {size}",
             hint="tokenise the texts with the network's own tokenizer",
         )
+
+
+def refuse_unknown_classes(classes: Integers, network: Any) -> None:
+    """Refuse classes that the network has no answer for."""
+    known = network.config.num_labels
+    if classes.size and not 0 <= classes.min() <= classes.max() < known:
+        raise BadDataError(f"the classes are not whole numbers from 0 to {known - 1}, which the network knows")

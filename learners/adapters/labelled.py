@@ -12,7 +12,12 @@ from torch import nn
 
 from curate.errors import BadDataError, ConfigurationError
 from curate.learners.adapters.configurations import Task
-from curate.learners.adapters.examples import Batch, refuse_too_long, refuse_unknown_tokens
+from curate.learners.adapters.examples import (
+    Batch,
+    refuse_too_long,
+    refuse_unknown_classes,
+    refuse_unknown_tokens,
+)
 from curate.learners.adapters.methods import Method
 from curate.learners.adapters.packing import Tokens
 from curate.learners.numerics import Integers
@@ -53,9 +58,7 @@ class LabelledTexts:
         """
         refuse_too_long(max(map(len, self._documents), default=0), network, virtual_tokens)
         refuse_unknown_tokens(max((int(document.max()) for document in self._documents), default=0), network)
-        known = network.config.num_labels
-        if self._classes.size and not 0 <= self._classes.min() <= self._classes.max() < known:
-            raise BadDataError(f"the classes are not whole numbers from 0 to {known - 1}, which the network knows")
+        refuse_unknown_classes(self._classes, network)
         if network.config.pad_token_id is None:
             raise ConfigurationError("the network has no pad token", hint="set config.pad_token_id to a token's number")
         self._pad = network.config.pad_token_id

@@ -13,6 +13,8 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
+    ViTConfig,
+    ViTForImageClassification,
 )
 
 WORDS = 48
@@ -75,6 +77,16 @@ def make_language_model(_taught: Any) -> Callable[..., Any]:
 def make_classifier() -> Callable[..., Any]:
     """Return a function that makes a Llama that tells three classes apart."""
     return lambda seed=0: drawn(LlamaForSequenceClassification, llama(num_labels=3), seed)
+
+
+@pytest.fixture(scope="session")
+def make_image_classifier() -> Callable[..., Any]:
+    """Return a function that makes a vision transformer for ten kinds of images of 8 by 8 grey pixels."""
+    configuration = ViTConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, image_size=8, patch_size=2,
+        num_channels=1, num_labels=10,
+    )  # fmt: skip
+    return lambda seed=0: drawn(ViTForImageClassification, configuration, seed)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Packing loses nothing: each token but a text's first is predicted once, from the tokens before it in its text."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +22,9 @@ def predicted(packing: Packing) -> list[int]:
 
 @given(TEXTS, LENGTHS)
 @pytest.mark.parametrize("way", [pack, apart])
-def test_each_token_but_a_texts_first_is_predicted_once(way, texts: list[list[int]], length: int) -> None:  # type: ignore[no-untyped-def]
+def test_each_token_but_a_texts_first_is_predicted_once(
+    way: Callable[..., Packing], texts: list[list[int]], length: int
+) -> None:
     packing = way(texts, length)
     assert packing.tokens.tolist() == [token for text in texts for token in text]
     starts = np.cumsum([0, *map(len, texts)])
