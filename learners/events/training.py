@@ -1,0 +1,69 @@
+"""Teaching a point process by the likelihood of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from curate.learners.events.likelihood import log_likelihood
+from curate.learners.events.process import PointProcess
+from curate.learners.events.quadrature import RandomRule
+from curate.learners.events.sequences import EventSequences
+from curate.learners.numerics import Floats, Integers, shuffled_batches
+from curate.learners.parameters import Parameters
+
+_SORTED_TOGETHER = 16
+"""Batches whose sequences are sorted by length, so that little of a batch is padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingParameters(Parameters):
+    """Passes over the sequences, sequences in a batch, Adam's rate, places in an integral, bound of a gradient."""
+
+    passes: int = 20
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    nodes: int = 5
+    gradient_clip: float = 5.0
+
+    def __post_init__(self) -> None:
+        Parameters.__post_init__(self)  # zero-argument super() does not work in a dataclass with slots
+        self.require_positive("passes", "batch_size", "learning_rate", "nodes", "gradient_clip")
+
+
+def fit(process: PointProcess[Any], sequences: EventSequences, parameters: TrainingParameters | None = None) -> Floats:
+    """Raise the log-likelihood per event by Adam; return each pass's, as it was met: (passes,).
+
+    Integrals are taken at random places, so their expectation is right and no network can dodge the nodes of a rule.
+    """
+    chosen = parameters or TrainingParameters()
+    optimiser = torch.optim.Adam(process.parameters(), lr=chosen.learning_rate)
+    rule = RandomRule(torch.Generator().manual_seed(chosen.seed), chosen.nodes)
+    generator = np.random.default_rng(chosen.seed)
+    met = np.zeros(chosen.passes)
+    for number in range(chosen.passes):
+        total = 0.0
+        for rows in batches_by_length(sequences.lengths, chosen.batch_size, generator):
+            part = sequences.select(rows)
+            found = log_likelihood(process, process.batch(part), rule)
+            optimiser.zero_grad()
+            (-found.per_event).backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(process.parameters(), chosen.gradient_clip)
+            optimiser.step()
+            total += float(found.of_sequences.sum().detach())
+        met[number] = total / max(int(sequences.counted.sum()), 1)
+    return met
+
+
+def batches_by_length(lengths: Integers, batch_size: int, generator: np.random.Generator) -> Iterator[Integers]:
+    """Yield batches of rows in a random order, each of sequences of about the same length."""
+    found: list[Integers] = []
+    for group in shuffled_batches(len(lengths), batch_size * _SORTED_TOGETHER, generator):
+        rising = group[np.argsort(lengths[group], kind="stable")]
+        found += np.array_split(rising, -(-len(rising) // batch_size))
+    yield from (found[place] for place in generator.permutation(len(found)))
