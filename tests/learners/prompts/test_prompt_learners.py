@@ -159,6 +159,19 @@ def test_the_pool_of_l2p_is_used_evenly_with_the_penalty(digits: Any) -> None:
     assert learner.usage_of(digits.held_out).evenness() > 0.5
 
 
+def test_an_increment_teaches_its_own_expert_whatever_key_is_nearest(digits: Any) -> None:
+    learner = taught(partial(dual_prompt, passes=2), digits, [("0", "5"), ("7", "9")])
+    items = [len(digits.of(*names)[1]) for names in (("0", "5"), ("7", "9"))]
+    assert learner._chosen_from.usage.counts.tolist() == [2 * count for count in items]
+
+
+def test_the_head_of_l2p_reads_the_prompts_and_not_the_class_token() -> None:
+    tokens = torch.randn(3, 4 + 17, WIDTH, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(
+        l2p()._read(tokens), (tokens[:, 0] + tokens[:, 1] + tokens[:, 2] + tokens[:, 3]) / 4, atol=1e-6
+    )
+
+
 def test_the_experts_are_found_without_a_task_id(digits: Any) -> None:
     learner = taught(partial(dual_prompt, means=1, passes=1), digits, [("0", "6"), ("1", "7")])
     features, labels = digits.held_out_of("0", "1", "6", "7")
