@@ -53,6 +53,7 @@ people = "oracle:{{attribute}}"
 bar = {bar}
 reserve = 0.5
 noise = 0.0
+double = 0.0
 oracle_noise = 0.0
 budget = {budget}
 """

@@ -15,8 +15,9 @@ class GateSettings(Section):
     The claims of `annotators` (none = every [[annotator]]) about an attribute pass when the lower bound of their
     accuracy clears the `bar`; of all passes, at most `error_rate` are false. Audits come from the `reserve`, a share of
     all items that trains nothing. A round asks `answers` questions, `audit_share` of them audits after `pilot` audits
-    an attribute; `recheck` of what arrives is audited where an attribute has passed; a share `double` of the questions
-    is asked twice. People are taken to err in `noise` of their answers; `budget` bounds the answers (0 = any number).
+    an attribute (with a `budget` they are the last ones: people teach first); `recheck` of what arrives is audited
+    where an attribute has passed; a share `double` of the questions is asked twice. People are taken to err in `noise`
+    of their answers; `budget` bounds the answers (0 = any number).
     `people = "oracle:COLUMN"` simulates them: the column kept beside an item ({attribute} stands for the attribute's
     name) is the truth, which simulated people miss in `oracle_noise` of their answers.
     """

@@ -120,10 +120,20 @@ def draw_round(state: State, pairs: Sequence[Pair], settings: GateSettings, numb
     questions = [entry for part, count in zip(begun, settled, strict=True) for entry in part[:count]]
     left, rest = settings.answers - len(questions), None if most is None else most - len(questions)
     standings = [_standing(ground, settings.recheck) for ground in grounds]
-    plan = RoundSettings(max(0, left), settings.audit_share, settings.pilot, settings.bar, level, most=rest)
+    share = _audit_share(settings, standings)
+    plan = RoundSettings(max(0, left), share, settings.pilot, settings.bar, level, most=rest)
     for ground, share in zip(grounds, share_out(standings, plan) if left > 0 else [], strict=False):
         questions += [*_audits(ground, share), *_questions(ground, share, settings, state.noise)]
     return Round(number, tuple(questions), _cut(settings, most, sum(counts), standings))
+
+
+def _audit_share(settings: GateSettings, standings: Sequence[Standing]) -> float:
+    """Return which share of a round goes to audits: within a budget people teach first, and audit what came of it."""
+    if not settings.budget:
+        return settings.audit_share
+    trained = sum(entry.trained for entry in standings)
+    auditable = any(entry.left for entry in standings if not entry.passed)
+    return 1.0 if auditable and trained >= (1 - settings.audit_share) * settings.budget else 0.0
 
 
 def _cut(settings: GateSettings, most: int | None, begun: int, standings: Sequence[Standing]) -> str:
