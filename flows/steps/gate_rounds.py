@@ -120,8 +120,8 @@ def draw_round(state: State, pairs: Sequence[Pair], settings: GateSettings, numb
     questions = [entry for part, count in zip(begun, settled, strict=True) for entry in part[:count]]
     left, rest = settings.answers - len(questions), None if most is None else most - len(questions)
     standings = [_standing(ground, settings.recheck) for ground in grounds]
-    share = _audit_share(settings, standings)
-    plan = RoundSettings(max(0, left), share, settings.pilot, settings.bar, level, most=rest)
+    audits = _audit_share(settings, standings)
+    plan = RoundSettings(max(0, left), audits, settings.pilot, settings.bar, level, most=rest)
     for ground, share in zip(grounds, share_out(standings, plan) if left > 0 else [], strict=False):
         questions += [*_audits(ground, share), *_questions(ground, share, settings, state.noise)]
     return Round(number, tuple(questions), _cut(settings, most, sum(counts), standings))
