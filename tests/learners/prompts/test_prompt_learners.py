@@ -14,7 +14,7 @@ from torch import nn
 
 from curate.errors import ConfigurationError
 from curate.learners.baselines import NearestClassMean
-from curate.learners.checks import CHECKS, Check
+from curate.learners.checks import CHECKS, Check, check_label_order
 from curate.learners.metrics import accuracy
 from curate.learners.numerics import Features
 from curate.learners.prompts.coda_prompt import CodaPrompt
@@ -84,8 +84,10 @@ every_learner = pytest.mark.parametrize("maker", MAKERS, ids=NAMES)
 @every_learner
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_the_battery(maker: Maker, check: Check, digits: Any) -> None:
+    """After one pass accuracies are noise (40 items): what compares them needs a learner that has learned."""
     features, labels = digits.of("0", "1", "7")
-    check(partial(maker, passes=1), features[:40], labels[:40])
+    parameters = {"passes": 30, "seed": 5} if check is check_label_order else {"passes": 1}
+    check(partial(maker, **parameters), features[:40], labels[:40])
 
 
 def taught(maker: Maker, digits: Any, increments: list[tuple[str, str]]) -> PromptLearner:
