@@ -132,7 +132,9 @@ def merge_shards(results: Iterable[str], top: int, to: Path) -> ShardFigures:
         raise BadDataError(what, unchanged="nothing was written", hint="score all of them with one target")
     if figures.rejected and not (figures.scored or figures.without_score or figures.outrun):
         what = f"all {figures.rejected:,} rows were rejected; the first is {figures.first_reject}"
-        raise BadDataError(what, unchanged="nothing was written", hint="name the column of the texts with --column")
+        raise BadDataError(
+            what, unchanged="nothing was written", hint="look at that shard, or name its column of texts with --column"
+        )
     _write(best.table(), to, {"selector": versions.pop(), "figures": asdict(figures)})
     return figures
 
