@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import torch
@@ -50,9 +51,11 @@ class FrozenNetwork:
 
     `module` is copied and never changed. A task's tensors are handed to each call, and are all that differs between
     tasks: kernels, the affine part and the statistics of every normalisation that follows a chosen convolution's place.
-    Nothing is switched, so no call can meet the kernels of one task and the statistics of another.
+    No call can meet the kernels of one task and the statistics of another: calls from several threads take turns, for
+    the tensors stand inside the module while it is at work.
 
-    `shape` is that of one image: channels, height, width. `mean` and `deviation` are what its pixels are scaled by.
+    `shape` is that of one image: channels, height, width. `mean` and `deviation` are what its pixels are scaled by, one
+    for all channels or one for each.
     `normalisations` are those that are each task's own: all of them, unless named.
 
     Raises:
@@ -66,11 +69,12 @@ class FrozenNetwork:
         *,
         convolutions: Sequence[str] | None = None,
         normalisations: Sequence[str] | None = None,
-        mean: float = 0.5,
-        deviation: float = 0.25,
+        mean: float | Sequence[float] = 0.5,
+        deviation: float | Sequence[float] = 0.25,
     ) -> None:
         self.shape = shape
-        self._mean, self._deviation = mean, deviation
+        self._mean, self._deviation = _by_channel(mean), _by_channel(deviation)
+        self._turn = Lock()
         self.module = deepcopy(module).eval().requires_grad_(False)
         self.backbone_parameters = sum(part.numel() for part in module.parameters())
         self.identity = f"{hash_of_state(module.state_dict())} {shape} {mean} {deviation}"
@@ -111,9 +115,11 @@ class FrozenNetwork:
         return ((given - self._mean) / self._deviation).contiguous(memory_format=torch.channels_last)
 
     def features(self, tensors: Tensors, images: torch.Tensor, module: nn.Module | None = None) -> torch.Tensor:
-        """Return the features of images under a task's tensors."""
-        found: torch.Tensor = functional_call(module or self.module, dict(tensors), (images,))
-        return found
+        """Return the features of images under a task's tensors; a `module` of one's own has to wait for nobody."""
+        if module is not None:
+            return _called(module, tensors, images)
+        with self._turn:
+            return _called(self.module, tensors, images)
 
     def for_teaching(self) -> tuple[nn.Module, Callable[[bool], None]]:
         """Return a copy for teaching, and what lets its own normalisations use their batch's statistics, or not.
@@ -176,6 +182,15 @@ def cost_of(network: FrozenNetwork, classes: int) -> Cost:
         classes * (network.width + 1),
         network.backbone_parameters,
     )
+
+
+def _called(module: nn.Module, tensors: Tensors, images: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = functional_call(module, dict(tensors), (images,))
+    return found
+
+
+def _by_channel(value: float | Sequence[float]) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float32).reshape(-1, 1, 1)
 
 
 def _convolution(module: nn.Module, name: str) -> nn.Conv2d:

@@ -1,6 +1,7 @@
 """A frozen network is turned to many tasks, none of which changes another."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,14 @@ def test_tasks_do_not_touch_each_other(digits: Any) -> None:
     assert np.array_equal(after[:, :width], before)
     assert not after[:, width:].any()
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in found.tasks["upright"].tensors.items())
+
+
+def test_threads_that_ask_for_different_tasks_meet_no_mixture(taught: ChannelReprogramming, digits: Any) -> None:
+    pixels = digits.held_out[:160]
+    alone = {task: taught.predict_task(pixels, task) for task in taught.tasks}
+    with ThreadPoolExecutor(6) as pool:
+        asked = [(task, pool.submit(taught.predict_task, pixels, task)) for _ in range(8) for task in alone]
+        assert all(np.array_equal(future.result(), alone[task]) for task, future in asked)
 
 
 def test_the_order_of_tasks_changes_nothing_of_a_task(digits: Any) -> None:
