@@ -19,6 +19,7 @@ _VALUES = f"""
     QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY
         CASE annotator_kind WHEN 'human' THEN 0 WHEN 'source' THEN 1 ELSE 2 END, confidence DESC, commit_number DESC,
         annotator, value) = 1"""
+_SOURCES = "SELECT item_id, min(source) AS value FROM asked_origins GROUP BY item_id"
 _SO_FAR = """
     SELECT m.number, m.name, m.slice, m.value FROM metrics m SEMI JOIN checkpoints c ON (
         c.checkpoint = m.checkpoint AND c.learner = m.subject AND c.number = m.number AND c.snapshot = m.snapshot
@@ -39,6 +40,12 @@ def values_of(reader: Reader, attribute: str, ids: Sequence[str]) -> Mapping[str
     What learners claim is left out, but for discovery's classifier: a slice must not depend on whom it judges.
     """
     return _asked(reader, _VALUES, [attribute], ids)
+
+
+def sources_of(reader: Reader, ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the source of each item; of several, the first by name."""
+    reader.register("asked_origins", reader.find("origins", "item_id", ids, ["item_id", "source"]))
+    return {row["item_id"]: row["value"] for row in reader.query(_SOURCES).to_pylist()}
 
 
 def accuracies_so_far(reader: Reader, learner: Served, number: int, previous: int) -> Sequence[Mapping[str, Any]]:

@@ -28,7 +28,7 @@ from curate.settings.models import (
 )
 from curate.settings.multiple import check_multiple
 from curate.settings.protocol import ProtocolSettings
-from curate.settings.teaching import check_learner_annotators
+from curate.settings.teaching import META, SOURCE, check_learner_annotators
 from curate.types import TOKENIZERS
 
 CONSENSUS = "consensus"
@@ -376,6 +376,8 @@ def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> 
     asked = [*(one.name for one in settings.protocol.attribute), *open_attributes(settings)]
     found = [one for one in learner.slices if not settings.discover.names(one)]
     _known("attribute", found, asked, f"{where}, slices")
+    columns = [f"{META}{column}" for source in settings.source for column in source.meta]
+    _known("task", [learner.task] if learner.task else [], [*asked, SOURCE, *columns], where)
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str], where: str) -> None:

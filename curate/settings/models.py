@@ -230,6 +230,8 @@ class LearnerSettings(Section):
     """A continual learner that consumes one snapshot; `parameters` are its kind's, `promotion` says what is served.
 
     `slices` are attributes of the protocol by whose values the test items are looked at, and guarded, part by part.
+    Where the kind turns to one of several tasks, `task` says what tells an item's task: an attribute, "source", or
+    "meta:COLUMN" (a column of a source's `meta`); without it each number of the snapshot is a task.
     """
 
     name: Name
@@ -239,6 +241,7 @@ class LearnerSettings(Section):
     seed: Count = 0
     parameters: dict[str, StrictBool | StrictInt | StrictFloat | str] = {}
     slices: Names = ()
+    task: str = ""
     promotion: PromotionSettings = PromotionSettings()
 
 

@@ -8,6 +8,8 @@ from curate.settings.models import LearnerSettings, Settings, SnapshotSettings
 
 LEARNER_PREFIX = "learner:"
 """Marks the annotator that a learner is where no `[[annotator]]` names it."""
+SOURCE, META = "source", "meta:"
+"""What a learner's `task` may be beside an attribute: the name of an item's source, or a column kept beside it."""
 
 
 def check_learner_annotators(settings: Settings, place: str) -> None:

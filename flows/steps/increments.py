@@ -14,9 +14,11 @@ from curate.flows.steps.codes import KeptCodes
 from curate.flows.steps.embeddings import KeptEncoder, keep_embeddings
 from curate.flows.steps.judged import Evaluation, slices_of
 from curate.flows.steps.lesson_metrics import Measure, lesson_measures
+from curate.flows.steps.tasks import learn_tasks, rows_at_once
 from curate.learners.base import BaseLearner
 from curate.learners.bottleneck.learner import KeyValueBottleneck
-from curate.learners.factory import learner_named
+from curate.learners.factory import learner_named, seen_by
+from curate.learners.task_learner import TaskLearner
 from curate.settings.models import LearnerSettings, PromotionSettings
 from curate.store.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 from curate.store.promotions import Served
@@ -34,6 +36,7 @@ UNLABELLED_ITEMS = 10_000
 class Pupil:
     """A learner as the project names it; a changed kind, parameter or encoder begins a new one.
 
+    `encoder` makes what it learns from; `task` names the column that tells an item's task ("": its increment is one).
     Without `promotion` it is a baseline, which is measured and never served.
     """
 
@@ -44,6 +47,7 @@ class Pupil:
     seed: int
     parameters: Mapping[str, Any]
     slices: Sequence[str] = ()
+    task: str = ""
     promotion: PromotionSettings | None = None
 
     @property
@@ -53,7 +57,7 @@ class Pupil:
 
     def make(self) -> BaseLearner:
         """Build the learner as it is before its first increment."""
-        return learner_named(self.kind, self.parameters, seed=self.seed)
+        return learner_named(self.kind, self.parameters, self.seed, encoder=self.encoder, task=self.task)
 
     def consumer(self) -> str:
         """The name of the learner's cursor."""
@@ -62,16 +66,20 @@ class Pupil:
 
 
 def pupil_of(settings: LearnerSettings, encoder: Encoder, kind: str = "") -> Pupil:
-    """Return a `[[learner]]` as it is, or a baseline of another kind that learns the same beside it."""
+    """Return a `[[learner]]` as it is, or a baseline of another kind that learns the same beside it.
+
+    A baseline learns what the encoder says, also beside a learner that turns the encoder's network to its tasks.
+    """
     own = kind in ("", settings.kind)
     return Pupil(
         name=settings.name if own else f"{settings.name}/{kind}",
         kind=settings.kind if own else kind,
         snapshot=settings.snapshot,
-        encoder=encoder,
+        encoder=seen_by(settings.kind, encoder) if own else encoder,
         seed=settings.seed,
         parameters=settings.parameters if own else {},
         slices=settings.slices,
+        task=settings.task if own else "",
         promotion=settings.promotion if own else None,
     )
 
@@ -90,7 +98,8 @@ class Increment:
 class Lesson:
     """What became of a learner in one increment: its parent, how many items it learned, how it did before and after.
 
-    `so_far` is what was measured in the increments before; `codes` are rows of the table of that name, to be kept.
+    `so_far` is what was measured in the increments before; `codes` are rows of the table of that name, to be kept;
+    `further` is measured of some kinds only.
     """
 
     increment: Increment
@@ -100,6 +109,7 @@ class Lesson:
     after: Evaluation
     so_far: Sequence[Mapping[str, Any]] = ()
     codes: Sequence[pa.Table] = ()
+    further: Sequence[Measure] = ()
 
 
 def load_pupil(reader: Reader, store_folder: Path, pupil: Pupil) -> tuple[BaseLearner, str]:
@@ -150,6 +160,9 @@ def learn_increment(
     items = snapshot_items(reader, increment.snapshot, increment.number, ["train"], increment.previous)
     items = items.filter(pc.is_valid(items["label"]))
     encoder = KeptEncoder(pupil.encoder, reader)
+    if isinstance(learner, TaskLearner):
+        learn_tasks(reader, pupil.task, learner, encoder, items, increment.number, ROWS_AT_ONCE)
+        return len(items), []
     if isinstance(learner, KeyValueBottleneck) and learner.initialised:
         codes = KeptCodes(learner, encoder, reader)
         for batch in batches(items, ROWS_AT_ONCE):
@@ -172,7 +185,7 @@ def told_rightly(reader: Reader, pupil: Pupil, learner: BaseLearner, items: pa.T
     """Ask the learner for the class of items with a label. Memory: features of `ROWS_AT_ONCE` of them at a time."""
     encoder = KeptEncoder(pupil.encoder, reader)
     right = [np.zeros(0, np.bool_)]
-    for batch in batches(items, ROWS_AT_ONCE):
+    for batch in batches(items, rows_at_once(learner, ROWS_AT_ONCE)):
         labels = batch["label"].to_pylist()
         predicted: list[str | None] = [None] * len(labels)
         if learner.classes:
@@ -209,7 +222,7 @@ def checkpoint_write(
     measured = lesson_measures(increment.number, lesson.before, lesson.after, learner.classes, kept, lesson.so_far)
     tables = {
         "checkpoints": rows("checkpoints", header, 1),
-        "metrics": _metric_rows(pupil, checkpoint, increment, [*measured, *further]),
+        "metrics": _metric_rows(pupil, checkpoint, increment, [*measured, *lesson.further, *further]),
     }
     if lesson.codes:
         tables["codes"] = pa.concat_tables(lesson.codes)

@@ -19,6 +19,7 @@ from curate.flows.steps.increments import (
 )
 from curate.flows.steps.promoting import lesson_write, rule_on
 from curate.flows.steps.slices import measure_slices
+from curate.flows.steps.task_metrics import GIVEN, INFERRED, task_measures
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.factory import BASELINES
 from curate.store.slices import accuracies_so_far
@@ -109,7 +110,9 @@ def _consume(project: Project, pupil: Pupil, increment: Increment) -> tuple[dict
         if not learner.classes:
             return None
         so_far = accuracies_so_far(reader, pupil.served, increment.number, increment.previous)
-        lesson = Lesson(increment, parent, learned, before, evaluate(reader, pupil, learner, increment), so_far, codes)
+        after = evaluate(reader, pupil, learner, increment)
+        further = task_measures(reader, pupil, learner, increment, after)
+        lesson = Lesson(increment, parent, learned, before, after, so_far, codes, further)
         ruling = rule_on(reader, project.store_folder, pupil, lesson) if pupil.promotion else None
     write = lesson_write(project.store_folder, pupil, learner, lesson, ruling)
     if project.store.commit(replace(write, seconds=time.perf_counter() - began)).stale:
@@ -119,5 +122,6 @@ def _consume(project: Project, pupil: Pupil, increment: Increment) -> tuple[dict
         "after": lesson.after.accuracy,
         "test_items": float(lesson.after.items),
         "learned": float(learned),
+        **{one.name: one.value for one in further if one.name in (GIVEN, INFERRED) and one.slice == "all"},
     }
     return figures, ruling.notes(pupil.name) if ruling else []

@@ -16,6 +16,7 @@ from curate.learners.numerics import Array
 from curate.types import Modality
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from PIL.Image import Image
 
 _TO_TENSOR = ("MaybeToTensor", "ToTensor", "PILToTensor")
@@ -53,6 +54,14 @@ class PictureEncoder(NetworkEncoder):
     @abstractmethod
     def network(self) -> Network:
         """Return the network; its `extra` is the `Geometry`."""
+
+    def pixels(self, items: pa.Table) -> Array:
+        """Return what the network is given of each of at least one item: uint8 of shape (items, height, width, 3).
+
+        Raises:
+            BadDataError: an item without an image, or one that does not decode; names it.
+        """
+        return np.concatenate([prepared for _, prepared in self._prepared(items, self.network())])
 
     def prepare(self, network: Network, values: Sequence[tuple[str, Any]]) -> Array:
         """Return uint8 of shape (items, height, width, 3)."""

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from curate.errors import UnknownNameError, UsageError
-from curate.learners.base import BaseLearner
 from curate.learners.inputs import checked_features
 from curate.learners.numerics import Array, Features, Floats, Integers
 from curate.learners.reprogramming.anchors import TaskAnchors
 from curate.learners.reprogramming.network import Cost, FrozenNetwork, cost_of
 from curate.learners.reprogramming.parameters import ReprogrammingParameters
 from curate.learners.reprogramming.tasks import Lesson, Task
+from curate.learners.task_learner import TaskLearner, TaskSize
 
 
-class ChannelReprogramming(BaseLearner):
+class ChannelReprogramming(TaskLearner):
     """Turns one frozen network to each of many tasks: a 3 by 3 kernel behind each channel, normalisations, and a head.
 
     What is learned belongs to the task that was begun last, and no task touches another: forgetting between tasks is
@@ -36,14 +36,30 @@ class ChannelReprogramming(BaseLearner):
 
     name = "channel-reprogramming"
 
-    def __init__(self, network: FrozenNetwork, parameters: ReprogrammingParameters | None = None) -> None:
+    def __init__(
+        self, network: FrozenNetwork, parameters: ReprogrammingParameters | None = None, *, tasks_by: str = ""
+    ) -> None:
+        """`tasks_by` names what an item's task is told by, where whoever teaches has a rule for it: part of the state.
+
+        It changes nothing that is learned.
+        """
         self.parameters = parameters or ReprogrammingParameters()
-        super().__init__(self.parameters, bound_to={"network": network.identity})
+        super().__init__(self.parameters, bound_to={"network": network.identity} | _named(tasks_by))
         self._network = network
         self._dimension = network.dimension
         self._tasks: dict[str, Task] = {}
         self._anchors = TaskAnchors(network)
         self._current = "all"
+
+    @property
+    def dimension(self) -> int:
+        """How many pixels an image has in all its channels."""
+        return self._network.dimension
+
+    @property
+    def task_names(self) -> Sequence[str]:
+        """The tasks that were taught, the first first."""
+        return tuple(self._tasks)
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -61,6 +77,16 @@ class ChannelReprogramming(BaseLearner):
             UnknownNameError: it was never taught.
         """
         return cost_of(self._network, len(self._task(task).columns))
+
+    def task_sizes(self, task: str) -> Mapping[str, TaskSize]:
+        """Return what a task adds, counted in the four ways of `Cost`.
+
+        Raises:
+            UnknownNameError: it was never taught.
+        """
+        cost = self.cost(task)
+        shares = cost.shares()
+        return {way: TaskSize(count, shares[way]) for way, count in cost.bytes().items()}
 
     def anchor_bytes(self) -> int:
         """Return what telling the tasks apart takes: a mean for each task, and one scatter for all."""
@@ -106,8 +132,8 @@ class ChannelReprogramming(BaseLearner):
         before = self._tasks.get(self._current) or Task.fresh(self._network)
         lesson = Lesson(self._network, before.widened(targets), self.parameters)
         after = lesson.teach(features, targets, self._generator_of(before))
+        self._tasks = {**self._tasks, self._current: after}  # before any item can be told to be of it
         self._anchors.add(features, self._current)
-        self._tasks = {**self._tasks, self._current: after}
 
     def _generator_of(self, task: Task) -> np.random.Generator:
         """Draw alike for a task whatever came before it, so that the order of tasks changes nothing."""
@@ -137,6 +163,10 @@ class ChannelReprogramming(BaseLearner):
         self._anchors = TaskAnchors(self._network)
         if names:
             self._anchors.load(arrays["anchors"])
+
+
+def _named(tasks_by: str) -> dict[str, str]:
+    return {"tasks by": tasks_by} if tasks_by else {}
 
 
 def _task_of(arrays: Mapping[str, Array], number: int) -> Task:

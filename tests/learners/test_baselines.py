@@ -15,6 +15,7 @@ from curate.learners.baselines import (
     StreamingDiscriminant,
     beaten_by,
 )
+from curate.learners.encoders.timm_models import EfficientNetLite0
 from curate.learners.factory import BASELINES, KINDS, learner_named
 from curate.learners.linear import SequentialLinear
 from curate.learners.metrics import accuracy
@@ -85,4 +86,5 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
 
 def test_the_factory_names_what_it_makes() -> None:
     assert set(BASELINES) < set(KINDS)
-    assert [learner_named(kind).name for kind in KINDS] == list(KINDS)
+    encoder = EfficientNetLite0(32)
+    assert [learner_named(kind, encoder=encoder).name for kind in KINDS] == list(KINDS)

@@ -12,7 +12,8 @@ from curate.learners import checks
 from curate.learners.base import BaseLearner
 from curate.learners.baselines import MajorityClass, NearestClassMean
 from curate.learners.checks import CHECKS, Check, check_learner
-from curate.learners.factory import KINDS, learner_named
+from curate.learners.encoders.timm_models import EfficientNetLite0
+from curate.learners.factory import KINDS, REPROGRAMMING, learner_named
 from curate.learners.label_map import widened
 from curate.learners.linear import SequentialLinear
 from curate.learners.numerics import Array, Features, Floats
@@ -26,9 +27,19 @@ def names(check: Check) -> str:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=names)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != REPROGRAMMING])
 def test_every_learner_passes(kind: str, check: Check, digits: Any) -> None:
     check(lambda: learner_named(kind, SMALL.get(kind), seed=3), digits.features[:ITEMS], digits.labels[:ITEMS])
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=names)
+def test_the_learner_of_pictures_passes(check: Check, digits: Any) -> None:
+    features, labels = digits.of("0", "1")
+    small = features[:24].reshape(-1, 1, 8, 1, 8, 1)
+    pictures = np.broadcast_to(small, (24, 3, 8, 4, 8, 4)).reshape(24, -1).copy()
+    parameters = {"passes": 10, "head_passes": 10, "learning_rate": 0.01}
+    encoder = EfficientNetLite0(32)
+    check(lambda: learner_named(REPROGRAMMING, parameters, seed=3, encoder=encoder), pictures, labels[:24])
 
 
 class OneTooMany(MajorityClass):
