@@ -43,21 +43,28 @@ class Recollection:
     """Each layer's memory, and up to which of its places each position sees: (1 or sequences, positions).
 
     begins: when each position's interval begins, in ticks from the origin: (sequences, positions).
+    prompts: how many places, from place 1 on, hold prompts; prompted: which positions see them, (1 or sequences,
+    positions).
     """
 
     layers: Sequence[LayerMemory]
     seen_until: torch.Tensor
     begins: torch.Tensor
+    prompts: int
+    prompted: torch.Tensor
 
     def at(self, positions: torch.Tensor) -> Recollection:
         """See `State`."""
-        seen = self.seen_until.expand(len(positions), -1).gather(1, positions)
-        return replace(self, seen_until=seen, begins=self.begins.gather(1, positions))
+        seen, prompted = (
+            part.expand(len(positions), -1).gather(1, positions) for part in (self.seen_until, self.prompted)
+        )
+        return replace(self, seen_until=seen, prompted=prompted, begins=self.begins.gather(1, positions))
 
     def seen(self, times: int) -> torch.Tensor:
         """Return what may be seen from `times` times in each position, as `AttentionLayer` wants it."""
         places = torch.arange(self.layers[0].keys.shape[2], device=self.begins.device)
-        return (places <= self.seen_until[..., None]).repeat_interleave(times, dim=1)
+        own = (places == 0) | (places > self.prompts) | self.prompted[..., None]
+        return ((places <= self.seen_until[..., None]) & own).repeat_interleave(times, dim=1)
 
 
 class AttentiveHawkes(PointProcess[Recollection]):
@@ -69,7 +76,8 @@ class AttentiveHawkes(PointProcess[Recollection]):
     moments ask.
 
     A `prefix` of shape (1 or sequences, layers, tokens, width + time_width) stands before the events in each layer's
-    memory, and everyone sees it: prompts, as states with the codes of their times.
+    memory: prompts, as states with the codes of their times. Positions of a sequence see them from `prompted_from` on,
+    of shape (sequences,): what prompts were chosen by is known there, and not before.
     """
 
     def __init__(self, type_count: int, clock: Clock, parameters: AttentiveParameters | None = None) -> None:
@@ -85,12 +93,18 @@ class AttentiveHawkes(PointProcess[Recollection]):
             self.layers = nn.ModuleList(layers)
             self.head = IntensityHead(width, type_count)
 
-    def encode(self, batch: Batch, prefix: torch.Tensor | None = None) -> Recollection:
+    def encode(
+        self, batch: Batch, prefix: torch.Tensor | None = None, prompted_from: torch.Tensor | None = None
+    ) -> Recollection:
         """Remember every event in every layer, each knowing of those before it."""
         states = self.embedding(nn.functional.pad(batch.types, (1, 0), value=self.type_count))
         codes = self.code(batch.begins)
-        front = 1 if prefix is None else 1 + prefix.shape[2]
-        until = torch.arange(states.shape[1], device=states.device)[None] + front
+        front = 0 if prefix is None else prefix.shape[2]
+        places = torch.arange(states.shape[1], device=states.device)[None]
+        until = places + front + 1
+        prompted = (
+            torch.ones_like(places, dtype=torch.bool) if prompted_from is None else places >= prompted_from[:, None]
+        )
         found: list[LayerMemory] = []
         for number, layer in enumerate(self._attention()):
             tokens = torch.cat([states, codes], dim=2)
@@ -98,9 +112,9 @@ class AttentiveHawkes(PointProcess[Recollection]):
                 tokens = torch.cat([prefix[:, number].expand(len(tokens), -1, -1), tokens], dim=1)
             found.append(layer.remember(tokens))
             if number + 1 < self.sizes.layers:
-                before = Recollection(found, until - 1, batch.begins).seen(1)
+                before = Recollection(found, until - 1, batch.begins, front, prompted).seen(1)
                 states = layer(states, codes, found[-1], before)
-        return Recollection(found, until, batch.begins)
+        return Recollection(found, until, batch.begins, front, prompted)
 
     def intensities(self, state: Recollection, elapsed: torch.Tensor) -> torch.Tensor:
         """Ask every layer in turn."""

@@ -48,6 +48,11 @@ class Batch:
     durations: torch.Tensor
     watched: torch.Tensor
 
+    @property
+    def given(self) -> torch.Tensor:
+        """How many events of each sequence are given: (sequences,)."""
+        return self.lengths - self.counted.sum(dim=1)
+
     @classmethod
     def of(cls, sequences: EventSequences, clock: Clock, like: torch.Tensor) -> Self:
         """Put sequences on a clock; with the device and the precision of `like`. Gaps are taken in double precision.

@@ -22,13 +22,14 @@ class IntensityHead(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return intensities of shape (…, types) of hidden states of shape (…, width)."""
-        return self._positive(self.linear(hidden))
+        return self.positive(self.linear(hidden))
 
     def bounds(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         """Return what the sum of the intensities cannot exceed where each number of the state lies in [low, high]."""
         up, down = self.linear.weight.clamp(min=0), self.linear.weight.clamp(max=0)
-        return self._positive(high @ up.T + low @ down.T + self.linear.bias).sum(dim=-1)
+        return self.positive(high @ up.T + low @ down.T + self.linear.bias).sum(dim=-1)
 
-    def _positive(self, scores: torch.Tensor) -> torch.Tensor:
+    def positive(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return intensities of scores w · h + b, of shape (…, types); they rise with the scores."""
         scale = self.log_scale.exp()
         return scale * nn.functional.softplus(scores / scale)

@@ -45,6 +45,16 @@ class FadingMemory:
         """Return the four tensors in order."""
         return self.memory, self.target, self.decay, self.output
 
+    def shown(self, elapsed: torch.Tensor) -> torch.Tensor:
+        """Return h after so long a time: (sequences, positions, times, width)."""
+        memory, target, decay, output = (part[:, :, None] for part in self.parts())
+        return output * torch.tanh(torch.lerp(target, memory, torch.exp(-decay * elapsed[..., None])))
+
+    def reach(self, elapsed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the least and the greatest that each number of h can be from then on."""
+        now, last = self.shown(elapsed), (self.output * torch.tanh(self.target))[:, :, None]
+        return torch.minimum(now, last), torch.maximum(now, last)
+
 
 class RecurrentHawkes(PointProcess[FadingMemory]):
     """The continuous-time LSTM of Mei and Eisner (NeurIPS 2017, arXiv 1612.09328), equations 4 to 7.
@@ -66,24 +76,24 @@ class RecurrentHawkes(PointProcess[FadingMemory]):
 
     def encode(self, batch: Batch) -> FadingMemory:
         """Go through the events one by one, all sequences together."""
-        types = nn.functional.pad(batch.types, (1, 0), value=self.type_count)
-        given = self.from_event(self.embedding(types)).transpose(0, 1)
+        return self.remembered(self.from_event(self.embedding(self.happened(batch))), batch)
+
+    def happened(self, batch: Batch) -> torch.Tensor:
+        """Return the type of the event that begins each interval, the origin's own for the first."""
+        return nn.functional.pad(batch.types, (1, 0), value=self.type_count)
+
+    def remembered(self, given: torch.Tensor, batch: Batch) -> FadingMemory:
+        """Return what is remembered where events give so much to the gates: (sequences, positions, 7 · width)."""
         durations = batch.durations.T[..., None]
-        pairs, decay, output = run_through(given, self.from_memory.weight, durations)
+        pairs, decay, output = run_through(given.transpose(0, 1), self.from_memory.weight, durations)
         memory, target = pairs.transpose(0, 1).chunk(2, dim=2)
         return FadingMemory(memory, target, decay.transpose(0, 1), output.transpose(0, 1))
 
     def intensities(self, state: FadingMemory, elapsed: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        found: torch.Tensor = self.head(_shown(state, elapsed))
+        found: torch.Tensor = self.head(state.shown(elapsed))
         return found
 
     def bounds(self, state: FadingMemory, elapsed: torch.Tensor) -> torch.Tensor:
         """Each number of h moves one way only, to o tanh c̄: it stays between (Mei and Eisner, appendix B.3)."""
-        now, last = _shown(state, elapsed), (state.output * torch.tanh(state.target))[:, :, None]
-        return self.head.bounds(torch.minimum(now, last), torch.maximum(now, last))
-
-
-def _shown(state: FadingMemory, elapsed: torch.Tensor) -> torch.Tensor:
-    memory, target, decay, output = (part[:, :, None] for part in state.parts())
-    return output * torch.tanh(torch.lerp(target, memory, torch.exp(-decay * elapsed[..., None])))
+        return self.head.bounds(*state.reach(elapsed))

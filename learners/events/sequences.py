@@ -133,9 +133,34 @@ class EventSequences:
             given=self.given[rows],
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return all sequences of all parts, in order.
+
+        Raises:
+            BadDataError: there is no part, or their units or numbers of types differ.
+        """
+        if len({(part.unit, part.type_count) for part in parts}) != 1:
+            raise BadDataError("only event sequences of one unit and one number of types can be joined")
+        longest = max(part.times.shape[1] for part in parts)
+        room = [((0, 0), (0, longest - part.times.shape[1])) for part in parts]
+        return replace(
+            parts[0],
+            times=np.concatenate([_widened(part.times, more) for part, more in zip(parts, room, strict=True)]),
+            types=np.concatenate([np.pad(part.types, more) for part, more in zip(parts, room, strict=True)]),
+            lengths=np.concatenate([part.lengths for part in parts]),
+            origin=np.concatenate([part.origin for part in parts]),
+            end=np.concatenate([part.end for part in parts]),
+            given=np.concatenate([part.given for part in parts]),
+        )
+
     def with_given(self, events: int) -> EventSequences:
         """Return the same sequences with their first so many events as history."""
         return replace(self, given=np.minimum(events, self.lengths))
+
+
+def _widened(times: Floats, room: Sequence[tuple[int, int]]) -> Floats:
+    return np.pad(times, room, mode="edge") if times.shape[1] else np.pad(times, room)
 
 
 def _check(times: Floats, types: Integers, lengths: Integers, type_count: int) -> None:

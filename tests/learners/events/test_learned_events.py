@@ -131,3 +131,26 @@ def test_there_must_be_something_to_predict(drawn: EventSequences) -> None:
     given = drawn.with_given(10_000)
     with pytest.raises(BadDataError, match="none to predict"):
         score(TrivialBaseline.fit(drawn).predict(given), given)
+
+
+def test_passes_teach_groups_in_turns_and_a_penalty_counts(parts: tuple[EventSequences, EventSequences]) -> None:
+    sequences = parts[0].select(np.arange(16))
+    process = RecurrentHawkes(3, Clock.of(sequences), RecurrentParameters(width=8))
+    before = {name: part.detach().clone() for name, part in process.named_parameters()}
+    groups = [list(process.head.parameters()), list(process.embedding.parameters())]
+
+    def moved() -> set[str]:
+        return {name for name, part in process.named_parameters() if not torch.equal(part, before[name])}
+
+    fit(process, sequences, TrainingParameters(passes=1, batch_size=8), turns=groups)
+    assert moved() == {"head.linear.weight", "head.linear.bias", "head.log_scale"}
+    fit(process, sequences, TrainingParameters(passes=2, batch_size=8), turns=groups)
+    assert moved() == {"head.linear.weight", "head.linear.bias", "head.log_scale", "embedding.weight"}
+    held = RecurrentHawkes(3, Clock.of(sequences), RecurrentParameters(width=8))
+    fit(
+        held,
+        sequences,
+        TrainingParameters(passes=20, batch_size=8, learning_rate=0.05, falling=1),
+        penalty=lambda: 1e4 * held.embedding.weight.square().sum(),
+    )
+    assert held.embedding.weight.detach().norm() < 0.5 * before["embedding.weight"].norm()

@@ -1,5 +1,7 @@
 """Sequences are padded without losing events, window or unit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -70,3 +72,15 @@ def test_what_is_no_sequence_is_refused(times: list[float], types: list[int], me
     good = (np.array([9.0, 10.0]), np.array([0, 1]))
     with pytest.raises(BadDataError, match=message):
         EventSequences.of([good, (np.array(times), np.array(types))], unit="days", type_count=3)
+
+
+def test_sequences_are_joined_in_order() -> None:
+    first = EventSequences.of([(np.array([0.0, 1.0, 4.0]), np.array([0, 2, 2]))], unit="days", type_count=3)
+    second = EventSequences.of([(np.array([5.0, 7.0]), np.array([1, 1]))], unit="days", type_count=3)
+    found = EventSequences.joined([second, first])
+    assert found.times.tolist() == [[5.0, 7.0, 7.0], [0.0, 1.0, 4.0]]
+    assert found.types.tolist() == [[1, 1, 0], [0, 2, 2]]
+    assert found.lengths.tolist() == [2, 3]
+    assert (found.origin.tolist(), found.end.tolist(), found.given.tolist()) == ([5.0, 0.0], [7.0, 4.0], [1, 1])
+    with pytest.raises(BadDataError, match="one unit"):
+        EventSequences.joined([first, replace(second, unit="hours")])
