@@ -40,7 +40,7 @@ _HEATS = (1, 4, 16)
 """How many targets a text is measured against, heat after heat, before all."""
 _SIZES = 3
 """How many features come before the similarities."""
-_NOTHING = 1e-30
+_NOTHING, _NOTHING_LEFT = 1e-30, 1e-10
 _PILOT = 192
 _FEWEST_TARGETS = 32
 _FEWEST_NEAREST = 8
@@ -227,19 +227,16 @@ class Race:
 
     def _race(self, laid: Texts, rows: Rows, scores: Numbers, threads: int | None) -> None:
         """Give exact scores to pilots, to favourites, and to those of the others that may be as good."""
-        import numpy as np
-
         drawn = self._random.permutation(len(rows))
         pilots = [self._fly(laid, rows[drawn[:_PILOT]], scores, threads)]
         telling = _telling(pilots[0], self._aligner.measure, _HEATS[-1])
         # Measuring the pilots once more costs less than a copy of all others' texts.
         runners = self._run(telling[: _HEATS[0]], laid, rows, threads)
-        runners = runners.those(~np.isin(np.arange(len(rows)), drawn[:_PILOT]))
-        expected, _ = self._expected(pilots, runners)
-        likeliest = np.argsort(-expected, kind="stable")[: max(2 * self.k, _PILOT)]
+        runners = runners.those(~_mask(len(rows), drawn[:_PILOT]))
+        likeliest = _highest(self._expected(pilots, runners)[0], max(2 * self.k, _PILOT))
         drawn = self._random.permutation(likeliest)[: _PILOT // 2]
         pilots.append(self._fly(laid, runners.rows[drawn], scores, threads))
-        runners = runners.those(np.isin(np.arange(len(runners.rows)), drawn, invert=True))
+        runners = runners.those(~_mask(len(runners.rows), drawn))
         for done, count in pairwise(_HEATS):
             runners = runners.those(self._hopeful(pilots, runners))
             more = self._run(telling[done:count], laid, runners.rows, threads)
@@ -250,10 +247,8 @@ class Race:
         self, laid: Texts, pilots: Sequence[_Pilot], runners: _Runners, scores: Numbers, threads: int | None
     ) -> None:
         """Give the likeliest K their exact scores, and then the others that may still enter these."""
-        import numpy as np
-
         expected, error = self._expected(pilots, runners)
-        first = np.isin(np.arange(len(expected)), np.argsort(-expected, kind="stable")[: self.k])
+        first = _mask(len(expected), _highest(expected, self.k))
         self._finish(laid, runners.those(first), scores, threads)
         hopeful = expected + self._z * error >= self._best.threshold(runners.rows[:0], expected[:0])
         self._finish(laid, runners.those(~first & hopeful), scores, threads)
@@ -298,6 +293,24 @@ class Race:
     def _note(self, rows: Rows, exact: Numbers, scores: Numbers) -> None:
         scores[rows] = exact
         self._best.note(rows, exact)
+
+
+def _highest(values: Numbers, count: int) -> Rows:
+    """Return the places of the highest values, in no order."""
+    import numpy as np
+
+    if count >= len(values):
+        return np.arange(len(values))
+    places: Rows = np.argpartition(values, len(values) - count)[-count:]
+    return places
+
+
+def _mask(count: int, places: Rows) -> NDArray[np.bool_]:
+    import numpy as np
+
+    mask = np.zeros(count, np.bool_)
+    mask[places] = True
+    return mask
 
 
 def _measured(measure: Measure, texts: Texts, threads: int | None, reduce: Reduce | None = None) -> _Pilot:
@@ -353,8 +366,12 @@ def _fit(pilots: Sequence[_Pilot], targets: Sequence[int]) -> tuple[Numbers, flo
     columns = [*range(_SIZES), *(_SIZES + target for target in targets)]
     features = np.concatenate([pilot.features[:, columns] for pilot in pilots])
     exact = np.concatenate([pilot.exact for pilot in pilots])
-    weights, *_ = np.linalg.lstsq(features, exact, rcond=None)
-    basis, _ = np.linalg.qr(features)
+    basis, corner = np.linalg.qr(features)
+    sizes = np.abs(np.diag(corner))
+    if len(exact) > len(sizes) and sizes.min() > _NOTHING_LEFT * sizes.max():
+        weights = np.linalg.solve(corner, basis.T @ exact)
+    else:  # columns that say the same
+        weights, *_ = np.linalg.lstsq(features, exact, rcond=None)
     errors = (exact - features @ weights) / np.maximum(1 - (basis**2).sum(axis=1), _NOTHING)
     groups = np.split(errors**2, np.cumsum([len(pilot.exact) for pilot in pilots])[:-1])
     return weights, float(np.sqrt(max(group.mean() for group in groups)))
