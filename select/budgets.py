@@ -62,7 +62,7 @@ def best_within(scores: ArrayLike, sizes: ArrayLike, amount: int) -> NDArray[np.
     Cost: one sort.
 
     Raises:
-        BadDataError: a negative size, or scores and sizes of different shapes.
+        BadDataError: a size that is negative or no whole number, or scores and sizes of different shapes.
         UsageError: a negative amount.
 
     >>> best_within([0.2, 0.9, 0.4, float("nan")], [10, 10, 10, 10], 25).tolist()
@@ -113,7 +113,7 @@ def shared_among(scores: ArrayLike, sizes: ArrayLike, amount: int, proportions: 
     Cost: a sort for each target, and O(log targets) for each candidate taken.
 
     Raises:
-        BadDataError: a negative size, or shapes that do not fit together.
+        BadDataError: a size that is negative or no whole number, or shapes that do not fit together.
         UsageError: a negative amount, or proportions that are no such.
 
     >>> shares = shared_among([[9, 8, 7, 6], [9, 1, 8, 2]], [1, 1, 1, 1], 3, [2, 1])
@@ -142,7 +142,7 @@ def in_turns(scores: ArrayLike, sizes: ArrayLike, proportions: Sequence[float]) 
     out: an order serves budgets that are not known yet.
 
     Raises:
-        BadDataError: a negative size, or shapes that do not fit together.
+        BadDataError: a size that is negative or no whole number, or shapes that do not fit together.
         UsageError: proportions that are no such.
 
     >>> in_turns([[9, 8, 7, float("nan")], [9, 1, 2, 8]], [1, 1, 1, 1], [2, 1]).tolist()
@@ -215,7 +215,10 @@ def _check_proportions(proportions: Sequence[float], targets: int) -> None:
 def _checked(scores: NDArray[np.float64], sizes: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     import numpy as np
 
-    weights = np.asarray(sizes, np.int64)
+    given = np.asarray(sizes)
+    weights = given.astype(np.int64)
+    if (weights != given).any():
+        raise BadDataError(f"candidate {int((weights != given).argmax())} has a size that is no whole number")
     if scores.ndim != 2 or weights.shape != scores.shape[1:]:
         raise BadDataError(f"scores of shape {scores.shape} and sizes of shape {weights.shape} do not fit together")
     if (weights < 0).any():

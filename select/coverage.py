@@ -54,7 +54,7 @@ def coverage_order(
     anew, of which there are few for each text (1 ms without numba). Memory: some 150 bytes for each byte of text.
 
     Raises:
-        BadDataError: no target is as long as an n-gram.
+        BadDataError: no target is as long as an n-gram, or the relevance is not one number for each text.
 
     >>> pool = ["rain fell", "def area(w, h):", "def area(w, h):", "return w"]
     >>> coverage_order(pool, ["def area(w): return w"]).tolist()
@@ -64,11 +64,22 @@ def coverage_order(
 
     shared = _shared(texts, [targets] if isinstance(targets, str) else targets)
     lengths = np.array([max(len((text or "").encode("utf-8", "surrogatepass")), 1) for text in texts], np.float64)
-    factors = (1.0 if relevance is None else np.nan_to_num(relevance, nan=0.0)) / lengths
+    factors = _relevance(relevance, len(texts)) / lengths
     kernel = _kernel(len(shared.ngrams))
     greedy = kernel.greedy if kernel else _greedy
     covered = np.full(len(shared.weights), SMOOTHING)
     return np.asarray(greedy(shared.ngrams, shared.counts, shared.starts, shared.weights, factors, covered), np.int64)
+
+
+def _relevance(relevance: NDArray[np.float64] | None, texts: int) -> NDArray[np.float64]:
+    import numpy as np
+
+    values = np.ones(texts) if relevance is None else np.nan_to_num(np.asarray(relevance, np.float64), nan=0.0)
+    if values.shape != (texts,) or (values < 0).any():
+        raise BadDataError(
+            f"a relevance of shape {values.shape} is not one number, 0 or more, for each of {texts} texts"
+        )
+    return values
 
 
 def _greedy(

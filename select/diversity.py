@@ -34,10 +34,10 @@ class Stages(NamedTuple):
     taken: int = 100
 
 
-def without_near_duplicates(texts: Sequence[str], method: MinHash | None = None) -> Positions:
+def without_near_duplicates(texts: Sequence[str | None], method: MinHash | None = None) -> Positions:
     """Return the positions of the candidates that are no near-duplicate of an earlier one, in order.
 
-    Of each group of texts that are alike (`near_duplicates`) the first stays.
+    Of each group of texts that are alike (`near_duplicates`) the first stays; so does every empty or null text.
     Cost: linear in the bytes; see `near_duplicates`.
 
     >>> prose = "the quick brown fox jumps over the lazy dog and then goes home to sleep until noon"
@@ -48,7 +48,7 @@ def without_near_duplicates(texts: Sequence[str], method: MinHash | None = None)
 
     from curate.select.clusters import Forest
 
-    pairs = near_duplicates(texts, method)
+    pairs = near_duplicates([text or "" for text in texts], method)
     forest = Forest[int]()
     for first, second in zip(pairs["first"].to_pylist(), pairs["second"].to_pylist(), strict=True):
         forest.join(first, second)

@@ -55,6 +55,10 @@ class Measure:
         some.sizes, some._sizer = self.sizes[list(columns)], self._sizer.subset(columns)
         return some
 
+    def prepare(self, sources: int) -> None:
+        """Make the targets ready for so many sources, if that pays, where they come in several calls."""
+        self._sizer.prepare(sources)
+
     def reduced(self, sources: Texts, reduce: Reduce, threads: int | None = None) -> Measured:
         """Return sizes and one value for each source."""
         return self._measured(sources, (), reduce, threads)

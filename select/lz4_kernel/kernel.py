@@ -51,15 +51,16 @@ def sizer(documents: Sequence[bytes]) -> Sizer:
     if len(documents) < _TARGETS_WORTH_PREPARING or not fit:
         return plain_sizes
     prepared = targets.prepared(laid)
+    addresses = pairs.addresses_of(prepared)
 
     def sizes(sources: Texts, columns: Columns | None = None) -> Sizes:
         short = np.flatnonzero(sources.lengths < pairs.SHORTEST_SOURCE)
         if not len(short):
-            return pairs.pair_sizes(sources, prepared, columns)
+            return pairs.pair_sizes(sources, prepared, columns, addresses)
         texts = sources.as_bytes()
         long = np.flatnonzero(sources.lengths >= pairs.SHORTEST_SOURCE)
         alone, joint = plain_sizes(packed([texts[row] for row in short]), columns)
-        others = pairs.pair_sizes(packed([texts[row] for row in long]), prepared, columns)
+        others = pairs.pair_sizes(packed([texts[row] for row in long]), prepared, columns, addresses)
         order = np.argsort(np.concatenate([short, long]))
         return np.concatenate([alone, others[0]])[order], np.concatenate([joint, others[1]])[order]
 

@@ -13,9 +13,11 @@ from curate.select.alignment import Aligner
 from curate.select.baselines import length_scores, random_scores
 from curate.select.budgets import best_within, sizes
 from curate.select.compressors import compressor, known_names
-from curate.select.diversity import entropy_law_order, facility_location_order
+from curate.select.coverage import coverage_order
+from curate.select.diversity import entropy_law_order, facility_location_order, without_near_duplicates
 from curate.select.fused import fused
 from curate.select.fusion import borda, reciprocal_rank, weighted_sum, with_quotas
+from curate.select.held_out import HeldOut
 from curate.select.importance import resample
 from curate.select.measures import best_of, length_bias
 from curate.select.racing import best, best_of_batches
@@ -162,6 +164,10 @@ def test_what_is_no_number_or_no_text_is_refused() -> None:
         lambda: facility_location_order(np.eye(3), 2, np.array([-1.0, 1, 1])),
         lambda: facility_location_order(np.eye(3), 2, np.array([1.0, 1])),
         lambda: best_within([[1, 2], [3, 0]], [1, 1], 1),
+        lambda: best_within([1, 2], [1, 1.5], 1),
+        lambda: best_within([1, 2], [1, NAN], 1),
+        lambda: coverage_order(["a cat", "a dog"], ["a cat sat"], np.array([1.0])),
+        lambda: coverage_order(["a cat", "a dog"], ["a cat sat"], np.array([1.0, -1])),
         lambda: alignment.score(["a"], [None]),  # type: ignore[list-item]
     ):
         with pytest.raises(BadDataError):
@@ -182,3 +188,10 @@ def test_lone_surrogates_and_nulls_are_measured() -> None:
     assert entropy_law_order(["a", None], 1).tolist() == [0]
     weights = np.array([[1.0, 1, 1], [2, 2, 2], [3, 3, 3], [4, 4, 4]])
     assert set(resample(weights, 3, "top-k", proportions=[1, 1, 0]).targets.tolist()) == {0, 1}
+
+
+def test_null_texts_teach_nothing_and_are_alike_to_nothing() -> None:
+    known = HeldOut([CODE[0], None], [CODE[1], None])
+    assert known.bits([0, 1]).per_character == known.bits([0]).per_character
+    assert known.bits([0]).characters.tolist() == [len(CODE[1]), 0]
+    assert without_near_duplicates([None, CODE[0], None, CODE[0], ""]).tolist() == [0, 1, 2, 4]
