@@ -216,7 +216,8 @@ def _checked(scores: NDArray[np.float64], sizes: ArrayLike) -> tuple[NDArray[np.
     import numpy as np
 
     given = np.asarray(sizes)
-    weights = given.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        weights = given.astype(np.int64)
     if (weights != given).any():
         raise BadDataError(f"candidate {int((weights != given).argmax())} has a size that is no whole number")
     if scores.ndim != 2 or weights.shape != scores.shape[1:]:

@@ -89,13 +89,16 @@ def packed_strings(texts: Sequence[str | None] | pa.ChunkedArray | pa.Array) -> 
     if isinstance(texts, str):
         check_texts(texts)
     try:
-        array = pa.array(texts, pa.large_string())
+        column = pa.array(texts)  # which finds out in passing whether all are texts
     except UnicodeEncodeError:
+        check_texts(texts)
         return packed([(text or "").encode("utf-8", "surrogatepass") for text in texts])
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         check_texts(texts)
         raise
-    return _of_arrow(array)
+    if column.type not in (pa.string(), pa.null()):
+        check_texts(texts)
+    return packed_strings(column)
 
 
 def check_texts(texts: Sequence[str | None]) -> None:

@@ -84,10 +84,15 @@ def best(
     """
     import numpy as np
 
-    check_texts(texts)
+    if isinstance(texts, str):
+        check_texts(texts)
     race = Race(aligner, k, confidence=confidence, seed=seed)
     starts = range(0, len(texts), TEXTS_AT_ONCE)
-    parts = [race.scores(texts[start : start + TEXTS_AT_ONCE], threads=threads) for start in starts]
+    try:
+        parts = [race.scores(texts[start : start + TEXTS_AT_ONCE], threads=threads) for start in starts]
+    except UsageError:
+        check_texts(texts)  # which counts from the first of all texts
+        raise
     scores = np.concatenate([np.empty(0), *parts])
     ranked = np.flatnonzero(scores > -np.inf)
     ranked = ranked[np.argsort(-scores[ranked], kind="stable")][:k]
@@ -352,15 +357,18 @@ def _telling(pilot: _Pilot, measure: Measure, count: int) -> list[int]:
     basis, _ = np.linalg.qr(pilot.features[:, :_SIZES])
     columns, rest = pilot.features[:, _SIZES:], pilot.exact
     columns, rest = columns - basis @ (basis.T @ columns), rest - basis @ (basis.T @ rest)
+    among, common, left = columns.T @ columns, columns.T @ rest, float(rest @ rest)
     chosen: list[int] = []
     for _ in range(count):
-        lengths = np.maximum((columns**2).sum(axis=0), _NOTHING)
-        explained = (columns.T @ rest) ** 2 / lengths
-        value = np.log(np.maximum(rest @ rest - explained, _NOTHING)) + prices
+        lengths = np.maximum(among.diagonal(), _NOTHING)
+        explained = common**2 / lengths
+        value = np.log(np.maximum(left - explained, _NOTHING)) + prices
         value[chosen] = np.inf
-        chosen.append(int(value.argmin()))
-        axis = columns[:, chosen[-1]] / np.sqrt(lengths[chosen[-1]])
-        columns, rest = columns - np.outer(axis, axis @ columns), rest - axis * (axis @ rest)
+        best = int(value.argmin())
+        chosen.append(best)
+        left -= float(explained[best])
+        axis = among[best] / np.sqrt(lengths[best])
+        among, common = among - np.outer(axis, axis), common - axis * (common[best] / np.sqrt(lengths[best]))
     return chosen
 
 

@@ -14,6 +14,7 @@ for each t in x's table, and what they overwrite is put back.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,12 +111,10 @@ def pair_sizes(
     count, width = len(sources.starts) - 1, len(columns)
     alone, joint = np.empty(count, dtype=np.int32), np.empty((count, width), dtype=np.int32)
     longest = np.diff(sources.starts).max(initial=0) + np.diff(targets.starts).max(initial=0)
-    text = np.zeros(int(longest) + 3 * WORD, dtype=np.uint8)
-    table, undo = np.zeros(SLOTS, dtype=np.uint16), np.zeros(2 * _UNDO, dtype=np.uint16)
     words = int(targets.words[-1])
-    bitmaps = np.zeros((2, words), dtype=np.uint64)
-    entered = np.zeros(_ENTERED, dtype=np.uint64)
-    scratch = Scratch(*(array.ctypes.data for array in (text[WORD:], table, undo, *bitmaps, entered)))
+    parts = _scratch_sizes(int(longest), words)
+    memory = np.zeros(sum(parts), dtype=np.uint8)
+    scratch = Scratch(*(memory.ctypes.data + place for place in accumulate(parts[:-1])))
     data, starts = sources.data.ctypes.data, sources.starts.ctypes.data
     rows = Rows(data, starts, alone.ctypes.data, joint.ctypes.data, count, columns.ctypes.data, width)
     _fill_rows(rows, addresses or addresses_of(targets), words, scratch)
@@ -158,6 +157,12 @@ class Scratch(NamedTuple):
     maybe: int
     hazards: int
     entered: int
+
+
+def _scratch_sizes(longest: int, words: int) -> tuple[int, ...]:
+    """Return the bytes before the text, which its parse may touch, and of each part of `Scratch`."""
+    text = -(-longest // WORD) * WORD + 2 * WORD
+    return WORD, text, 2 * SLOTS, 4 * _UNDO, 8 * words, 8 * words, 8 * _ENTERED
 
 
 @compiled
