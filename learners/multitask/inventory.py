@@ -67,22 +67,31 @@ class Inventory(nn.Module):
         gates = RelaxedBernoulli(one, logits=logits).rsample() if drawing else torch.sigmoid(logits)
         return gates / (gates.sum(dim=-1, keepdim=True) + _NOTHING)
 
-    def mixed(self, task: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a task's own adapter: down (inputs, rank) and up (rank, outputs), to be divided by the rank."""
-        shares = self.shares(self.logits[task])
-        down = torch.einsum("qs,qsdr->qdr", shares, self.down).flatten(0, 1)
-        up = torch.einsum("qs,qsre->rqe", shares, self.up).flatten(1)
+    def mixed(self, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the adapters of mixtures (…, splits, skills): down (…, inputs, rank) and up (…, rank, outputs).
+
+        What they add is divided by the rank.
+        """
+        down = torch.einsum("...qs,qsdr->...qdr", shares, self.down).flatten(-3, -2)
+        up = torch.einsum("...qs,qsre->...rqe", shares, self.up).flatten(-2)
         return down, up
 
     def forward(self, inputs: torch.Tensor, tasks: int | torch.Tensor) -> torch.Tensor:
-        """Return what the adapters add for rows (rows, …, inputs) of one task, or of one task each (rows)."""
+        """Return what the adapters add for rows (rows, …, inputs) of one task, or of one task each (rows).
+
+        Adapters are mixed once for each task, and where gates are drawn once for each row. Memory: inputs and outputs
+        times rank for each row.
+        """
         if isinstance(tasks, int):
-            down, up = self.mixed(tasks)
+            down, up = self.mixed(self.shares(self.logits[tasks]))
             return inputs @ down @ up / self.rank
-        shares = self.shares(torch.stack(list(self.logits))[tasks])
-        blocks = inputs.reshape(*inputs.shape[:-1], self.down.shape[0], -1)
-        hidden = torch.einsum("b...qd,qsdr,bqs->b...r", blocks, self.down, shares)
-        return torch.einsum("b...r,qsre,bqs->b...qe", hidden, self.up, shares).flatten(-2) / self.rank
+        logits = torch.stack(list(self.logits))
+        if self.noise and self.training:
+            down, up = self.mixed(self.shares(logits[tasks]))
+        else:
+            down, up = (part[tasks] for part in self.mixed(self.shares(logits)))
+        hidden = torch.einsum("b...d,bdr->b...r", inputs, down)
+        return torch.einsum("b...r,bre->b...e", hidden, up) / self.rank
 
 
 def averaged(inventory: Inventory, generator: torch.Generator | None = None) -> Inventory:
