@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from curate.errors import BadDataError, ConfigurationError
+from curate.learners.numerics import Floats
 from curate.statistics import Interval, paired_difference
 
 Right: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -96,13 +97,36 @@ def judge(
     return Verdict(found, flips, _reasons(found, flips, rules))
 
 
+def judge_losses(served: Floats, candidate: Floats, rules: PromotionRules | None = None, *, seed: int = 0) -> Verdict:
+    """Compare the losses of two checkpoints text by text: by what share of the served one's the candidate's is lower.
+
+    The margin is a share of the served checkpoint's mean loss. No loss is right or wrong, so the share of flips is NaN.
+
+    Raises:
+        BadDataError: no texts, or not the same for both.
+
+    >>> before = np.linspace(2.0, 3.0, 50)
+    >>> judge_losses(before, 0.9 * before).promoted, judge_losses(before, 1.1 * before).reasons[0]
+    (True, 'worse on all: -0.1 [-0.102, -0.0979] of 50 items, and no more than 0.02 is allowed')
+    """
+    rules = rules or PromotionRules()
+    if not len(served) or len(served) != len(candidate):
+        raise BadDataError("the gate needs test items, and the same for both checkpoints")
+    scale = float(served.mean()) or 1.0
+    found = _judged(EVERYTHING, (candidate / -scale, served / -scale), rules, seed)
+    return Verdict((found,), np.nan, _reasons((found,), np.nan, rules))
+
+
 def _verdict(name: str, served: Right, candidate: Right, rules: PromotionRules, seed: int) -> SliceVerdict:
-    two_sided = 2.0 * rules.confidence - 1.0
-    pairs = candidate.astype(np.float64), served.astype(np.float64)
-    difference = paired_difference(*pairs, confidence=two_sided, seed=seed)
-    few = len(served) < rules.fewest
-    holds = difference.value >= 0.0 if few else difference.low >= -rules.margin
-    return SliceVerdict(name, len(served), difference, holds)
+    return _judged(name, (candidate.astype(np.float64), served.astype(np.float64)), rules, seed)
+
+
+def _judged(name: str, pairs: tuple[Floats, Floats], rules: PromotionRules, seed: int) -> SliceVerdict:
+    """Judge candidate and served by a figure of each item, higher is better."""
+    items = len(pairs[0])
+    difference = paired_difference(*pairs, confidence=2.0 * rules.confidence - 1.0, seed=seed)
+    holds = difference.value >= 0.0 if items < rules.fewest else difference.low >= -rules.margin
+    return SliceVerdict(name, items, difference, holds)
 
 
 def _reasons(slices: tuple[SliceVerdict, ...], flips: float, rules: PromotionRules) -> tuple[str, ...]:

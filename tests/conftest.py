@@ -79,6 +79,20 @@ def postgres(repository: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def tiny_models(repository: Path) -> Any:
+    """The functions that write base models of a few thousand weights as folders, in one thread."""
+    import torch
+
+    specification = spec_from_file_location("tiny_models", repository / "tests" / "support" / "tiny_models.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = module_from_spec(specification)
+    specification.loader.exec_module(module)
+    torch.set_num_threads(1)  # networks as small as these are many times slower with more
+    return module
+
+
+@pytest.fixture(scope="session")
 def _object_storage() -> Iterator[str]:
     """The address of a real S3 server of this machine."""
     from moto.server import ThreadedMotoServer

@@ -35,6 +35,7 @@ VERBS = {
     "compare": ("steps", "Put selections by alignment beside what the baselines would have chosen."),
     "export": ("steps", "Write the newest training sets as Parquet with a card."),
     "learn": ("steps", "Let the learners consume what is new in their snapshots."),
+    "train": ("training", "Fit adapters to the newest training sets."),
     "promote": ("learning", "Serve a learner's newest checkpoint, or a named one, whatever the gate says of it."),
     "rollback": ("learning", "Serve the checkpoint again that a learner served before."),
     "forget": ("learning", "Take the influence of items out of key-value learners, and measure what is left of it."),

@@ -1,6 +1,7 @@
 """The settings of a project: one `curate.toml` under environment and flags, and every value knows its source."""
 
 from curate.settings.acquire import AcquireSettings
+from curate.settings.adapters import ADAPTER_PREFIX, AdapterSettings
 from curate.settings.annotators import (
     AnnotatorSettings,
     CaptionAnnotatorSettings,
@@ -43,8 +44,10 @@ from curate.settings.models import (
 )
 
 __all__ = [
+    "ADAPTER_PREFIX",
     "PROJECT_FILE",
     "AcquireSettings",
+    "AdapterSettings",
     "AlignSettings",
     "AnnotatorSettings",
     "AttributeSettings",

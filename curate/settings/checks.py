@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.settings.acquire import AcquireSettings
+from curate.settings.adapting import check_adapters
 from curate.settings.agreeing import check_agreeing
 from curate.settings.annotators import (
     CaptionAnnotatorSettings,
@@ -82,6 +83,7 @@ def check_settings(settings: Settings, place: str) -> None:
         _check_policy(policy, attributes, f"{place}, acquire {policy.name!r}")
     for learner in settings.learner:
         _check_learner(settings, learner, f"{place}, learner {learner.name!r}")
+    check_adapters(settings, place)
     check_learner_annotators(settings, place)
 
 
@@ -105,6 +107,7 @@ def _check_names(settings: Settings, place: str) -> None:
     _unique("annotator", settings.annotator, place)
     _unique("snapshot", settings.snapshot, place)
     _unique("learner", settings.learner, place)
+    _unique("adapter", settings.adapter, place)
     _unique("acquire", settings.acquire, place)
     _unique("attribute", settings.protocol.attribute, place)
     for name in {source.name for source in settings.source if source.label} & {one.name for one in settings.annotator}:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
 from curate.settings.acquire import AcquireSettings
+from curate.settings.adapters import AdapterSettings
 from curate.settings.annotators import AnnotatorSettings as AnnotatorSettings
 from curate.settings.discover import DiscoverSettings
 from curate.settings.embed import EmbedSettings
@@ -345,6 +346,7 @@ class Settings(Section):
     snapshot: tuple[SnapshotSettings, ...] = ()
     export: ExportSettings = ExportSettings()
     learner: tuple[LearnerSettings, ...] = ()
+    adapter: tuple[AdapterSettings, ...] = ()
     report: ReportSettings = ReportSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     watch: WatchSettings = WatchSettings()

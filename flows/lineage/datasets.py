@@ -24,6 +24,7 @@ _READS: Mapping[str, tuple[str, ...]] = {
     "snapshot": ("items", "origins", "annotations", "scores", "decisions", "clusters", "snapshot_items"),
     "export": ("snapshots", "snapshot_items", "items", "origins"),
     "learn": ("snapshots", "snapshot_items", "items", "embeddings"),
+    "train": ("snapshots", "snapshot_items", "items"),
     "embed": ("items", "decisions", "embeddings"),
     "report": ("commits", "items", "origins", "rejects", "decisions", "scores", "snapshots", "metrics"),
     "label": ("items",),
@@ -105,7 +106,7 @@ def _read_snapshots(
     place = store_place(project.store_address, reader)
     if step == "export" and report:
         yield from (_snapshot(place, name, int(number), {}) for name, number, _ in _exported(report))
-    if step == "learn":
+    if step in ("learn", "train"):
         question = """
             SELECT DISTINCT snapshot, number FROM checkpoints WHERE run_id = ? AND commit_number > ? ORDER BY ALL"""
         for row in reader.query(question, [project.run_id, after]).to_pylist():

@@ -22,6 +22,7 @@ from curate.flows.steps.learn import LearnStep
 from curate.flows.steps.mix import MixStep
 from curate.flows.steps.report import ReportStep
 from curate.flows.steps.snapshot import SnapshotStep
+from curate.flows.steps.train import TrainStep
 
 STEPS: tuple[Step, ...] = (
     IngestStep(),
@@ -43,6 +44,7 @@ STEPS: tuple[Step, ...] = (
     CompareStep(),
     ExportStep(),
     LearnStep(),
+    TrainStep(),
     ReportStep(),
 )
 

@@ -13,7 +13,7 @@ from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.codes import KeptCodes
 from curate.flows.steps.embeddings import KeptEncoder, keep_embeddings
 from curate.flows.steps.judged import Evaluation, slices_of
-from curate.flows.steps.lesson_metrics import Measure, lesson_measures
+from curate.flows.steps.lesson_metrics import Measure, lesson_measures, metric_rows
 from curate.flows.steps.tasks import learn_tasks, rows_at_once
 from curate.learners.base import BaseLearner
 from curate.learners.bottleneck.learner import KeyValueBottleneck
@@ -222,23 +222,11 @@ def checkpoint_write(
     measured = lesson_measures(increment.number, lesson.before, lesson.after, learner.classes, kept, lesson.so_far)
     tables = {
         "checkpoints": rows("checkpoints", header, 1),
-        "metrics": _metric_rows(pupil, checkpoint, increment, [*measured, *lesson.further, *further]),
+        "metrics": metric_rows(
+            pupil.name, checkpoint, (increment.snapshot, increment.number), [*measured, *lesson.further, *further]
+        ),
     }
     if lesson.codes:
         tables["codes"] = pa.concat_tables(lesson.codes)
     move = CursorMove(pupil.consumer(), "", str(increment.previous or ""), str(increment.number))
     return checkpoint, Write("learn", tables, [move])
-
-
-def _metric_rows(pupil: Pupil, checkpoint: str, increment: Increment, measured: Sequence[Measure]) -> pa.Table:
-    columns = {
-        "subject": pupil.name,
-        "checkpoint": checkpoint,
-        "snapshot": increment.snapshot,
-        "number": increment.number,
-        "name": [one.name for one in measured],
-        "slice": [one.slice for one in measured],
-        "value": [one.value for one in measured],
-        "formula": [one.formula for one in measured],
-    }
-    return rows("metrics", columns, len(measured))

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from curate.flows.steps.judged import CLASS, NUMBER, Evaluation
 from curate.learners.metrics import AccuracyMatrix
+from curate.store.write import rows
 
 FORMULA = "correct / test items of the snapshot"
 _LOWEST = "least accuracy after any increment so far, of a class since it was met"
@@ -68,8 +71,8 @@ def _over_time(number: int, measured: Sequence[Measure], so_far: Sequence[Mappin
         return found.get((row, name, f"{NUMBER}{task}"))
 
     numbers = sorted({key[0] for key in found})
-    rows = [row for row in numbers if at(row, row) is not None]
-    tasks = [task for task in rows if all(at(row, task) is not None for row in rows if row >= task)]
+    known = [row for row in numbers if at(row, row) is not None]
+    tasks = [task for task in known if all(at(row, task) is not None for row in known if row >= task)]
     matrix = AccuracyMatrix()
     for task in tasks:
         matrix.add(
@@ -80,3 +83,18 @@ def _over_time(number: int, measured: Sequence[Measure], so_far: Sequence[Mappin
     if not tasks or tasks[-1] != number:
         return []
     return [Measure(one.name, "over time", one.value, one.formula + _TASKS) for one in matrix.metrics()]
+
+
+def metric_rows(subject: str, checkpoint: str, at: tuple[str, int], measured: Sequence[Measure]) -> pa.Table:
+    """Return rows of the table `metrics` about a checkpoint that came `at` a number of a snapshot."""
+    columns = {
+        "subject": subject,
+        "checkpoint": checkpoint,
+        "snapshot": at[0],
+        "number": at[1],
+        "name": [one.name for one in measured],
+        "slice": [one.slice for one in measured],
+        "value": [one.value for one in measured],
+        "formula": [one.formula for one in measured],
+    }
+    return rows("metrics", columns, len(measured))

@@ -3,7 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
+
+import pyarrow as pa
 
 from curate.errors import StoreBusyError, UnknownNameError, UsageError
 from curate.flows.project import Project
@@ -11,9 +14,12 @@ from curate.flows.steps.base import step_report
 from curate.flows.steps.increments import Lesson, Pupil, checkpoint_write, evaluate, pupil_of
 from curate.flows.steps.judged import Evaluation
 from curate.flows.steps.lesson_metrics import Measure
+from curate.flows.steps.trainees import trainee_of
 from curate.learners.base import BaseLearner
 from curate.learners.encoders.factory import encoder_named
 from curate.learners.promotion import PromotionRules, Verdict, judge
+from curate.settings import ADAPTER_PREFIX
+from curate.settings.adapting import named_adapter
 from curate.settings.models import PromotionSettings
 from curate.settings.teaching import named_learner
 from curate.store.checkpoints import Checkpoint, load_checkpoint, newest_checkpoint
@@ -22,6 +28,7 @@ from curate.store.promotions import (
     KEPT,
     PROMOTED,
     ROLLED_BACK,
+    Served,
     Turn,
     find_checkpoint,
     forgotten_since,
@@ -32,10 +39,12 @@ from curate.store.promotions import (
 )
 from curate.store.reader import Reader
 from curate.store.work import cursor
-from curate.store.write import Write
+from curate.store.write import CursorMove, Write
 from curate.types import Progress, StepReport
 
-_DIFFERENCE = "accuracy minus that of the served checkpoint, on the same test items"
+_DIFFERENCE = (
+    "accuracy minus that of the served checkpoint, or the share by which its loss fell, on the same test items"
+)
 _BOUND = "lower bound of that difference, bootstrap over pairs at the gate's one-sided confidence"
 _FLIPS = "items that the served checkpoint has right and this one has wrong / test items"
 
@@ -63,33 +72,55 @@ def rule_on(reader: Reader, store_folder: Path, pupil: Pupil, lesson: Lesson) ->
 
     Cost: a prediction of the test items by the served checkpoint, where that is not the lesson's parent.
     """
-    assert pupil.promotion is not None
-    last = cursor(reader, pupil.served.consumer)
-    found = served_checkpoint(reader, pupil.served)
+    settings = pupil.promotion
+    assert settings is not None
+
+    def compared(found: Checkpoint) -> Verdict:
+        served = lesson.before
+        if found.name != lesson.parent:
+            learner = pupil.make()
+            learner.load(load_checkpoint(store_folder, found.name))
+            served = evaluate(reader, pupil, learner, lesson.increment)
+        return judged_answers(served, lesson.after, settings)
+
+    return ruled(reader, pupil.served, settings, lesson.after.items, compared)
+
+
+def ruled(
+    reader: Reader,
+    learner: Served,
+    settings: PromotionSettings,
+    items: int,
+    compared: Callable[[Checkpoint], Verdict],
+) -> Ruling:
+    """Say what becomes of a new checkpoint that was judged on so many test `items`, and was `compared` with one."""
+    last = cursor(reader, learner.consumer)
+    found = served_checkpoint(reader, learner)
     if found is None:
         return Ruling(last, "", PROMOTED, "the first checkpoint")
-    if not pupil.promotion.enabled:
+    if not settings.enabled:
         return Ruling(last, found.name, PROMOTED, "the promotion gate is off")
-    if not lesson.after.items:
+    if not items:
         return Ruling(last, found.name, PROMOTED, "unjudged: the snapshot has no labelled test items")
-    served = lesson.before
-    if found.name != lesson.parent:
-        learner = pupil.make()
-        learner.load(load_checkpoint(store_folder, found.name))
-        served = evaluate(reader, pupil, learner, lesson.increment)
-    verdict = _judged(served, lesson.after, pupil.promotion)
+    verdict = compared(found)
     reason = "; ".join(verdict.reasons) or "no worse on any guarded slice"
     action = PROMOTED if verdict.promoted else KEPT
     return Ruling(last, found.name, action, reason, tuple(_measures(verdict)))
 
 
-def _judged(served: Evaluation, candidate: Evaluation, settings: PromotionSettings) -> Verdict:
-    rules = PromotionRules(settings.margin, settings.negative_flips, settings.confidence, settings.fewest)
-    return judge(served.right, candidate.right, candidate.guarded(classes=settings.classes), rules)
+def judged_answers(served: Evaluation, candidate: Evaluation, settings: PromotionSettings) -> Verdict:
+    """Compare which test items two checkpoints told rightly."""
+    return judge(served.right, candidate.right, candidate.guarded(classes=settings.classes), gate_rules(settings))
+
+
+def gate_rules(settings: PromotionSettings) -> PromotionRules:
+    """Return the gate's rules as a project sets them."""
+    return PromotionRules(settings.margin, settings.negative_flips, settings.confidence, settings.fewest)
 
 
 def _measures(verdict: Verdict) -> list[Measure]:
-    found = [Measure("negative flips", "all", verdict.negative_flips, _FLIPS)]
+    flips = verdict.negative_flips
+    found = [] if isnan(flips) else [Measure("negative flips", "all", flips, _FLIPS)]
     for one in verdict.slices:
         found.append(Measure("difference to served", one.name, one.difference.value, _DIFFERENCE))
         found.append(Measure("difference to served, low", one.name, one.difference.low, _BOUND))
@@ -103,10 +134,26 @@ def lesson_write(
     name, write = checkpoint_write(store_folder, pupil, learner, lesson, ruling.measures if ruling else ())
     if ruling is None:
         return write
-    number = lesson.increment.number
-    turn = Turn(int(ruling.last or 0) + 1, name, number, ruling.served, ruling.action, ruling.reason)
-    tables, move = turn_write(pupil.served, ruling.last, turn)
+    tables, move = ruling_write(pupil.served, ruling, Checkpoint(name, lesson.increment.number))
     return Write("learn", {**write.tables, **tables}, [*write.cursors, move])
+
+
+def ruling_write(learner: Served, ruling: Ruling, new: Checkpoint) -> tuple[dict[str, pa.Table], CursorMove]:
+    """Return the turn that a ruling makes of a new checkpoint, and the move of its cursor."""
+    turn = Turn(int(ruling.last or 0) + 1, new.name, new.number, ruling.served, ruling.action, ruling.reason)
+    return turn_write(learner, ruling.last, turn)
+
+
+def _named(project: Project, name: str) -> Served:
+    """Return what the promotions of a learner are found by, or of an adapter as `adapter:NAME`.
+
+    Raises:
+        UnknownNameError: the project has none of this name.
+    """
+    if not name.startswith(ADAPTER_PREFIX):
+        return named_pupil(project, name).served
+    settings = named_adapter(project.settings, name.removeprefix(ADAPTER_PREFIX))
+    return trainee_of(project, settings).served
 
 
 def named_pupil(project: Project, name: str) -> Pupil:
@@ -117,6 +164,7 @@ def named_pupil(project: Project, name: str) -> Pupil:
     """
     known = [settings.name for settings in project.settings.learner]
     if name not in known:
+        known += [settings.learner for settings in project.settings.adapter]
         raise UnknownNameError("learner", name, known)
     settings = named_learner(project.settings, name)
     return pupil_of(settings, encoder_named(settings.encoder, project.folder), settings.kind)
@@ -129,11 +177,12 @@ def promote(project: Project, progress: Progress, name: str, checkpoint: str = "
         UsageError: the learner has no such checkpoint.
     """
 
-    def chosen(reader: Reader, pupil: Pupil, turns: list[Turn]) -> Checkpoint:
-        newest = newest_checkpoint(reader, *pupil.served.key)
+    def chosen(reader: Reader, learner: Served, turns: list[Turn]) -> Checkpoint:
+        newest = newest_checkpoint(reader, *learner.key)
         if newest is None:
-            raise UsageError(f"learner {name!r} has no checkpoint yet", hint="curate learn")
-        return find_checkpoint(reader, pupil.served, checkpoint) if checkpoint else newest
+            hint = "curate train" if name.startswith(ADAPTER_PREFIX) else "curate learn"
+            raise UsageError(f"learner {name!r} has no checkpoint yet", hint=hint)
+        return find_checkpoint(reader, learner, checkpoint) if checkpoint else newest
 
     return _decide(project, "promote", name, BY_HAND, chosen, dry=dry)
 
@@ -145,9 +194,9 @@ def roll_back(project: Project, progress: Progress, name: str, to: str = "", *, 
         UsageError: nothing was served before, or the learner was made to forget since.
     """
 
-    def chosen(reader: Reader, pupil: Pupil, turns: list[Turn]) -> Checkpoint:
+    def chosen(reader: Reader, learner: Served, turns: list[Turn]) -> Checkpoint:
         if to:
-            return find_checkpoint(reader, pupil.served, to)
+            return find_checkpoint(reader, learner, to)
         before = served_before(turns)
         if before is None:
             raise UsageError(
@@ -165,39 +214,39 @@ def _decide(
     step: str,
     name: str,
     action: str,
-    choose: Callable[[Reader, Pupil, list[Turn]], Checkpoint],
+    choose: Callable[[Reader, Served, list[Turn]], Checkpoint],
     *,
     dry: bool,
 ) -> StepReport:
     """Make one turn of a person's choice; do nothing where that checkpoint is served already."""
     began = time.perf_counter()
-    pupil = named_pupil(project, name)
+    learner = _named(project, name)
     with project.reader() as reader:
-        turns, last = history(reader, pupil.served), cursor(reader, pupil.served.consumer)
-        found, now = choose(reader, pupil, turns), served_checkpoint(reader, pupil.served)
-        notes = _consequences(reader, pupil, found, turns)
+        turns, last = history(reader, learner), cursor(reader, learner.consumer)
+        found, now = choose(reader, learner, turns), served_checkpoint(reader, learner)
+        notes = _consequences(reader, learner, found, turns)
     served = now.name if now else ""
     details = {"learner": name, "served": found.name, "number": found.number, "before": served}
     if found.name == served:
         return step_report(step, began, skipped=1, notes=(f"{name}: {served[:12]} is served already",), details=details)
-    notes = [f"{name}: {found.name[:12]} (after {pupil.snapshot} {found.number}) in place of {served[:12]}", *notes]
+    notes = [f"{name}: {found.name[:12]} (after {learner.snapshot} {found.number}) in place of {served[:12]}", *notes]
     if not dry:
         turn = Turn(int(last or 0) + 1, found.name, found.number, served, action, f"curate {step}")
-        tables, move = turn_write(pupil.served, last, turn)
+        tables, move = turn_write(learner, last, turn)
         if project.store.commit(Write(step, tables, [move])).stale:
             raise changed_meanwhile(name)
     return step_report(step, began, done=int(not dry), notes=tuple(notes), details=details)
 
 
-def _consequences(reader: Reader, pupil: Pupil, found: Checkpoint, turns: list[Turn]) -> list[str]:
+def _consequences(reader: Reader, learner: Served, found: Checkpoint, turns: list[Turn]) -> list[str]:
     notes = [
         f"the gate had kept it: {turn.reason}"
         for turn in turns
         if turn.checkpoint == found.name and turn.action == KEPT
     ]
-    if forgotten_since(reader, pupil.served, found.name):
+    if forgotten_since(reader, learner, found.name):
         notes.append("this checkpoint is older than a forgetting: what was forgotten has its influence again")
-    newest = newest_checkpoint(reader, *pupil.served.key)
+    newest = newest_checkpoint(reader, *learner.key)
     if newest and newest.name != found.name:
         notes.append(f"learning goes on from {newest.name[:12]}; the gate compares what comes with what is served")
     return notes

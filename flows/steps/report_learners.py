@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from curate.report.learned import Accuracy, Increment, LearnerSummary, SliceSummary
+from curate.settings import ADAPTER_PREFIX
 from curate.store import summaries
 from curate.store.reader import Reader
 
@@ -29,7 +30,12 @@ def learner_summaries(reader: Reader) -> tuple[LearnerSummary, ...]:
     turns: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in summaries.promotions(reader):
         turns[row["learner"]].append(row)
-    return tuple(_summary(name, histories, turns[name], formulas) for name in histories if "/" not in name)
+    return tuple(_summary(name, histories, turns[name], formulas) for name in histories if not _is_beside(name))
+
+
+def _is_beside(name: str) -> bool:
+    """Whether it is a baseline of a learner, or an adapter, which takes no increments."""
+    return "/" in name or name.startswith(ADAPTER_PREFIX)
 
 
 def _summary(

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from curate.errors import ConfigurationError
-from curate.learners.adapters.configurations import Task, configuration
+from curate.learners.adapters.configurations import configuration
 from curate.learners.adapters.extra import needing_peft
 from curate.learners.adapters.methods import Method
+from curate.learners.adapters.tasks import Task
 from curate.learners.encoders.weights import hash_of_state
 
 

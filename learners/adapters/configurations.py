@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from enum import StrEnum
 from typing import Any
 
 from torch import nn
@@ -12,20 +11,13 @@ from torch import nn
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.learners.adapters.extra import needing_peft
 from curate.learners.adapters.methods import Method, Targets
+from curate.learners.adapters.tasks import Task
 
 _ALONE = 0.1
 _SETTLED = 0.3
 
 
 _HEADS = ("classifier", "score", "head", "fc")
-
-
-class Task(StrEnum):
-    """What the network does; the values are those of `peft`, which has none for images."""
-
-    CAUSAL = "CAUSAL_LM"
-    CLASSIFY = "SEQ_CLS"
-    IMAGES = "IMAGES"
 
 
 def configuration(

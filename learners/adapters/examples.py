@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import torch
 
 from curate.errors import BadDataError, ConfigurationError
-from curate.learners.adapters.configurations import Task
 from curate.learners.adapters.methods import Method
+from curate.learners.adapters.tasks import Task
 from curate.learners.numerics import Integers
 
 

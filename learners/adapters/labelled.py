@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from curate.errors import BadDataError, ConfigurationError
-from curate.learners.adapters.configurations import Task
 from curate.learners.adapters.examples import (
     Batch,
     refuse_too_long,
@@ -20,6 +19,7 @@ from curate.learners.adapters.examples import (
 )
 from curate.learners.adapters.methods import Method
 from curate.learners.adapters.packing import Tokens
+from curate.learners.adapters.tasks import Task
 from curate.learners.numerics import Integers
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from curate.errors import BadDataError
-from curate.learners.adapters.configurations import Task
 from curate.learners.adapters.examples import Batch, refuse_unknown_classes
 from curate.learners.adapters.methods import Method
+from curate.learners.adapters.tasks import Task
 from curate.learners.numerics import Array, Integers
 
 

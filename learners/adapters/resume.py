@@ -51,12 +51,12 @@ def restored(
         parts[kind][name] = torch.from_numpy(array.copy())
     with torch.no_grad():
         for name, tensor in adapted.tensors.items():
-            tensor.copy_(_as(parts[_ADAPTER][name], tensor))
+            tensor.copy_(as_kind_of(parts[_ADAPTER][name], tensor))
     optimiser.state.clear()
     for key, value in parts[_OPTIMISER].items():
         name, _, field = key.rpartition("/")
         owner = adapted.trained[name]
-        optimiser.state[owner][field] = value if field == "step" else _as(value, owner).to(adapted.device)
+        optimiser.state[owner][field] = value if field == "step" else as_kind_of(value, owner).to(adapted.device)
     if ranks:
         ranks.load(parts[_RANKS])
     torch.set_rng_state(parts[_RANDOM]["cpu"])
@@ -79,5 +79,6 @@ def _refuse_other(header: Mapping[str, Any], expected: Mapping[str, Any]) -> Non
         )
 
 
-def _as(saved: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def as_kind_of(saved: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return a saved tensor in the kind of another: NumPy knows no bfloat16, whose bits were saved as whole numbers."""
     return saved.view(torch.bfloat16) if like.dtype is torch.bfloat16 and saved.dtype is torch.int16 else saved

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,3 +51,21 @@ class Schedule:
         if step < rising:
             return self.learning_rate * (step + 1) / (rising + 1)
         return self.learning_rate * (1 + math.cos(math.pi * (step - rising) / (self.steps - rising))) / 2
+
+
+def ended_by(tokens: int, sizes: Sequence[int], parameters: FitParameters) -> FitParameters:
+    """Return the parameters with as many steps as it takes to learn so many tokens, if they have that many.
+
+    `sizes` are the tokens of each example.
+
+    >>> ended_by(7, [2, 2, 2, 2], FitParameters(batch_size=1, passes=3)).steps
+    4
+    """
+    schedule = Schedule(len(sizes), parameters, 0.0)
+    counted = np.asarray(sizes)
+    learned = 0
+    for step in range(schedule.steps):
+        learned += sum(int(counted[rows].sum()) for rows in schedule.batches(step))
+        if learned >= tokens:
+            return replace(parameters, steps=step + 1)
+    return parameters

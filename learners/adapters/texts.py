@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from curate.errors import ConfigurationError
-from curate.learners.adapters.configurations import Task
 from curate.learners.adapters.examples import Batch, refuse_too_long, refuse_unknown_tokens
 from curate.learners.adapters.methods import Method
 from curate.learners.adapters.packing import Packing, Tokens, apart, pack
+from curate.learners.adapters.tasks import Task
 from curate.learners.numerics import Integers
 
 _NOTHING = -100
@@ -32,6 +32,16 @@ class TextExamples:
 
     def __len__(self) -> int:
         return len(self._packing)
+
+    @property
+    def texts(self) -> int:
+        """How many texts have anything to predict."""
+        return len({piece.document for block in self._packing.blocks for piece in block})
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many tokens of each block are predicted."""
+        return [sum(len(piece) - 1 for piece in block) for block in self._packing.blocks]
 
     def check(self, network: Any, method: Method, virtual_tokens: int) -> None:
         """Refuse texts that are too long, of another vocabulary, or packed where they would see each other.

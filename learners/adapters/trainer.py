@@ -35,6 +35,7 @@ class NotFiniteError(BadDataError):
             hint="look at those texts, or lower the learning rate and begin in another folder",
             unchanged=f"the last good checkpoint, {checkpoint}",
         )
+        self.what = f"the {what}"
         self.step = step
         self.documents = documents
         self.checkpoint = checkpoint

@@ -19,6 +19,7 @@ from curate.store import publish as publishing
 from curate.store.address import LakeAddress
 from curate.store.checkpoints import CHECKPOINT_FOLDER, needed_of_policies, saving_checkpoints
 from curate.store.database import LEDGER_FILE, idle_bytes, open_ledger, rewrite_ledger
+from curate.store.fits import resting_fits
 from curate.store.journal import JOURNAL_FOLDER, Journal
 from curate.store.lookups import remove_segment, stray_lookups, unfinished_lookups
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
@@ -163,6 +164,7 @@ def untouched_unfinished(folder: Path, exports: Path | None) -> Iterator[Path]:
     yield from filter(is_abandoned, spill_folders(folder))
     elsewhere += [path for path in spill_folders(folder) if not is_abandoned(path) and not is_in_use(path)]
     elsewhere += unfinished_lookups(folder)
+    elsewhere += resting_fits(folder)
     if exports is not None:
         elsewhere += [*exports.glob(".*.partial"), *exports.glob(".*.replaced")]
     yield from filter(_is_untouched, elsewhere)

@@ -26,6 +26,31 @@ def snapshot_items(reader: Reader, name: str, number: int, splits: Sequence[str]
     return reader.query(query, {"name": name, "number": number, "splits": list(splits), "after": after or 0})
 
 
+def snapshot_labels(reader: Reader, name: str, number: int, split: str) -> list[str]:
+    """Return the labels that a split of a snapshot has, sorted."""
+    found = reader.query(
+        "SELECT DISTINCT label FROM snapshot_items WHERE snapshot = ? AND number = ? AND split = ?"
+        " AND label IS NOT NULL ORDER BY label",
+        [name, number, split],
+    )
+    return [str(label) for label in found["label"].to_pylist()]
+
+
+def stream_snapshot(
+    reader: Reader, name: str, number: int, split: str, *, labelled: bool, rows: int = 512
+) -> pa.RecordBatchReader:
+    """Return id, label, text and image of a split's items in the order of their ids, a few at a time.
+
+    Valid until the next question to this reader. Memory: so many `rows`.
+    """
+    query = """
+        SELECT s.item_id, s.label, i.text, i.image FROM snapshot_items s JOIN items i USING (item_id)
+        WHERE s.snapshot = $name AND s.number = $number AND s.split = $split AND (s.label IS NOT NULL OR NOT $labelled)
+        ORDER BY s.item_id"""
+    asked = {"name": name, "number": number, "split": split, "labelled": labelled}
+    return reader.stream(query, asked, rows)
+
+
 def items_before_snapshot(reader: Reader, name: str, number: int, most: int) -> pa.Table:
     """Return up to `most` items that could be trained on when a snapshot was taken, in the order of their ids.
 

@@ -96,7 +96,8 @@ class TestHelp:
         assert [option.name for option in options if not option.help] == []
 
     @pytest.mark.parametrize(
-        "name", ["ingest", "dedup", "filter", "align", "annotate", "snapshot", "export", "learn", "report", "run"]
+        "name",
+        ["ingest", "dedup", "filter", "align", "annotate", "snapshot", "export", "learn", "train", "report", "run"],
     )
     def test_every_writing_verb_plans(self, name):
         assert "dry_run" in {parameter.name for parameter in verb_named(name).params}

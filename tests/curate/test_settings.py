@@ -179,6 +179,7 @@ class TestShape:
             "acquire",
             "snapshot",
             "learner",
+            "adapter",
         }
         assert "schedule.cron" in scalar_fields()
 

@@ -9,10 +9,11 @@ import torch
 
 from curate.errors import ConfigurationError, UnknownNameError, UsageError
 from curate.learners.adapters.adapted import Adapted
-from curate.learners.adapters.configurations import Task, configuration
+from curate.learners.adapters.configurations import configuration
 from curate.learners.adapters.export import export_adapter
 from curate.learners.adapters.methods import METHODS, Method, method_named
 from curate.learners.adapters.parameters import FitParameters
+from curate.learners.adapters.tasks import Task
 from curate.learners.adapters.texts import TextExamples, blocks_for
 from curate.learners.adapters.trainer import AdapterTrainer, FittedAdapter, mean_loss
 from curate.learners.encoders.weights import hash_of_state

@@ -11,11 +11,11 @@ import torch
 from sklearn.datasets import load_digits
 
 from curate.errors import BadDataError, ConfigurationError
-from curate.learners.adapters.configurations import Task
 from curate.learners.adapters.export import export_adapter
 from curate.learners.adapters.methods import METHODS
 from curate.learners.adapters.parameters import FitParameters
 from curate.learners.adapters.pictures import LabelledImages
+from curate.learners.adapters.tasks import Task
 from curate.learners.adapters.trainer import AdapterTrainer, mean_loss
 from curate.learners.numerics import Array
 
