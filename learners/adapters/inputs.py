@@ -91,8 +91,10 @@ def _preprocessor(place: Path) -> dict[str, Any]:
 
 def _height_and_width(size: Any) -> tuple[int, int]:
     if isinstance(size, dict):
-        either = size.get("shortest_edge", _SIZE)
-        return int(size.get("height", either)), int(size.get("width", either))
+        either: Any = size.get("shortest_edge", _SIZE)
+        height: Any = size.get("height", either)
+        width: Any = size.get("width", either)
+        return int(height), int(width)
     if isinstance(size, Sequence):
         return int(size[0]), int(size[-1])
     return int(size), int(size)
