@@ -46,7 +46,6 @@ def check_settings(settings: Settings, place: str) -> None:
         ConfigurationError: what contradicts what.
     """
     _check_names(settings, place)
-    _check_reserved(settings, place)
     for index, source in enumerate(settings.source):
         _check_source(source, place, f"source[{index}]")
     if settings.lineage.address:
@@ -103,6 +102,7 @@ def _check_reserved(settings: Settings, place: str) -> None:
 
 
 def _check_names(settings: Settings, place: str) -> None:
+    _check_reserved(settings, place)
     _unique("source", settings.source, place)
     _unique("annotator", settings.annotator, place)
     _unique("snapshot", settings.snapshot, place)
