@@ -34,7 +34,7 @@ SEEDS, QUICK_SEEDS = 5, 2
 BASE_PASSES, PASSES, STEPS = 30, 20, 100
 QUICK_BASE_PASSES, QUICK_PASSES, QUICK_STEPS = 5, 2, 10
 SOURCE_RATES = (1e-2, 3e-2, 1e-1)
-WHOLE_RATES, ROUTING_RATES = (1e-3, 3e-3, 1e-2, 3e-2), (3e-2, 1e-1, 3e-1, 1.0)
+WHOLE_RATES, ROUTING_RATES = (3e-3, 1e-2, 3e-2, 1e-1), (3e-2, 1e-1, 3e-1, 1.0)
 ROUTER = 10.0
 LAYERS = ("first", "second")
 KINDS: Mapping[str, RoutingParameters] = {
@@ -173,18 +173,25 @@ def _adapted(learned: Learned, way: str, images: TaskImages, bases: Sequence[nn.
     ]
     size = sum(one.numel() for one in begun[0].parameters() if one.requires_grad)
     seeds, tasks = len(begun), len(NEW)
-    stack = Stack.of([one for one in begun for _ in range(tasks)], len(rates))
-    inputs, targets = (one.flatten(0, 1).repeat(len(rates), *[1] * (one.dim() - 2)) for one in images.new)
+    each = [one for one in begun for _ in range(tasks)]
+    before = Stack.of(each).right(*_copies(images.new_held_out, 1))
+    inputs, targets = _copies(images.new, len(rates))
     every = [torch.arange(inputs.shape[1]).expand(len(inputs), -1)] * steps
     each_rate = torch.tensor(rates).repeat_interleave(seeds * tasks)
-    fitted = stack.fitted(inputs, targets, each_rate, every, inputs.shape[1], _factor if way == WHOLE else None)
-    kept, after, before = (
-        np.reshape(one.right(*(part.flatten(0, 1).repeat(len(rates), *[1] * (part.dim() - 2)) for part in parts)),
-                   (len(rates), seeds, tasks))
-        for one, parts in ((fitted, images.new_kept), (fitted, images.new_held_out), (stack, images.new_held_out))
-    )  # fmt: skip
+    factor = _factor if way == WHOLE else None
+    fitted = Stack.of(each, len(rates)).fitted(inputs, targets, each_rate, every, inputs.shape[1], factor)
+    kept, after = (
+        np.reshape(fitted.right(*_copies(part, len(rates))), (len(rates), seeds, tasks))
+        for part in (images.new_kept, images.new_held_out)
+    )
     best = int(np.argmax(kept.mean(axis=(1, 2))))
-    return Adapted(size, rates[best], before[best].tolist(), after[best].tolist())
+    return Adapted(size, rates[best], np.reshape(before, (seeds, tasks)).tolist(), after[best].tolist())
+
+
+def _copies(pair: tuple[torch.Tensor, torch.Tensor], rates: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Items of each seed and task, one after another, once for each rate."""
+    pixels, labels = (one.flatten(0, 1).repeat(rates, *[1] * (one.dim() - 2)) for one in pair)
+    return pixels, labels
 
 
 def _begun(network: RoutedNetwork, base: nn.Module, way: str, seed: int) -> _OneTask:
