@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate.errors import BadDataError
-from curate.types import Annotated, Claim, Encoder, Failure, Learner, Modality
+from curate.types import Annotated, Claim, Classifier, Encoder, Failure, Modality
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +33,7 @@ class LearnerAnnotator:
     version: str
     attribute: str
     modality: Modality
-    learner: Learner
+    learner: Classifier
     encoder: Encoder
     values: Container[str] = ()
     least: float = 0.0

@@ -210,6 +210,19 @@ class Learner(Protocol):
     def load(self, state: bytes) -> None: ...
 
 
+class Classifier(Protocol):
+    """What of a learner is asked about items: column k of `predict` belongs to `classes[k]` once a state is loaded."""
+
+    version: str
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def predict(self, features: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float64]]: ...
+
+    def load(self, state: bytes) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class PersonAnswer:
     """What one person said to one question about one item: a `value`, or the `reason` why there is none.

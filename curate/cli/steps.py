@@ -247,17 +247,22 @@ def align_verb(invocation: Invocation, /, dry_run: bool, **of_shards: Any) -> in
 
 @verb(
     "annotate",
-    examples=["curate annotate --dry-run", "curate annotate", "curate annotate --with learner:topics"],
+    examples=[
+        "curate annotate --dry-run",
+        "curate annotate",
+        "curate annotate --with learner:topics",
+        "curate annotate --with adapter:topics",
+    ],
     exits=(4, 5, 6, 7),
 )
-@click.option("--with", "name", metavar="NAME", help="Ask this annotator alone, or learner:NAME for a [[learner]].")
+@click.option("--with", "name", metavar="NAME", help="Ask this annotator alone; or learner:NAME, adapter:NAME.")
 @dry_run_option()
 @pass_invocation
 def annotate_verb(invocation: Invocation, /, name: str | None, dry_run: bool) -> int:
     """Let the annotators answer the protocol's questions about new items.
 
     With --dry-run it prints the calls, tokens and cost to expect. An answer that was received is never paid for again.
-    A learner's served checkpoint is asked about every item that did not teach it.
+    A learner's or adapter's served checkpoint is asked about every item that did not teach it.
     """
     if name is None:
         return _run(invocation, "annotate", dry_run)

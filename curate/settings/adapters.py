@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictFloat, StrictInt
 
 from curate.settings.promotion import PromotionSettings
-from curate.settings.section import Count, Filled, Name, Section
+from curate.settings.section import NAME_PATTERN, Count, Filled, Name, Section
+from curate.types import Modality
 
 AdapterTask = Literal["causal-language-model", "text-classification", "image-classification"]
 ADAPTER_PREFIX = "adapter:"
 """Marks an adapter among learners: in the tables, as an annotator, and where one is promoted."""
+LEARNER_PATTERN = rf"^({ADAPTER_PREFIX})?{NAME_PATTERN.removeprefix('^')}"
 _Value = StrictBool | StrictInt | StrictFloat | str
 
 
@@ -41,7 +43,7 @@ class AdapterSettings(Section):
         return ADAPTER_PREFIX + self.name
 
     @property
-    def modality(self) -> str:
+    def modality(self) -> Modality:
         """The modality of the items that it is fitted to."""
         return "image" if self.task == "image-classification" else "text"
 

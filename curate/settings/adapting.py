@@ -31,6 +31,11 @@ def named_adapter(settings: Settings, name: str) -> AdapterSettings:
     raise UnknownNameError("adapter", name, [adapter.name for adapter in settings.adapter])
 
 
+def annotating_adapters(settings: Settings) -> list[str]:
+    """Return the adapters that can annotate, as `adapter:NAME`: those that tell classes apart."""
+    return [adapter.learner for adapter in settings.adapter if adapter.classifies]
+
+
 def _check_fits(adapter: AdapterSettings, snapshot: SnapshotSettings, where: str) -> None:
     if snapshot.modality != adapter.modality:
         raise ConfigurationError(

@@ -1,6 +1,7 @@
 """Whose confidences the consensus may weigh as a model's probabilities, and whom the gate may judge."""
 
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.settings.adapting import annotating_adapters
 from curate.settings.annotators import LearnerAnnotatorSettings
 from curate.settings.models import Settings
 from curate.settings.teaching import LEARNER_PREFIX
@@ -25,7 +26,7 @@ def check_gate(settings: Settings, place: str) -> None:
         UnknownNameError: no annotator, learner or source with labels has the name.
     """
     known = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
-    known += [LEARNER_PREFIX + one.name for one in settings.learner]
+    known += [LEARNER_PREFIX + one.name for one in settings.learner] + annotating_adapters(settings)
     for name in settings.gate.annotators:
         if name not in known:
             raise UnknownNameError("annotator", name, known, where=f"{place}, gate")

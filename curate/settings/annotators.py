@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StringConstraints
 
+from curate.settings.adapters import LEARNER_PATTERN
 from curate.settings.section import Amount, Count, Filled, Name, Names, Seconds, Section, Share, distinct
 
 
@@ -120,7 +121,7 @@ class CaptionAnnotatorSettings(Section):
 
 
 class LearnerAnnotatorSettings(Section):
-    """An annotator that claims what the served checkpoint of a `[[learner]]` finds likeliest.
+    """An annotator that claims what the served checkpoint of a `[[learner]]`, or of `adapter:NAME`, finds likeliest.
 
     It answers the attribute that is the label of the learner's snapshot, about items of its modality. Where nothing is
     as probable as `least`, it abstains. Every new checkpoint is asked about all items `again`, or about those
@@ -129,7 +130,7 @@ class LearnerAnnotatorSettings(Section):
 
     name: Name
     kind: Literal["learner"] = "learner"
-    learner: Name
+    learner: Annotated[str, StringConstraints(pattern=LEARNER_PATTERN)]
     least: Share = 0.0
     again: StrictBool = True
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from curate.errors import ConfigurationError, UnknownNameError
 from curate.settings.acquire import AcquireSettings
-from curate.settings.adapting import check_adapters
+from curate.settings.adapting import annotating_adapters, check_adapters
 from curate.settings.agreeing import check_agreeing
 from curate.settings.annotators import (
     CaptionAnnotatorSettings,
@@ -319,7 +319,8 @@ def _check_claimed(settings: Settings, where: str) -> None:
         if not (equals and colon):
             continue
         names = [one.name for one in (*settings.annotator, *settings.source)] + [CONSENSUS]
-        _known("annotator", [annotator], [*names, *(f"learner:{one.name}" for one in settings.learner)], where)
+        able = annotating_adapters(settings)
+        _known("annotator", [annotator], [*names, *(f"learner:{one.name}" for one in settings.learner), *able], where)
         _known("attribute", [attribute], {*asked, *open_attributes(settings)}, where)
         if attribute not in open_attributes(settings):
             _known("value", [value], asked[attribute], f"{where}, attribute {attribute!r}")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from curate.errors import ConfigurationError, UnknownNameError
+from curate.settings.adapters import ADAPTER_PREFIX, AdapterSettings
+from curate.settings.adapting import annotating_adapters, named_adapter
 from curate.settings.annotators import AnnotatorSettings, LearnerAnnotatorSettings
 from curate.settings.models import LearnerSettings, Settings, SnapshotSettings
 
@@ -21,9 +23,7 @@ def check_learner_annotators(settings: Settings, place: str) -> None:
     own = list(_learner_annotators(settings))
     for annotator in own:
         where = f"{place}, annotator {annotator.name!r}"
-        known = [learner.name for learner in settings.learner]
-        if annotator.learner not in known:
-            raise UnknownNameError("learner", annotator.learner, known, where=where)
+        _check_there(settings, annotator, where)
         label = taught_snapshot(settings, annotator).label
         asked = [attribute.name for attribute in settings.protocol.attribute]
         if label not in asked:
@@ -35,10 +35,25 @@ def check_learner_annotators(settings: Settings, place: str) -> None:
         _check_teachers(settings, annotator, f"{place}, annotator {annotator.name!r}")
 
 
+def _check_there(settings: Settings, annotator: LearnerAnnotatorSettings, where: str) -> None:
+    known = [*(learner.name for learner in settings.learner), *annotating_adapters(settings)]
+    if annotator.learner in [adapter.learner for adapter in settings.adapter if not adapter.classifies]:
+        raise ConfigurationError(
+            f"{where}: the adapter {annotator.learner!r} continues texts, and tells no classes apart",
+            hint=f"known: {', '.join(known) or 'none'}",
+        )
+    if annotator.learner not in known:
+        raise UnknownNameError("learner", annotator.learner, known, where=where)
+
+
 def taught_snapshot(settings: Settings, annotator: LearnerAnnotatorSettings) -> SnapshotSettings:
-    """Return the snapshot that the annotator's learner consumes."""
-    learner = named_learner(settings, annotator.learner)
-    return next(snapshot for snapshot in settings.snapshot if snapshot.name == learner.snapshot)
+    """Return the snapshot that the annotator's learner consumes, or its adapter is fitted to."""
+    taught: LearnerSettings | AdapterSettings
+    if annotator.learner.startswith(ADAPTER_PREFIX):
+        taught = named_adapter(settings, annotator.learner.removeprefix(ADAPTER_PREFIX))
+    else:
+        taught = named_learner(settings, annotator.learner)
+    return next(snapshot for snapshot in settings.snapshot if snapshot.name == taught.snapshot)
 
 
 def named_learner(settings: Settings, name: str) -> LearnerSettings:
@@ -47,9 +62,9 @@ def named_learner(settings: Settings, name: str) -> LearnerSettings:
 
 
 def with_annotator(settings: Settings, name: str) -> Settings:
-    """Return the settings with one annotator alone: an `[[annotator]]`, or a learner as `learner:NAME`.
+    """Return the settings with one annotator alone: an `[[annotator]]`, `learner:NAME` or `adapter:NAME`.
 
-    A learner that an `[[annotator]]` names is that annotator; else its claims bear the name `learner:NAME`.
+    A learner or adapter that an `[[annotator]]` names is that annotator; else its claims bear the name that is given.
 
     Raises:
         UnknownNameError: there is none of this name.
@@ -57,14 +72,16 @@ def with_annotator(settings: Settings, name: str) -> Settings:
     """
     named: Sequence[AnnotatorSettings] = [one for one in settings.annotator if one.name == name]
     learner = name.removeprefix(LEARNER_PREFIX)
-    if not named and learner != name:
+    if not named and (learner != name or name.startswith(ADAPTER_PREFIX)):
         named = [one for one in _learner_annotators(settings) if one.learner == learner]
-        if not named and learner in [one.name for one in settings.learner]:
+        able = [one.name for one in settings.learner] + [one.learner for one in settings.adapter]
+        if not named and learner in able:
             added = LearnerAnnotatorSettings.model_construct(name=name, learner=learner)
             check_learner_annotators(settings.model_copy(update={"annotator": (*settings.annotator, added)}), "--with")
             named = [added]
     if not named:
         known = [one.name for one in settings.annotator] + [LEARNER_PREFIX + one.name for one in settings.learner]
+        known += annotating_adapters(settings)
         raise UnknownNameError("annotator", name, known, where="--with")
     return settings.model_copy(update={"annotator": tuple(named)})
 

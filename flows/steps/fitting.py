@@ -155,7 +155,8 @@ def _result(
 ) -> tuple[Figures, Write, list[str]]:
     """Judge a fitted adapter, save it as a checkpoint, and prepare the commit that names it."""
     adapted, exam = course.trainer.adapted, course.exam
-    state = adapter_state(adapted, {**trainee.described(), "classes": list(course.classes)})
+    steps = course.trainer.schedule.steps
+    state = adapter_state(adapted, {**trainee.described(), "classes": list(course.classes), "steps": steps})
     measured = [*_curves(fitted.readings), Measure("parameters", "all", float(fitted.size), _SIZE)]
     measured += exam.measure(adapted)
 

@@ -1,22 +1,49 @@
-"""Learners as annotators: their served checkpoint says what it finds of the items that did not teach it."""
+"""Learners and adapters as annotators: the served checkpoint says what it finds of items that did not teach it."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 import pyarrow as pa
 
 from curate.annotate.learner import LearnerAnnotator
 from curate.flows.project import Project, parameters_hash
+from curate.flows.steps.adapter_pupils import AdapterPupil
 from curate.flows.steps.annotators import Annotating, project_protocol
 from curate.flows.steps.embeddings import ROWS_AT_ONCE, KeptEncoder
 from curate.flows.steps.increments import pupil_of
+from curate.flows.steps.trainees import trainee_of
 from curate.learners.encoders.factory import encoder_named
-from curate.settings import LearnerAnnotatorSettings
+from curate.settings import ADAPTER_PREFIX, LearnerAnnotatorSettings
+from curate.settings.adapting import named_adapter
 from curate.settings.teaching import named_learner, taught_snapshot
 from curate.store.checkpoints import Checkpoint, load_checkpoint
-from curate.store.promotions import served_checkpoint
+from curate.store.promotions import Served, served_checkpoint
 from curate.store.snapshots import taught_items
-from curate.types import Annotated
+from curate.types import Annotated, Classifier, Encoder
+
+
+class _Taught(Protocol):
+    """What is asked of a learner, or of an adapter in its place."""
+
+    @property
+    def snapshot(self) -> str: ...
+
+    @property
+    def encoder(self) -> Encoder: ...
+
+    @property
+    def served(self) -> Served: ...
+
+    def make(self) -> Classifier: ...
+
+
+def _pupil(project: Project, name: str) -> _Taught:
+    if name.startswith(ADAPTER_PREFIX):
+        settings = named_adapter(project.settings, name.removeprefix(ADAPTER_PREFIX))
+        return AdapterPupil(trainee_of(project, settings))
+    taught = named_learner(project.settings, name)
+    return pupil_of(taught, encoder_named(taught.encoder, project.folder))
 
 
 class LearnerAnnotating(Annotating):
@@ -29,8 +56,7 @@ class LearnerAnnotating(Annotating):
 
     def __init__(self, project: Project, settings: LearnerAnnotatorSettings) -> None:
         snapshot = taught_snapshot(project.settings, settings)
-        taught = named_learner(project.settings, settings.learner)
-        self._pupil = pupil_of(taught, encoder_named(taught.encoder, project.folder))
+        self._pupil = _pupil(project, settings.learner)
         self._learner = self._pupil.make()
         self._again = settings.again
         self._checkpoint = self._served(project)
@@ -49,9 +75,9 @@ class LearnerAnnotating(Annotating):
         super().__init__(project, self._own, rows=ROWS_AT_ONCE)
         self._fresh: dict[str, pa.Table] = {}
         if self._checkpoint is None:
-            self.waiting = f"{settings.name}: learner {taught.name!r} has no checkpoint yet, so it is not asked"
+            self.waiting = f"{settings.name}: learner {settings.learner!r} has no checkpoint yet, so it is not asked"
         else:
-            self.description = f"learner {taught.name!r} after {snapshot.name} {self._checkpoint.number}"
+            self.description = f"learner {settings.learner!r} after {snapshot.name} {self._checkpoint.number}"
 
     @property
     def attributes(self) -> Sequence[str]:

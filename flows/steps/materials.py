@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from curate.errors import BadDataError, ConfigurationError, StoreError
 from curate.flows.steps.trainees import Trainee
+from curate.learners.adapters.classifier import fill_up
 from curate.learners.adapters.examples import Examples
 from curate.learners.adapters.inputs import ImageInput, TextInput
 from curate.learners.adapters.labelled import LabelledTexts
@@ -134,9 +135,7 @@ def text_input(trainee: Trainee, network: Any) -> TextInput:
         ConfigurationError: the base model has no tokenizer.
     """
     tokenizer = trainee.base.tokenizer()
-    if network.config.pad_token_id is None:
-        padding = tokenizer.pad_token_id
-        network.config.pad_token_id = tokenizer.eos_token_id if padding is None else padding
+    fill_up(network, trainee.base, trainee.task)
     causal = trainee.task is Task.CAUSAL
     return TextInput(tokenizer, ends=causal, length=0 if causal else trainee.settings.length)
 
