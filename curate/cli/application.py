@@ -39,6 +39,7 @@ VERBS = {
     "promote": ("learning", "Serve a learner's newest checkpoint, or a named one, whatever the gate says of it."),
     "rollback": ("learning", "Serve the checkpoint again that a learner served before."),
     "forget": ("learning", "Take the influence of items out of key-value learners, and measure what is left of it."),
+    "models": ("models", "List what was learned and fitted, or take an adapter out of the store."),
     "report": ("steps", "Write the report: one HTML file that needs no network."),
     "run": ("walk", "Walk all steps once over what is new."),
     "serve": ("walk", "Walk all steps on a schedule, in this process (needs Prefect)."),

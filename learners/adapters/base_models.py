@@ -47,8 +47,7 @@ class BaseModel:
         weights = sorted(place.glob("*.safetensors"))
         if not weights:
             raise _without_weights(place)
-        beside = {path for pattern in _BESIDE for path in place.glob(pattern)}
-        return cls(place, hash_of_files(*sorted(beside), *weights))
+        return cls(place, hash_of_files(*_beside(place), *weights))
 
     def network(self, task: Task, classes: Sequence[str] = (), seed: int = 0) -> Any:
         """Load the network in float32, on the GPU if there is one; a head for other `classes` is drawn with the seed.
@@ -83,6 +82,11 @@ class BaseModel:
         with self._loading():
             return AutoTokenizer.from_pretrained(**self._source())
 
+    @property
+    def beside(self) -> list[Path]:
+        """The files beside a folder's weights, such as tokenizer and preprocessor; none beside a GGUF file."""
+        return _beside(self.place) if self.place.is_dir() else []
+
     def known_classes(self) -> tuple[str, ...]:
         """Return the classes that the base model tells apart already, in its order; none for other models."""
         with needing_peft("loading a base model"):
@@ -111,7 +115,7 @@ class BaseModel:
         try:
             yield
         except ImportError as error:
-            hint = "pip install 'curate[peft]'"
+            hint = "pip install gguf" if self.place.suffix == GGUF else "pip install 'curate[peft]'"
             raise ConfigurationError(f"loading {self.place} needs more: {_first_line(error)}", hint=hint) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise ConfigurationError(
@@ -121,6 +125,10 @@ class BaseModel:
         finally:
             logging.set_verbosity(verbosity)
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _beside(place: Path) -> list[Path]:
+    return sorted({path for pattern in _BESIDE for path in place.glob(pattern)})
 
 
 def _without_weights(place: Path) -> ConfigurationError:
