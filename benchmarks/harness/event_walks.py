@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,23 +57,34 @@ def walk(
     increments: Sequence[Increment],
     *,
     ahead: bool,
-    views: Mapping[str, View] | None = None,
+    views: Mapping[str, View],
+    first: str = "",
 ) -> dict[str, Walk]:
     """Let a learner learn the increments in turn, and score it after each under every view.
 
     `ahead` scores the next increment too. A view is told the increment of a part, for the next the newest learned.
+    `first` names the walk of a learner that learns the first increment and no other.
     """
-    chosen = views or {"": lambda _: nullcontext()}
-    found = {name: Walk() for name in chosen}
+    found = {name: Walk() for name in views}
     for number in range(len(increments) - ahead):
         learner.learn(increments[number].learned)
-        for name, view in chosen.items():
+        if first and not number:
+            found[first] = _standing(learner, increments, ahead)
+        for name, view in views.items():
             scores = []
             for part, increment in enumerate(increments[: number + 1 + ahead]):
                 with view(min(part, number)):
                     scores.append(scored(learner.process, increment.held_out))
             found[name].likelihoods.append([likelihood for likelihood, _ in scores])
             found[name].errors.append([error for _, error in scores])
+    return found
+
+
+def _standing(learner: EventLearner[Any], increments: Sequence[Increment], ahead: bool) -> Walk:
+    scores = [scored(learner.process, increment.held_out) for increment in increments]
+    rows = [scores[: number + 1 + ahead] for number in range(len(increments) - ahead)]
+    found = Walk([[one for one, _ in row] for row in rows], [[one for _, one in row] for row in rows])
+    found.gaps = gap_error(learner.process, increments[-1].held_out, 0)
     return found
 
 
