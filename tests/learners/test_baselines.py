@@ -82,6 +82,10 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         learner_named("streaming-discriminant", {"shrinkige": 0.1})
     with pytest.raises(ConfigurationError, match="shrinkage"):
         learner_named("streaming-discriminant", {"shrinkage": "much"})
+    with pytest.raises(ConfigurationError, match="needs the network of an encoder"):
+        learner_named("channel-reprogramming")
+    with pytest.raises(ConfigurationError, match="knows no tasks"):
+        learner_named("majority", task="source")
 
 
 def test_the_factory_names_what_it_makes() -> None:
