@@ -1,6 +1,6 @@
-"""What an embedded store has published: an in-memory DuckDB over immutable Parquet segments; it waits for no writer."""
+"""What an embedded store has published: a DuckDB in memory over immutable Parquet segments; it waits for no writer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,12 +8,12 @@ import duckdb
 import pyarrow as pa
 
 from curate.errors import StoreError
-from curate.store.commit_view import DERIVED_VIEWS, quoted
+from curate.store.commit_view import quoted
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest, read_manifest
 from curate.store.pins import pin_manifest
-from curate.store.schema import TABLES, Table
 from curate.store.segment_rows import SegmentRows
 from curate.store.spill import spill_folder
+from curate.store.view_database import take_view_database
 
 _DAMAGE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError, pa.ArrowInvalid)
 
@@ -24,18 +24,16 @@ class PublishedView:
     def __init__(self, folder: Path) -> None:
         self._store_folder = folder
         self._folder = folder / PUBLISHED_FOLDER
-        self._confined = False
+        self._confined = self._closed = False
         self._pin = pin_manifest(folder)
-        self.connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+        self._database = take_view_database()
+        self.connection = self._database.connect(spill_folder(folder))
         self._rows = SegmentRows(folder, self.manifest, self.connection)
-        self.connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        self.connection.execute(f"SET temp_directory = {quoted(str(spill_folder(folder)))}")
-        self.connection.execute("SET enable_progress_bar = false")  # it would go to standard output
         try:
             with self.sound():
-                self._create_views()
+                self._database.show(folder, self.manifest)
         except BaseException:
-            self.close()
+            self._end(self._database.close)
             raise
 
     @property
@@ -87,27 +85,17 @@ class PublishedView:
         return self.connection.cursor()
 
     def close(self) -> None:
-        """Close the in-memory database and let go of what was read."""
+        """Let go of what was read; the next reader may go on with the database, unless it was confined."""
+        self._end(self._database.close if self._confined else self._database.give_back)
+
+    def _end(self, let_go: Callable[[], None]) -> None:
+        if self._closed:
+            return
+        self._closed = True
         self._rows.close()
         self.connection.close()
+        let_go()
         self._pin.close()
-
-    def _create_views(self) -> None:
-        """Create what has no segments, and what follows from other views, in one go: each call costs a while."""
-        empty = [table for table in TABLES if not self.manifest.tables.get(table.name)]
-        self.connection.execute(";".join(table.create_statement() for table in empty))
-        for table in TABLES:
-            if table not in empty:
-                self._create_view(table)
-        self.connection.execute(";".join(DERIVED_VIEWS))
-
-    def _create_view(self, table: Table) -> None:
-        segments = self.manifest.tables[table.name]
-        files = ", ".join(quoted(str(self._folder / segment.file)) for segment in segments)
-        try:
-            self.connection.execute(_view(table, f"[{files}]"))
-        except duckdb.BinderException:
-            self.connection.execute(_view_of_older_segments(table, f"[{files}]"))
 
     def _damaged(self, error: Exception) -> StoreError:
         if self._was_replaced():
@@ -130,18 +118,3 @@ class PublishedView:
 
 def _files(manifest: Manifest) -> set[str]:
     return {segment.file for segments in manifest.tables.values() for segment in segments}
-
-
-def _view(table: Table, files: str) -> str:
-    columns = ", ".join(f'"{name}"' for name in table.schema.names)
-    # A folder named like a column (source=web) above the store must not become that column's value.
-    return f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM read_parquet({files}, hive_partitioning = false)'
-
-
-def _view_of_older_segments(table: Table, files: str) -> str:
-    """A view of segments of which the first were written before a column came; what they lack is null."""
-    columns = ", ".join(f'"{name}"' for name in table.schema.names)
-    return f"""
-        CREATE VIEW "{table.name}" AS SELECT {columns} FROM (
-            FROM read_parquet({files}, hive_partitioning = false, union_by_name = true)
-            UNION ALL BY NAME SELECT {", ".join(table.nulls().values())} WHERE false)"""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.store import published
+from curate.store import view_database
 from curate.store.comparison import differences
 from curate.store.database import open_ledger, read_ledger
 from curate.store.manifest import PUBLISHED_FOLDER, read_manifest
@@ -108,7 +108,7 @@ class TestSegmentsWithoutANewerColumn:
         items = table("items")
         wide = replace(items, columns=(*items.columns, ("colour", pa.string())))
         tables = tuple(wide if entry is items else entry for entry in TABLES)
-        monkeypatch.setattr(published, "TABLES", tables)
+        monkeypatch.setattr(view_database, "TABLES", tables)
         return wide
 
     def colours(self, folder: Path) -> list[Any]:
