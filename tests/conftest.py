@@ -14,7 +14,15 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("curate", deadline=None, derandomize=True)
+settings.register_profile("quick", settings.get_profile("curate"), max_examples=25)
 settings.load_profile("curate")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples where slow tests are left out; `make test-all` draws all."""
+    if "not slow" in config.option.markexpr:
+        settings.load_profile("quick")
+
 
 # A shell lets what it runs in the background ignore Ctrl-C, and so would every command that a test starts and stops.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -70,6 +70,7 @@ def test_a_real_server_constrains_chat_answers_lists_among_them_and_tells_how_su
     assert all(0 < claim.confidence < 1 for claim in said.claims)
 
 
+@pytest.mark.slow
 @needs_model
 def test_a_second_run_does_not_even_start_the_server(folder: Path, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with EmbeddedServer(folder, threads=1) as server:
@@ -82,6 +83,7 @@ def test_a_second_run_does_not_even_start_the_server(folder: Path, cache: Any, m
     assert len(cache.kept) == kept == len(TEXTS) + 3
 
 
+@pytest.mark.slow
 @needs_model
 def test_a_repeatable_server_repeats_itself(folder: Path, cache: Any) -> None:
     said = []

@@ -125,7 +125,9 @@ def test_answers_that_come_late_reward_the_arm_that_asked(tmp_path: Path) -> Non
     assert weights[-1] != weights[0]
 
 
-@pytest.mark.parametrize("more", [BANDIT + "delay = 200\n", BANDIT + 'drift = "ddm"\n'])
+@pytest.mark.parametrize(
+    "more", [BANDIT + "delay = 200\n", pytest.param(BANDIT + 'drift = "ddm"\n', marks=pytest.mark.slow)]
+)
 def test_two_runs_decide_as_one(tmp_path: Path, more: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut off where the learner's state is on disk and the commit is not."""
     whole, cut = filled(tmp_path / "whole", more=more), filled(tmp_path / "cut", more=more)

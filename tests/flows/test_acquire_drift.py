@@ -118,6 +118,7 @@ def test_an_alarm_is_kept_told_and_shown_and_the_learner_begins_anew(tmp_path: P
     assert "drift" not in acquire(project).notes[0]
 
 
+@pytest.mark.slow
 def test_a_learner_that_begins_anew_is_right_sooner(tmp_path: Path) -> None:
     watched, plain = drifting(tmp_path / "watched"), drifting(tmp_path / "plain", "")
     for project in (watched, plain):
@@ -134,7 +135,7 @@ def test_no_drift_is_seen_where_there_is_none(tmp_path: Path) -> None:
     assert acquire(project).details["topics"]["drifts"] == 0
 
 
-@pytest.mark.parametrize("more", ['drift = "adwin"\ndrift_window = 30\n', DRIFT])
+@pytest.mark.parametrize("more", ['drift = "adwin"\ndrift_window = 30\n', pytest.param(DRIFT, marks=pytest.mark.slow)])
 def test_two_runs_see_what_one_sees(tmp_path: Path, more: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut off where the learner's state is on disk and the commit is not: before the alarm, at it and behind it."""
     whole, cut = drifting(tmp_path / "whole", more), drifting(tmp_path / "cut", more)

@@ -21,7 +21,7 @@ def pools(draw, targets=ONE_TO_FOUR):
     return np.array(scores).reshape(rows, count), np.array(weights, np.int64), draw(st.integers(0, 60))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2, deadline=None)
 @given(pools(st.just(1)))
 def test_what_is_taken_is_the_longest_prefix_of_the_ranking_that_fits(pool):
     scores, weights, amount = pool
@@ -33,7 +33,7 @@ def test_what_is_taken_is_the_longest_prefix_of_the_ranking_that_fits(pool):
     assert len(chosen) == len(ranked) or weights[ranked[: len(chosen) + 1]].sum() > amount
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2, deadline=None)
 @given(pools(), st.data())
 def test_targets_share_without_taking_twice_or_overspending(pool, data):
     scores, weights, amount = pool
@@ -53,7 +53,7 @@ def test_targets_share_without_taking_twice_or_overspending(pool, data):
         assert (np.diff(values) <= 0).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(pools(st.just(1)))
 def test_one_target_takes_what_a_budget_alone_takes(pool):
     scores, weights, amount = pool
@@ -62,7 +62,7 @@ def test_one_target_takes_what_a_budget_alone_takes(pool):
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=settings().max_examples, deadline=None)
 @given(pools(), st.data())
 def test_turns_take_all_that_has_a_score_once_and_serve_any_budget(pool, data):
     scores, weights, _ = pool

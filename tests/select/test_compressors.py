@@ -26,7 +26,7 @@ repetitive = st.lists(st.sampled_from([b"def ", b"return x\n", b"    ", b"\xff\x
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples // 2)
 @given(data=st.binary(max_size=2_000) | repetitive)
 def test_sizes_equal_the_reference_library(name: str, data: bytes) -> None:
     assert compressor(name).size(data) == len(REFERENCES[name](data))

@@ -77,7 +77,7 @@ def test_slices_cover_everything_once_in_equal_numbers_for_each_thread(count: in
     assert len(rows) <= 1 or len(rows) % workers == 0
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(sources=texts, targets=texts)
 @example(
     sources=[b"", b"a", b"abcd" * 3, b"abcd" * 3 + b"a", b"a" * 13, b"a" * 17], targets=[b"a", b"a" * 12, b"abcd" * 9]
@@ -88,7 +88,7 @@ def test_plain_sizes_equal_the_library(sources: list[bytes], targets: list[bytes
     assert (alone.tolist(), joint.tolist()) == library(sources, targets)
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 @given(sources=long_texts, targets=long_texts)
 @example(sources=[b"a" * 16, b"abcd" * 4, bytes(16)], targets=[b"a" * 16, b"abcd" * 9, bytes(400)])
 @example(sources=[SOURCE[:600], SOURCE[600:1_200] + bytes(range(200))], targets=[SOURCE[300:900], bytes(range(256))])

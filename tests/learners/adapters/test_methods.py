@@ -18,6 +18,7 @@ from curate.learners.adapters.texts import TextExamples, blocks_for
 from curate.learners.adapters.trainer import AdapterTrainer, FittedAdapter, mean_loss
 from curate.learners.encoders.weights import hash_of_state
 
+USUAL = {"lora", "adalora", "oft", "ia3", "prompt"}  # one of each kind; the others are slow
 TOKENS = torch.arange(2, 22).reshape(2, 10)
 # What is left of the loss after 40 steps with a method's own rate; measured values lie at least 0.03 below.
 LEFT = {"ia3": 0.98, "ln-tuning": 0.99, "adalora": 0.98}
@@ -35,7 +36,9 @@ def fitted(network: Any, name: str, documents: list[list[int]], folder: Path, **
     return AdapterTrainer(network, name, examples, parameters).fit(folder)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
+)
 def test_a_method_learns_is_switched_off_and_is_read_back(
     name: str, make_language_model: Callable[..., Any], documents: list[list[int]], tmp_path: Path
 ) -> None:

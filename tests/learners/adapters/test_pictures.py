@@ -19,6 +19,7 @@ from curate.learners.adapters.tasks import Task
 from curate.learners.adapters.trainer import AdapterTrainer, mean_loss
 from curate.learners.numerics import Array
 
+USUAL = {"lora", "adalora", "oft", "ln-tuning"}  # one of each kind; the others are slow
 FITTING = [name for name, method in METHODS.items() if not method.virtual and name != "ia3"]
 
 
@@ -41,7 +42,9 @@ def taught(make_image_classifier: Callable[..., Any], images: tuple[Array, list[
     return network
 
 
-@pytest.mark.parametrize("name", FITTING)
+@pytest.mark.parametrize(
+    "name", [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in FITTING]
+)
 def test_a_method_turns_a_vision_transformer_to_turned_images(
     name: str, taught: Any, images: tuple[Array, list[int]], tmp_path: Path
 ) -> None:

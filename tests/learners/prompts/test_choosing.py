@@ -130,7 +130,7 @@ def test_without_shares_rarely_used_picks_the_nearest() -> None:
     assert torch.equal(RarelyUsed(3)(queries, known).indices, Nearest(3)(queries, known).indices)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=40))
 def test_the_entropy_is_that_of_the_shares_and_within_its_bounds(counts: list[int]) -> None:
     usage = Usage()

@@ -102,7 +102,7 @@ def test_a_slice_begins_orthogonal_to_all_before_it() -> None:
         assert (flat[2:] @ flat[:2].T).abs().max() < 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(seed=st.integers(0, 1000), count=st.integers(0, 9), others=st.integers(0, 9), width=st.integers(1, 7))
 def test_rows_are_orthogonal_as_far_as_there_is_room(seed: int, count: int, others: int, width: int) -> None:
     generator = np.random.default_rng(seed)

@@ -78,10 +78,13 @@ def coda_prompt(**parameters: Any) -> CodaPrompt:
 
 MAKERS: list[Maker] = [l2p, dual_prompt, partial(dual_prompt, means=1), coda_prompt]
 NAMES = ["l2p", "dual-prompt", "dual-prompt with means", "coda-prompt"]
+BATTERY_NAMES = ["l2p", "coda-prompt", "dual-prompt", "dual-prompt with means"]
 every_learner = pytest.mark.parametrize("maker", MAKERS, ids=NAMES)
 
 
-@every_learner
+@pytest.mark.parametrize(
+    "maker", [l2p, coda_prompt, *(pytest.param(one, marks=pytest.mark.slow) for one in MAKERS[1:3])], ids=BATTERY_NAMES
+)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_the_battery(maker: Maker, check: Check, digits: Any) -> None:
     """After one pass accuracies are noise (40 items): what compares them needs a learner that has learned."""

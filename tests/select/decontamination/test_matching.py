@@ -97,7 +97,7 @@ def naive(item: list[str], text: list[str], size: int) -> float:
 WORDS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=25)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=4, unique_by=tuple), st.lists(WORDS, max_size=4), st.integers(1, 5))
 def test_shares_are_those_counted_word_by_word(items: list[list[str]], texts: list[list[str]], size: int) -> None:
     index = RunIndex(Evaluations({str(number): " ".join(item) for number, item in enumerate(items)}), size)

@@ -86,7 +86,7 @@ def naive(sequence: list[tuple[float, int]]) -> dict[str, float]:
 TIMES = st.sampled_from([0.0, 1.0, 2.5, 7.0, -3.0, float("inf"), float("nan")])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2, deadline=None)
 @given(st.lists(st.lists(st.tuples(TIMES, st.integers(0, 1)), max_size=8), max_size=5))
 def test_measures_are_those_of_a_plain_reading(sequences: list[list[tuple[float, int]]]) -> None:
     found = EventQuality().measures(column(*sequences))

@@ -94,7 +94,7 @@ def naive(text: str) -> dict[str, int]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(["a", "bc", "def", "..", "9"]), max_size=60).map(" ".join), max_size=4))
 def test_runs_of_many_texts_are_those_of_each_read_word_by_word(texts: list[str]) -> None:
     found = covered_characters([Document(text) for text in texts])
@@ -159,7 +159,7 @@ def test_an_empty_text_is_called_so(name: str, text: str | None) -> None:
     assert TextQuality([name]).reasons([text]) == [("empty",)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=settings().max_examples, deadline=None)
 @given(st.lists(st.text(st.characters(), max_size=80), max_size=5))
 def test_any_text_has_reasons_and_they_do_not_depend_on_its_neighbours(texts: list[str]) -> None:
     quality = TextQuality(list(RULE_SETS))

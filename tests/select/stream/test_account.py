@@ -13,7 +13,7 @@ from curate.select.stream.account import Account, account_named
 from curate.select.stream.budgets import MANAGERS, manager_named
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(
     name=st.sampled_from(list(MANAGERS)),
     rate=st.floats(0.005, 1.0),

@@ -107,7 +107,7 @@ def test_one_by_one_in_machine_code_and_after_a_restart_decisions_are_the_same(n
     assert np.concatenate(parts).tolist() == whole.tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(rate=st.floats(0.01, 0.6), seed=st.integers(0, 2**31), shape=st.floats(0.2, 5))
 def test_the_paced_account_is_never_more_than_one_label_off(rate: float, seed: int, shape: float) -> None:
     manager = manager_named("paced", rate, seed)

@@ -35,7 +35,7 @@ def test_a_restart_changes_nothing() -> None:
         Quotas({"a": 0.4}, other=0.1).load(first.state())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(
     per_hour=st.floats(0.1, 20),
     most=st.floats(1, 10),

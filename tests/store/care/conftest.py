@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import duckdb
 import pytest
@@ -25,6 +26,7 @@ WORKER = REPOSITORY / "tests" / "support" / "worker.py"
 BATCHES = 12
 Process = subprocess.Popen[str]
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+ALWAYS = {"first_tables", "first_version", "codes", "restatements"}
 LEARNER_STATE = b"the state of a learner"
 LEARNER_STATE_NAME = "b8ee6fba5e963c7fda2d36ad4ec20796cad91143630bd92fd05ecdbd50ad0c79"
 
@@ -51,7 +53,13 @@ def write_old_store(script: Path, folder: Path) -> None:
     checkpoint.write_bytes(LEARNER_STATE)
 
 
-@pytest.fixture(params=sorted(FIXTURES.glob("*.sql")), ids=lambda path: path.stem)
+def _old_stores() -> Iterator[Any]:
+    """The frozen stores; those between the first and the two newest are slow, and their migrations part of others'."""
+    for path in sorted(FIXTURES.glob("*.sql")):
+        yield pytest.param(path, id=path.stem, marks=() if path.stem in ALWAYS else pytest.mark.slow)
+
+
+@pytest.fixture(params=_old_stores())
 def old_store(request: pytest.FixtureRequest, folder: Path) -> Path:
     """The folder of a store that some older version left, each of them in turn."""
     write_old_store(request.param, folder)

@@ -299,7 +299,15 @@ def erased_undisturbed(filled_once: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize(
     "place",
-    ["_erase_rows", "publish", "_rewrite_segments", "swap_manifest", "_remove_leftovers", "rewrite_ledger", "Journal"],
+    [
+        "_erase_rows",
+        "_rewrite_segments",
+        "rewrite_ledger",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("publish", "swap_manifest", "_remove_leftovers", "Journal")
+        ),
+    ],
 )
 def test_a_kill_on_the_way_is_made_good(filled: Store, erased_undisturbed: Path, spawn: Spawn, place: str) -> None:
     assert spawn(KILLED_AT, filled.folder, place, VICTIM).wait() == -signal.SIGKILL

@@ -53,7 +53,7 @@ class TestFullDisk:
         assert work(disk / "store")[-1] == "finished"
         check(disk / "store")
 
-    @pytest.mark.parametrize("share", [1, 10])
+    @pytest.mark.parametrize("share", [pytest.param(1, marks=pytest.mark.slow), 10])
     def test_a_limit_on_the_size_of_files_is_met_alike(
         self, folder: Path, work: Work, check: Check, share: int
     ) -> None:
@@ -66,7 +66,7 @@ class TestFullDisk:
         check(folder)
 
 
-@pytest.mark.parametrize("seconds", [-40_000_000, 40_000_000])
+@pytest.mark.parametrize("seconds", [-40_000_000, pytest.param(40_000_000, marks=pytest.mark.slow)])
 def test_a_clock_that_jumps(
     folder: Path, work: Work, check: Check, seconds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +170,10 @@ BACK_UP = """
 """
 
 
-@pytest.mark.parametrize("place", ["_copy", "write_ledger", "_describe", "_exchange"])
+@pytest.mark.parametrize(
+    "place",
+    ["write_ledger", "_exchange", *(pytest.param(name, marks=pytest.mark.slow) for name in ("_copy", "_describe"))],
+)
 def test_a_backup_is_killed(
     folder: Path, undisturbed: Path, check: Check, spawn: Spawn, place: str, tmp_path: Path
 ) -> None:

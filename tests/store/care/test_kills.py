@@ -14,12 +14,12 @@ from curate.store.reader import Reader
 Check = Callable[[Path], None]
 SLOW = pytest.mark.slow
 PLACES = [
-    ("curate.store.write:_Transaction._insert", 6),  # some tables have their rows, others not
     ("curate.store.publish:_last_commit", 4),  # committed, and not published
     ("curate.store.segments:_row_groups", 9),  # a segment is half written
-    ("curate.store.publish:swap_manifest", 3),  # all segments are written, none is named
 ]
 MORE_PLACES = [
+    ("curate.store.write:_Transaction._insert", 6),  # some tables have their rows, others not
+    ("curate.store.publish:swap_manifest", 3),  # all segments are written, none is named
     ("curate.store.migrations:_frozen", 2),  # in the middle of the first migrations
     ("curate.store.database:_put_in_place", 1),  # an empty ledger that has no name yet
     ("curate.store.write:_Transaction.apply", 3),  # the transaction has begun

@@ -34,10 +34,15 @@ def test_it_can_be_read_before_it_is_migrated(old_store: Path) -> None:
         assert explain(reader, PROSE[:8])["verdict"] == "in: held by snapshot set 1"
 
 
+@pytest.fixture(scope="module")
+def newest() -> dict[str, str]:
+    """The newest migration of each frozen store."""
+    return {path.name: _migrations_in(path)[-1] for path in FIXTURES.glob("*.sql")}
+
+
 @pytest.mark.parametrize("name", [function.__name__ for function in MIGRATIONS])
-def test_every_version_has_left_a_store(name: str) -> None:
+def test_every_version_has_left_a_store(name: str, newest: dict[str, str]) -> None:
     """Whoever adds a migration freezes a store as it then is: see tests/support/freeze_store.py."""
-    newest = {path.name: _migrations_in(path)[-1] for path in FIXTURES.glob("*.sql")}
     assert name in newest.values(), f"no store of tests/store/fixtures ends with the migration {name}: {newest}"
 
 

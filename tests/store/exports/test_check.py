@@ -39,7 +39,9 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return compare
 
 
-@pytest.mark.parametrize("modality", ["text", "image", "events"])
+@pytest.mark.parametrize(
+    "modality", ["image", *(pytest.param(one, marks=pytest.mark.slow) for one in ("text", "events"))]
+)
 def test_both_readers_find_the_same(
     add: Add, make: Any, export: Export, tmp_path: Path, found: Callable[..., None], modality: str
 ) -> None:
