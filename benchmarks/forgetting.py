@@ -165,7 +165,8 @@ def _row(name: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
         OVERWRITTEN: "overwritten",
     }
     found = {title: _figures(outcomes, figure) for title, figure in columns.items()}
-    return {"learner": name} | {title: str(bootstrap_interval(one)) if one else "" for title, one in found.items()}
+    row: dict[str, object] = {"learner": name}
+    return row | {title: str(bootstrap_interval(one)) if one else "" for title, one in found.items()}
 
 
 def _bars(name: str, outcomes: Sequence[Outcome]) -> list[Bar]:

@@ -5,7 +5,8 @@ Data, learners and increments are those of `learners_cifar`. The class that came
 - the bottleneck's pairs that its items fetch are emptied, with what other classes wrote there: three quarters of all
   pairs, for 900 items fetch widely, so that the others lose what they had there;
 - only those of these pairs are emptied of whose fetches at least a fifth were the forgotten items': the rest keeps a
-  trace of them. A fifth was chosen on images that are neither learned nor held out here, with another seed;
+  trace of them. A fifth was chosen from five values on training images of another seed, some of which are learned here,
+  none held out;
 - the steps of the forgotten items are taken back: ascent from where the values are now, with the codes of the
   forgotten items alone. That is exact to first order, and needs to know how many items a step held;
 - the bottleneck learns all other items again from their codes, with the same keys: exact;

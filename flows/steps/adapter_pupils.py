@@ -61,7 +61,8 @@ class AdapterModel:
     def predict(self, features: Features) -> Floats:
         """Return the probabilities that `encode` found, summing to 1."""
         found = features.astype(np.float64)
-        return found / found.sum(axis=1, keepdims=True)
+        shares: Floats = found / found.sum(axis=1, keepdims=True)
+        return shares
 
 
 @dataclass(frozen=True)
