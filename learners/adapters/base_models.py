@@ -115,8 +115,8 @@ class BaseModel:
         try:
             yield
         except ImportError as error:
-            hint = "pip install gguf" if self.place.suffix == GGUF else "pip install 'curate[peft]'"
-            raise ConfigurationError(f"loading {self.place} needs more: {_first_line(error)}", hint=hint) from error
+            missing = f"loading {self.place} needs more: {_first_line(error)}"
+            raise ConfigurationError(missing, hint="pip install 'curate[peft]'") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise ConfigurationError(
                 f"the base model {self.place} cannot be loaded: {_first_line(error)}",
