@@ -26,8 +26,11 @@ _SECTIONS = {
 }
 _CHECKPOINTS = """
     SELECT c.learner, c.checkpoint, c.snapshot, c.number, c.commit_number
-    FROM checkpoints c JOIN snapshot_items s ON s.snapshot = c.snapshot AND s.number <= c.number
-    WHERE s.item_id = ? AND s.split = 'train' AND s.label IS NOT NULL GROUP BY ALL ORDER BY c.commit_number"""
+    FROM checkpoints c JOIN snapshot_items s ON s.snapshot = c.snapshot
+        AND s.number BETWEEN CASE WHEN starts_with(c.learner, 'adapter:') THEN c.number ELSE 0 END AND c.number
+    WHERE s.item_id = ? AND s.split = 'train' AND (s.label IS NOT NULL OR len(c.classes) = 0)
+    GROUP BY ALL ORDER BY c.commit_number"""
+"""An adapter is fitted anew to each number, and a language model's has no classes and asks for no labels."""
 
 
 def find_item(reader: Reader, prefix: str) -> str:

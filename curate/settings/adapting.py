@@ -47,6 +47,8 @@ def _check_fits(adapter: AdapterSettings, snapshot: SnapshotSettings, where: str
         raise ConfigurationError(
             f"{where}: tokens end the fit of a language model only", hint="parameters = { steps = 100 }"
         )
+    if adapter.modality == "image" and adapter.length:
+        raise ConfigurationError(f"{where}: length counts tokens, and images have none", hint="leave length out")
     if adapter.classifies and not snapshot.label:
         raise ConfigurationError(
             f"{where}: the task {adapter.task!r} needs labels, and snapshot {snapshot.name!r} has none",

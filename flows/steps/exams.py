@@ -1,10 +1,12 @@
 """What a fitted adapter is asked before it may be served: each test item, by itself."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from curate.errors import BadDataError
 from curate.flows.steps.judged import Evaluation
 from curate.flows.steps.lesson_metrics import FORMULA, Measure
 from curate.flows.steps.materials import Part
@@ -12,7 +14,8 @@ from curate.flows.steps.promoting import gate_rules, judged_answers
 from curate.flows.steps.trainees import Trainee
 from curate.learners.adapters.adapted import Adapted
 from curate.learners.adapters.answers import class_probabilities, text_losses
-from curate.learners.adapters.kept_adapter import load_adapter
+from curate.learners.adapters.classifier import with_adapter
+from curate.learners.adapters.kept_adapter import adapter_header, load_adapter
 from curate.learners.adapters.texts import TextExamples
 from curate.learners.numerics import Floats
 from curate.learners.promotion import Verdict, judge_losses
@@ -49,12 +52,13 @@ class AnswerExam(Exam):
 
     def __init__(self, trainee: Trainee, part: Part, classes: tuple[str, ...]) -> None:
         super().__init__(trainee, part)
-        self._classes = np.array(classes, np.str_)
+        self._trainee = trainee
+        self._classes = classes
         self._after = Evaluation((), np.zeros(0, np.bool_))
 
     def measure(self, adapted: Adapted) -> list[Measure]:
         """Return the accuracy on all items and on those of each class."""
-        self._after = self._asked(adapted)
+        self._after = self._asked(adapted, self._classes)
         self.figures = {"accuracy": self._after.accuracy, "test_items": float(self.items)}
         found = []
         for name, part in self._after.parts():
@@ -63,15 +67,21 @@ class AnswerExam(Exam):
         return found
 
     def compare(self, adapted: Adapted, served: bytes) -> Verdict:
-        """Compare right answers."""
-        load_adapter(served, adapted)
-        return judged_answers(self._asked(adapted), self._after, self._gate)
+        """Compare right answers; a served checkpoint that knows other classes answers in a network of its own."""
+        classes = tuple(adapter_header(served)["classes"])
+        if classes == self._classes:
+            load_adapter(served, adapted)
+        else:
+            adapted = with_adapter(self._trainee.base, self._trainee.method, self._trainee.task, served)
+        return judged_answers(self._asked(adapted, classes), self._after, self._gate)
 
-    def _asked(self, adapted: Adapted) -> Evaluation:
+    def _asked(self, adapted: Adapted, classes: Sequence[str]) -> Evaluation:
         if not self.items:
             return Evaluation((), np.zeros(0, np.bool_))
-        best = class_probabilities(adapted.model, self._part.examples).argmax(axis=1)
-        return Evaluation(self._part.labels, self._classes[best] == np.array(self._part.labels, np.str_))
+        said = class_probabilities(adapted.model, self._part.examples)
+        _refuse_broken(said)
+        best = np.array(classes, np.str_)[said.argmax(axis=1)]
+        return Evaluation(self._part.labels, best == np.array(self._part.labels, np.str_))
 
 
 class LossExam(Exam):
@@ -107,8 +117,18 @@ class LossExam(Exam):
 
     def _asked(self, adapted: Adapted) -> Floats:
         said: Any = text_losses(adapted.model, self._examples, len(self._part.ids))
-        found: Floats = said[~np.isnan(said)]
+        found: Floats = said[self._examples.predicted(len(said))]
+        _refuse_broken(found)
         return found
+
+
+def _refuse_broken(said: Floats) -> None:
+    if not np.isfinite(said).all():
+        raise BadDataError(
+            "what the fitted adapter says of the test items is no number",
+            unchanged="the checkpoints in the store, and the promoted one",
+            hint="give it a lower learning_rate",
+        )
 
 
 def exam_of(trainee: Trainee, classes: tuple[str, ...], part: Part) -> Exam:

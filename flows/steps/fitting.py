@@ -24,6 +24,7 @@ from curate.store.checkpoints import Checkpoint, load_checkpoint, save_checkpoin
 from curate.store.fits import end_fit, fit_folder
 from curate.store.reader import Reader
 from curate.store.snapshots import Numbered, snapshot_labels
+from curate.store.work import cursor
 from curate.store.write import CursorMove, Write, rows
 from curate.types import Progress
 
@@ -60,7 +61,11 @@ def fit(
         ConfigurationError: base model, method and snapshot do not fit together.
     """
     began = time.perf_counter()
+    elsewhere = f"{trainee.settings.name}: another run has fitted it meanwhile"
     with fit_folder(project.store_folder, trainee.fit_name(snapshot)) as folder:
+        if _moved(project, trainee, position):
+            end_fit(folder)
+            return {}, [elsewhere]
         course = _begun(project, trainee, snapshot, folder)
         if course is None:
             where = f"{snapshot.snapshot} {snapshot.number}"
@@ -69,10 +74,17 @@ def fit(
         with project.reader() as reader:
             figures, write, said = _result(project, reader, trainee, snapshot, position, course, fitted)
         stale = project.store.commit(replace(write, seconds=time.perf_counter() - began)).stale
+        if stale and not _moved(project, trainee, position):
+            again = "another checkpoint was promoted meanwhile; the fit is kept, and judged again when train runs next"
+            return {}, [f"{trainee.settings.name}: {again}"]
         end_fit(folder)
-    if stale:
-        return {}, [f"{trainee.settings.name}: another run has fitted it meanwhile"]
-    return figures, [*course.notes, *said]
+    return ({}, [elsewhere]) if stale else (figures, [*course.notes, *said])
+
+
+def _moved(project: Project, trainee: Trainee, position: str) -> bool:
+    """Whether somebody else has fitted it since this run looked."""
+    with project.reader() as reader:
+        return cursor(reader, trainee.consumer) != position
 
 
 def _begun(project: Project, trainee: Trainee, snapshot: Numbered, folder: Path) -> _Course | None:

@@ -99,7 +99,7 @@ class Materials:
         assert isinstance(self.input, ImageInput)
         ids: list[str] = []
         labels: list[str] = []
-        file = self._folder / f"{split}.pixels"
+        file = self._folder / f"{split}{'-judged' if judged else ''}.pixels"
         try:
             with file.open("wb") as stream:
                 for item_id, label, image in self._pictures(batches, judged=judged):

@@ -98,10 +98,11 @@ class BaseModel:
         return tuple(found.id2label[row] for row in sorted(found.id2label)) if classifies else ()
 
     def _source(self) -> dict[str, Any]:
+        # Without a word on foreign code transformers would ask on the terminal whether to run it.
+        always = {"local_files_only": True, "trust_remote_code": False}
         if self.place.is_dir():
-            return {"pretrained_model_name_or_path": str(self.place), "local_files_only": True}
-        folder, name = str(self.place.parent), self.place.name
-        return {"pretrained_model_name_or_path": folder, "gguf_file": name, "local_files_only": True}
+            return {"pretrained_model_name_or_path": str(self.place), **always}
+        return {"pretrained_model_name_or_path": str(self.place.parent), "gguf_file": self.place.name, **always}
 
     @contextmanager
     def _loading(self) -> Iterator[None]:

@@ -48,6 +48,8 @@ def merge_adapter(model: Any, folder: Path, base: BaseModel) -> Path:
 
     def save(half: Path) -> None:
         model.merge_and_unload(safe_merge=True).save_pretrained(half, safe_serialization=True)
+        if base.place.is_file():  # a GGUF file holds its tokenizer
+            base.tokenizer().save_pretrained(half)
         for path in base.beside:
             if not (half / path.name).exists():
                 shutil.copyfile(path, half / path.name)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from curate.errors import ConfigurationError
@@ -37,6 +38,12 @@ class TextExamples:
     def texts(self) -> int:
         """How many texts have anything to predict."""
         return len({piece.document for block in self._packing.blocks for piece in block})
+
+    def predicted(self, texts: int) -> NDArray[np.bool_]:
+        """Return for each of so many texts whether it has anything to predict."""
+        has = np.zeros(texts, np.bool_)
+        has[[piece.document for block in self._packing.blocks for piece in block]] = True
+        return has
 
     @property
     def sizes(self) -> list[int]:

@@ -187,7 +187,12 @@ class AdapterTrainer:
         self._optimiser.step()
         if self._ranks:
             self._ranks.after(step)
+        documents = tuple(document for batch in batches for document in batch.documents)
+        if not torch.stack([tensor.isfinite().all() for tensor in trained]).all():
+            raise NotFiniteError("adapter", step, documents, checkpoint)
         held_out = self.held_out_loss() if self._due(step, self._parameters.evaluate_every) else None
+        if held_out is not None and not isfinite(held_out):
+            raise NotFiniteError("held-out loss", step, documents, checkpoint)
         return Reading(step, sum(each), rate, answers, held_out)
 
     def _learn_from(self, batch: Batch, answers: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from curate.settings import load_settings
 from curate.store.checkpoints import load_checkpoint
 from curate.store.comparison import differences
 from curate.store.fits import fit_folder
+from curate.store.why import explain
 from curate.types import SilentProgress, StepReport
 
 QUIET = SilentProgress()
@@ -224,6 +226,56 @@ def test_a_loss_that_is_not_a_number_names_items_and_what_is_kept(folder: Path) 
     assert ask(folder, "FROM checkpoints") == []
 
 
+def test_weights_that_the_last_step_broke_are_not_committed(folder: Path) -> None:
+    wild = "steps = 1, learning_rate = 1e30, largest_norm = 0"
+    text = settings(steps=1).replace("steps = 1", wild)
+    with pytest.raises(BadDataError, match=r"(adapter|held-out loss) is not finite"):
+        run(folder, "train", text=text)
+    assert ask(folder, "SELECT count(*) AS n FROM checkpoints") == [{"n": 0}]
+
+
+def test_a_class_that_comes_later_does_not_stop_an_adapter(folder: Path) -> None:
+    text = settings("text-classification", steps=20)
+    run(folder, "train", text=text)
+    lines = [json.dumps({"text": f"star comet planet orbit moon {number}", "topic": "sky"}) for number in range(40)]
+    (folder / "9.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run(folder, "ingest", "dedup", "snapshot", "train")
+    found = ask(folder, "SELECT number, classes FROM checkpoints ORDER BY number")
+    assert [(row["number"], sorted(row["classes"])) for row in found] == [
+        (1, ["land", "sea"]),
+        (2, ["land", "sea", "sky"]),
+    ]
+    assert ask(folder, "SELECT count(*) AS n FROM promotions")[0]["n"] >= 1
+
+
+def test_a_promotion_meanwhile_keeps_the_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit is stale then, and nobody has fitted anything: the next run has only to judge anew."""
+    run(folder, "train", text=settings())
+    write_notes(folder, 40, seed=7)
+    run(folder, "ingest", "dedup", "snapshot")
+    project = opened(folder)
+    commit = project.store.commit
+
+    def stale_once(write: Any) -> Any:
+        monkeypatch.undo()
+        commit(replace(write, tables={}, cursors=[write.cursors[1]]))
+        return commit(write)
+
+    monkeypatch.setattr(type(project.store), "commit", lambda _, write: stale_once(write))
+    report = run_step(project, step_named("train"), QUIET)
+    assert "judged again" in " ".join(report.notes)
+    assert list((project.store_folder / "fits").iterdir())
+    assert run(folder, "train")["train"].done == 1
+
+
+def test_why_tells_of_the_adapter_that_saw_an_item_without_a_label(folder: Path) -> None:
+    run(folder, "train", text=settings())
+    [item] = ask(folder, "SELECT item_id FROM snapshot_items WHERE split = 'train' ORDER BY item_id LIMIT 1")
+    project = opened(folder)
+    with project.reader() as reader:
+        assert "adapter:style" in str(explain(reader, item["item_id"])["checkpoints"])
+
+
 def test_a_full_disk_keeps_the_last_good_checkpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
@@ -274,6 +326,11 @@ def test_a_classifier_needs_labels_and_no_tokens(folder: Path) -> None:
         opened(folder, text.replace('name = "notes"\nlabel = "topic"', 'name = "notes"'))
     with pytest.raises(ConfigurationError, match="tokens end the fit of a language model only"):
         opened(folder, text.replace('method = "lora"', "tokens = 3"))
+    images = settings("image-classification").replace(
+        'name = "notes"\nlabel', 'name = "notes"\nmodality = "image"\nlabel'
+    )
+    with pytest.raises(ConfigurationError, match="images have none"):
+        opened(folder, images.replace('method = "lora"', "length = 7"))
     with pytest.raises(ConfigurationError, match="cannot be fitted to a classifier"):
         run(folder, "train", text=text.replace('"lora"', '"prompt"'))
 

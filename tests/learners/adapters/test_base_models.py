@@ -84,7 +84,8 @@ def test_what_cannot_be_loaded_is_told(folder: Path) -> None:
         BaseModel.at(folder).tokenizer()
 
 
-def test_code_of_its_own_is_not_run(folder: Path) -> None:
+def test_code_of_its_own_is_not_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: "y")  # transformers asks where it is not told
     configuration = json.loads((folder / "config.json").read_text())
     configuration |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}
     (folder / "config.json").write_text(json.dumps(configuration))
