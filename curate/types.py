@@ -187,29 +187,6 @@ class Captioner(Protocol):
     def captions(self, items: pa.Table) -> Sequence[tuple[str, float]]: ...
 
 
-@runtime_checkable
-class Learner(Protocol):
-    """Takes increments in order and needs no task boundary.
-
-    `labels` are names; a name never seen before widens the learner. `classes` is the versioned label map: its order
-    only ever grows at the end, and column k of `predict` belongs to `classes[k]`.
-    """
-
-    name: str
-    version: str
-
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    def learn(self, features: np.ndarray[Any, np.dtype[np.float32]], labels: Sequence[str]) -> None: ...
-
-    def predict(self, features: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float64]]: ...
-
-    def state(self) -> bytes: ...
-
-    def load(self, state: bytes) -> None: ...
-
-
 class Classifier(Protocol):
     """What of a learner is asked about items: column k of `predict` belongs to `classes[k]` once a state is loaded."""
 
@@ -221,6 +198,21 @@ class Classifier(Protocol):
     def predict(self, features: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float64]]: ...
 
     def load(self, state: bytes) -> None: ...
+
+
+@runtime_checkable
+class Learner(Classifier, Protocol):
+    """Takes increments in order and needs no task boundary.
+
+    `labels` are names; a name never seen before widens the learner. `classes` is the versioned label map: its order
+    only ever grows at the end, and column k of `predict` belongs to `classes[k]`.
+    """
+
+    name: str
+
+    def learn(self, features: np.ndarray[Any, np.dtype[np.float32]], labels: Sequence[str]) -> None: ...
+
+    def state(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
