@@ -93,7 +93,7 @@ def packed_strings(texts: Sequence[str | None] | pa.ChunkedArray | pa.Array) -> 
     except UnicodeEncodeError:
         check_texts(texts)
         return packed([(text or "").encode("utf-8", "surrogatepass") for text in texts])
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         check_texts(texts)
         raise
     if column.type not in (pa.string(), pa.null()):

@@ -304,12 +304,12 @@ class Race:
 
 
 def _highest(values: Numbers, count: int) -> Rows:
-    """Return the places of the highest values, in no order."""
+    """Return the places of the highest values, in their own order."""
     import numpy as np
 
     if count >= len(values):
         return np.arange(len(values))
-    places: Rows = np.argpartition(values, len(values) - count)[-count:]
+    places: Rows = np.sort(np.argpartition(values, len(values) - count)[-count:])
     return places
 
 
@@ -331,7 +331,9 @@ def _measured(measure: Measure, texts: Texts, threads: int | None, reduce: Reduc
     pieces, owners = cut(texts, measure.piece)
     alone, values = measure.full(pieces, threads)
     count = len(texts.lengths)
-    exact = np.empty(0) if reduce is None else _of_texts(reduce(values), owners, count)
+    exact = np.empty(0)
+    if reduce is not None:  # added up as `score_packed` does, so that equal texts have equal scores
+        exact = np.bincount(owners, reduce(values), count) / np.bincount(owners, minlength=count)
     size = _of_texts(alone, owners, count)
     return _Pilot(np.column_stack([np.ones(count), 1 / size, np.log(size), _of_texts(values, owners, count)]), exact)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import duckdb
 
 from curate.errors import StoreBusyError, StoreError
-from curate.store.idle import Idle
 from curate.store.manifest import sync_file, sync_folder
 
 LEDGER_FILE = "ledger.duckdb"
@@ -25,7 +24,6 @@ _SHORT_BYTES, _SHORT_GROUP_BYTES = 2**10, 16 * 2**20
 written by one thread, which holds less: a file of 5 GB peaks at 0.81 GiB, not at 0.91, and takes no longer."""
 _STORAGE = "STORAGE_VERSION 'v1.2.0'"
 """Readable by DuckDB 1.5 and 2.0 alike, whichever created it."""
-_idle: Idle[duckdb.DuckDBPyConnection] = Idle(1)
 
 
 @contextmanager
@@ -42,8 +40,13 @@ def open_ledger(folder: Path, *, timeout: float, row_bytes: float = 0.0) -> Iter
     if not path.exists():
         with new_ledger(folder):
             pass
-    with _opened(path, timeout, row_group=_row_group(row_bytes), alone=row_bytes >= _SHORT_BYTES) as connection:
+    connection = _connect(path, timeout, row_group=_row_group(row_bytes))
+    try:
+        if row_bytes >= _SHORT_BYTES:
+            connection.execute("SET threads = 1")
         yield connection
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -54,8 +57,11 @@ def read_ledger(folder: Path, *, timeout: float) -> Iterator[duckdb.DuckDBPyConn
         StoreBusyError: a program other than curate keeps the file open for longer than `timeout` seconds.
         StoreError: the file is not a ledger that DuckDB can read.
     """
-    with _opened(folder / LEDGER_FILE, timeout, read_only=True) as connection:
+    connection = _connect(folder / LEDGER_FILE, timeout, read_only=True)
+    try:
         yield connection
+    finally:
+        connection.close()
 
 
 def idle_bytes(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
@@ -70,8 +76,11 @@ def new_ledger(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an empty ledger that takes its place in `folder` when the block ends well, and only then."""
     path = folder / LEDGER_FILE
     temporary = _partial(path)
-    with _opened(temporary, 0.0) as connection:
+    connection = _connect(temporary, 0.0)
+    try:
         yield connection
+    finally:
+        connection.close()
     _put_in_place(temporary, path)
 
 
@@ -82,8 +91,7 @@ def rewrite_ledger(folder: Path, *, timeout: float) -> None:
     """
     path = folder / LEDGER_FILE
     temporary = _partial(path)
-    with _opened(temporary, 0.0):
-        pass
+    _connect(temporary, 0.0).close()
     with open_ledger(folder, timeout=timeout) as connection:
         connection.execute(f"ATTACH {_quoted(temporary)} AS fresh ({_STORAGE}, ROW_GROUP_SIZE {_ROW_GROUP})")
         connection.execute(f"COPY FROM DATABASE {_NAME} TO fresh")
@@ -118,35 +126,13 @@ def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-@contextmanager
-def _opened(
-    path: Path, timeout: float, *, read_only: bool = False, row_group: int = _ROW_GROUP, alone: bool = False
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a file; its tables are the connection's. With `alone` one thread writes."""
-    options = "READ_ONLY" if read_only else f"{_STORAGE}, ROW_GROUP_SIZE {row_group}"
-    database = _attached(path, timeout, options)
-    connection = database.cursor()
-    try:
-        connection.execute(f"USE {_NAME}")
-        connection.execute("SET enable_progress_bar = false")  # it would go to standard output
-        if alone:
-            connection.execute("SET threads = 1")
-        yield connection
-    except BaseException:
-        connection.close()
-        database.close()
-        raise
-    connection.close()
-    if alone or _spill(path).exists() or not _detached(database) or not _idle.keep(database):
-        database.close()
-
-
-def _attached(path: Path, timeout: float, options: str) -> duckdb.DuckDBPyConnection:
-    """A database to which the file is attached as soon as nobody else has it open."""
+def _connect(
+    path: Path, timeout: float, *, read_only: bool = False, row_group: int = _ROW_GROUP
+) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            return _attached_now(path, options)
+            return _attached(path, read_only, row_group)
         except duckdb.IOException as error:
             if "Could not set lock" not in str(error):
                 raise _damaged(path, error) from error
@@ -157,33 +143,23 @@ def _attached(path: Path, timeout: float, options: str) -> duckdb.DuckDBPyConnec
             raise _damaged(path, error) from error
 
 
-def _attached_now(path: Path, options: str) -> duckdb.DuckDBPyConnection:
-    """A database in memory, to which the file is attached: only such a file can have row groups of its own size."""
+def _attached(path: Path, read_only: bool, row_group: int) -> duckdb.DuckDBPyConnection:
+    """A connection whose tables are the file's; only a file that is attached can have row groups of its own size."""
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
+        "temp_directory": f"{path}.tmp",
     }
-    database = _idle.take() or duckdb.connect(":memory:", config=settings)
+    connection = duckdb.connect(":memory:", config=settings)
+    options = "READ_ONLY" if read_only else f"{_STORAGE}, ROW_GROUP_SIZE {row_group}"
     try:
-        database.execute(f"SET temp_directory = {_quoted(_spill(path))}")
-        database.execute(f"ATTACH {_quoted(path)} AS {_NAME} ({options})")
+        connection.execute(f"ATTACH {_quoted(path)} AS {_NAME} ({options})")
+        connection.execute(f"USE {_NAME}")
+        connection.execute("SET enable_progress_bar = false")  # it would go to standard output
     except BaseException:
-        database.close()
+        connection.close()
         raise
-    return database
-
-
-def _detached(database: duckdb.DuckDBPyConnection) -> bool:
-    """Close the file of a database; false where that fails, and the write-ahead log keeps what it holds."""
-    try:
-        database.execute(f"DETACH {_NAME}")
-    except duckdb.Error:
-        return False
-    return True
-
-
-def _spill(path: Path) -> Path:
-    return path.with_name(f"{path.name}.tmp")
+    return connection
 
 
 def _busy(path: Path, error: Exception) -> StoreBusyError:

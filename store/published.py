@@ -26,8 +26,12 @@ class PublishedView:
         self._folder = folder / PUBLISHED_FOLDER
         self._confined = self._closed = False
         self._pin = pin_manifest(folder)
-        self._database = take_view_database()
-        self.connection = self._database.connect(spill_folder(folder))
+        try:
+            self._database = take_view_database()
+            self.connection = self._database.connect(spill_folder(folder))
+        except BaseException:
+            self._pin.close()
+            raise
         self._rows = SegmentRows(folder, self.manifest, self.connection)
         try:
             with self.sound():
@@ -92,10 +96,12 @@ class PublishedView:
         if self._closed:
             return
         self._closed = True
-        self._rows.close()
-        self.connection.close()
-        let_go()
-        self._pin.close()
+        try:
+            self._rows.close()
+            self.connection.close()
+            let_go()
+        finally:
+            self._pin.close()
 
     def _damaged(self, error: Exception) -> StoreError:
         if self._was_replaced():

@@ -23,13 +23,26 @@ class ViewDatabase:
     """The tables of the schema and `DERIVED_VIEWS`, as the views of a database that one reader has at a time."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._database = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
         self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+        found = self._database.execute("SELECT current_setting('memory_limit'), current_setting('threads')").fetchall()
+        [(self._memory, self._threads)] = found
         self._shown: dict[str, tuple[Table, _Source]] = {}
         self._spill = Path()
 
     def connect(self, spill: Path) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own, whose questions put into `spill` what does not fit into memory."""
+        try:
+            return self._connected(spill)
+        except duckdb.Error:  # it has spilled into a folder that is gone, and knows no other
+            self.close()
+            self._begin()
+            return self._connected(spill)
+
+    def _connected(self, spill: Path) -> duckdb.DuckDBPyConnection:
         self._spill = spill
         connection = self._database.cursor()
         connection.execute(f"SET temp_directory = {quoted(str(spill))}")
@@ -61,9 +74,19 @@ class ViewDatabase:
         self._database.close()
 
     def give_back(self) -> None:
-        """Keep the database for the next reader; its connections are closed and it was not changed."""
-        # An idle database holds nothing of files in memory.
-        self._database.execute("SET enable_external_file_cache = false; SET enable_external_file_cache = true")
+        """Keep the database for the next reader; its connections are closed and it was not changed.
+
+        It lets go of what it holds in memory, and of the bounds that a reader set.
+        """
+        try:
+            self._database.execute(
+                "SET enable_external_file_cache = false; SET enable_external_file_cache = true; "
+                # A low bound frees what the largest question took; RESET would change what is shown and not what holds.
+                f"SET memory_limit = '1MB'; SET memory_limit = '{self._memory}'; SET threads = {self._threads}"
+            )
+        except duckdb.Error:  # an answer of the closed reader is still being read
+            self.close()
+            return
         if self._spill.exists() or not _idle.keep(self):
             self.close()
 

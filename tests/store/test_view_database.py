@@ -13,6 +13,7 @@ import pytest
 from curate.errors import StoreError
 from curate.store.database import open_ledger
 from curate.store.manifest import PUBLISHED_FOLDER
+from curate.store.spill import bound_memory
 from curate.store.store import Store
 from curate.store.write import Write
 
@@ -83,6 +84,32 @@ def test_a_confined_database_is_not_used_again(store: Store, tmp_path: Path) -> 
         reader.ask("SELECT 1").read_all()
     with store.reader() as reader:
         assert len(reader.query(f"FROM '{tmp_path / 'outside.csv'}'")) == 1
+
+
+def test_bounds_of_a_reader_end_with_it(store: Store, other: Store) -> None:
+    """What a setting shows is not enough: a RESET shows the default and keeps the bound."""
+    for bound in (store, other):
+        with store.reader() as one, bound.reader() as two:
+            bound_memory(one, 32)
+            bound_memory(two, 32)
+            first = one._view._database
+    with store.reader() as reader:
+        assert reader._view._database is first
+        [threads] = reader.query("SELECT current_setting('threads') AS n")["n"].to_pylist()
+        assert threads == duckdb.connect().execute("SELECT current_setting('threads')").fetchall()[0][0]
+        reader.query("CREATE TEMPORARY TABLE wide AS SELECT i, i::VARCHAR AS s FROM range(3000000) t(i)")
+        spilled = reader.query("SELECT sum(size) AS n FROM duckdb_temporary_files()")["n"][0].as_py()
+        assert not spilled
+
+
+def test_a_spill_folder_that_is_gone_hinders_nobody(store: Store, other: Store) -> None:
+    reader = other.reader()
+    bound_memory(reader, 32)
+    reader.query("CREATE TEMPORARY TABLE wide AS SELECT i, i::VARCHAR AS s FROM range(3000000) t(i)")
+    assert reader.query("SELECT sum(size) AS n FROM duckdb_temporary_files()")["n"][0].as_py()
+    shutil.rmtree(other.folder)
+    reader.close()
+    assert count(store) == 0
 
 
 def test_a_child_makes_its_own(store: Store, add: Add, make: Any) -> None:
