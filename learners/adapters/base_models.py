@@ -68,6 +68,8 @@ class BaseModel:
         with self._loading(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = kind.from_pretrained(**self._source(), dtype=torch.float32, **more)
+        if self.place.is_file():
+            _call_dequantized(network)
         return network.eval().to(device())
 
     def tokenizer(self) -> Any:
@@ -130,6 +132,13 @@ class BaseModel:
 
 def _beside(place: Path) -> list[Path]:
     return sorted({path for pattern in _BESIDE for path in place.glob(pattern)})
+
+
+def _call_dequantized(network: Any) -> None:
+    """Let transformers save a network that it has read from a GGUF file: its weights are plain numbers by now."""
+    network.hf_quantizer = None
+    if hasattr(network.config, "quantization_config"):
+        del network.config.quantization_config
 
 
 def _without_weights(place: Path) -> ConfigurationError:

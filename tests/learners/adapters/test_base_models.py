@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gguf import GGUFWriter
 from PIL import Image
 
 from curate.errors import ConfigurationError, StoreError
 from curate.learners.adapters.adapted import Adapted
 from curate.learners.adapters.answers import class_probabilities, text_losses
 from curate.learners.adapters.base_models import BaseModel
+from curate.learners.adapters.export import merge_adapter
 from curate.learners.adapters.inputs import ImageInput, TextInput
 from curate.learners.adapters.kept_adapter import adapter_header, adapter_state, load_adapter
 from curate.learners.adapters.labelled import LabelledTexts
@@ -152,3 +154,55 @@ def test_images_become_what_the_base_model_takes(tiny_models: Any, tmp_path: Pat
     (base.place / "preprocessor_config.json").write_text("{")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         ImageInput(base.place, network.config)
+
+
+def write_gguf(file: Path) -> None:
+    """Write a language model of one layer with random weights and a byte-pair tokenizer of single letters."""
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    tokens = ["<|endoftext|>", *letters, "ab", "Ġ"]
+    writer = GGUFWriter(str(file), "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(48)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_rope_dimension_count(8)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3, *[1] * (len(tokens) - 1)])
+    writer.add_token_merges(["a b"])
+    for name in ("bos", "eos"):
+        getattr(writer, f"add_{name}_token_id")(0)
+    chance = np.random.default_rng(0)
+    shapes = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32),
+              "ffn_gate": (48, 32), "ffn_up": (48, 32), "ffn_down": (32, 48)}  # fmt: skip
+    for name, shape in shapes.items():
+        writer.add_tensor(f"blk.0.{name}.weight", chance.normal(size=shape).astype(np.float32))
+    for name in ("blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"):
+        writer.add_tensor(f"{name}.weight", np.ones(32, np.float32))
+    for name in ("token_embd", "output"):
+        writer.add_tensor(f"{name}.weight", chance.normal(size=(len(tokens), 32)).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_is_a_base_model_and_is_merged_with_its_tokenizer(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "tiny.gguf")
+    base = BaseModel.at(tmp_path / "tiny.gguf")
+    network, tokenizer = base.network(Task.CAUSAL), base.tokenizer()
+    tokens = tokenizer("cde")["input_ids"]
+    assert tokenizer.decode(tokens) == "cde"
+    there = Adapted(network, method_named("lora"), Task.CAUSAL, steps=1)
+    with torch.no_grad():
+        for tensor in there.trained.values():
+            tensor.add_(0.1)
+        said = there.model(input_ids=torch.tensor([tokens])).logits
+        merged = merge_adapter(there.model, tmp_path / "merged", base)
+        again = BaseModel.at(merged)
+        assert torch.allclose(again.network(Task.CAUSAL)(input_ids=torch.tensor([tokens])).logits, said, atol=1e-4)
+    assert again.tokenizer()("cde")["input_ids"] == tokens
