@@ -359,7 +359,10 @@ def _telling(pilot: _Pilot, measure: Measure, count: int) -> list[int]:
     basis, _ = np.linalg.qr(pilot.features[:, :_SIZES])
     columns, rest = pilot.features[:, _SIZES:], pilot.exact
     columns, rest = columns - basis @ (basis.T @ columns), rest - basis @ (basis.T @ rest)
-    among, common, left = columns.T @ columns, columns.T @ rest, float(rest @ rest)
+    turned = np.ascontiguousarray(columns.T)
+    # Without BLAS, whose threads would go on spinning for as long as a quarter of the race and hold up its own.
+    among = np.einsum("ji,ki->jk", turned, turned)
+    common, left = turned @ rest, float(rest @ rest)
     chosen: list[int] = []
     for _ in range(count):
         lengths = np.maximum(among.diagonal(), _NOTHING)
