@@ -7,7 +7,8 @@ two source tasks, bring five images a class each, and every way of adapting star
 Kinds have about the same numbers to train, router and all: 8 skills of rank 4 in 4 blocks (MHR) or in one (Poly), and
 one LoRA of rank 32 (shared); beside them one LoRA of rank 4, as large as what MHR-mu trains. Source rates and each
 row's rate on new tasks were chosen by accuracy on *training* images that were not fitted, over all seeds and tasks of a
-kind; test images were read once, with those rates. Routers learn ten times as fast as adapters.
+kind. A run that was cut off had read test images before the grid for new tasks was extended, because rates lay at its
+upper end; since then they are read once, with the rates so chosen. Routers learn ten times as fast as adapters.
 """
 
 from __future__ import annotations
