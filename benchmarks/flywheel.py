@@ -32,7 +32,7 @@ from curate.statistics import bootstrap_interval, paired_difference, wilson_inte
 PACKAGES = ("curate", "numpy", "scikit-learn")
 SEEDS, QUICK_SEEDS = 20, 4
 IMAGE_SEEDS, QUICK_IMAGE_SEEDS = 5, 1
-STEP_SEEDS, QUICK_STEP_SEEDS = 3, 1
+STEP_SEEDS, QUICK_STEP_SEEDS = 5, 1
 """The step `gate` over a store takes some minutes a seed."""
 RUNS, QUICK_RUNS = 400, 100
 MARGIN = 0.05

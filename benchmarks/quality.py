@@ -5,11 +5,14 @@ which made FineWeb, and by ours: the share of texts about which both say the sam
 both have our words, and by keep or drop when datatrove has its own (spaCy's). Faults: 100 news articles that end with a
 full stop, pieces of two photographs, and made event sequences, of which none should be objected to, and each with every
 fault planted; recall counts those that the fault's own rule objects to. Languages: news in English and faker's words in
-nine others. Seconds are of one core; an order for several targets (`curate.select.budgets`) is timed too.
+nine others. Seconds are of one core, each method's beside its peer's in turn: datatrove's own filters with our words,
+py3langid alone, and what the images' measures need of Pillow at the least. An order for several targets
+(`curate.select.budgets`) is timed too, without a bar.
 """
 
 from __future__ import annotations
 
+import io
 import random
 import sys
 import time
@@ -43,14 +46,14 @@ from curate.select.quality.rules import RULE_SETS
 from curate.select.quality.texts import TextQuality
 
 PACKAGES = ("curate", "datatrove", "faker", "gensim", "numpy", "pillow", "py3langid", "scikit-learn", "spacy")
-_ALL = "all sets"
+_ALL, _REPETITION = "all sets", "gopher-repetition"
 Found = tuple[float, float]
 """The share of the good that nothing is said against, and of the faults that their own rule names."""
 
 
 def run(options: Options) -> Result:
     """Compare with datatrove, plant faults, and time."""
-    texts = _real_texts(400 if options.quick else 2_000, options.seed)
+    texts = _real_texts(300 if options.quick else 2_000, options.seed)
     options.note(f"{len(texts):,} real texts, {sum(map(len, texts)) / 1e6:.1f} million characters")
     same_words = {name: _agreement(name, texts, our_words=True) for name in RULE_SETS}
     own_words = {name: _agreement(name, texts, our_words=False) for name in RULE_SETS}
@@ -63,7 +66,8 @@ def run(options: Options) -> Result:
         "images": _images(count // 2, options.seed),
         "events": _events(count, options.seed),
     }
-    speeds, ratio = _speeds(texts, options.seed)
+    speeds, ratios = _speeds(texts, options.seed)
+    ratios.append(_image_ratio(count // 2, options.seed))
     rows: list[dict[str, float | str]] = [
         {
             "method": name,
@@ -78,13 +82,10 @@ def run(options: Options) -> Result:
         *(Bar(f"agreement with datatrove on its own words, {name}", own_words[name], 0.97) for name in RULE_SETS),
         *(Bar(f"good {kind} that pass", good, 0.95) for kind, (good, _) in found.items()),
         *(Bar(f"planted faults found, {kind}", faults, 0.95) for kind, (_, faults) in found.items()),
-        Bar("MB/s of all sets on one core", speeds[_ALL], 3),
-        ratio,
-        Bar("MB/s of languages on one core", speeds["language"], 2),
-        Bar("images/s on one core", _image_speed(count // 2, options.seed), 20),
-        Bar("candidates/s ordered for three targets by turns", _turns_speed(options.seed), 200_000),
+        *ratios,
     ]
-    return Result(bars, rows, {"speeds": speeds}, PACKAGES)
+    details = {"MB/s": speeds, "candidates/s ordered for three targets by turns": _turns_speed(options.seed)}
+    return Result(bars, rows, details, PACKAGES)
 
 
 def _real_texts(count: int, seed: int) -> list[str]:
@@ -165,32 +166,68 @@ def _events(count: int, seed: int) -> Found:
     return float(good), float(np.mean(named))
 
 
-def _speeds(texts: Sequence[str], seed: int) -> tuple[dict[str, float], Bar]:
-    """Return the megabytes a second of each method, and how many times faster than datatrove the repetitions are."""
-    repetition, peer = TextQuality(["gopher-repetition"]), datatrove("gopher-repetition", our_words=True)
+def _speeds(texts: Sequence[str], seed: int) -> tuple[dict[str, float], list[Bar]]:
+    """Return the megabytes a second of each method, and how many times faster than its peer each is."""
+    part = texts[: len(texts) // 4]
     contenders: Mapping[str, Callable[[], object]] = {
-        **{name: _judging(TextQuality([name]).reasons, texts) for name in RULE_SETS if name != "gopher-repetition"},
-        "gopher-repetition": _judging(repetition.reasons, texts),
-        "datatrove": _judging(peer, texts),
+        **{name: _judging(TextQuality([name]).reasons, texts) for name in RULE_SETS},
         _ALL: _judging(TextQuality(list(RULE_SETS)).reasons, texts),
-        "language": _judging(Language(["en"]).reasons, texts[: len(texts) // 4]),
+        "datatrove": _judging(datatrove(_REPETITION, our_words=True), texts),
+        "datatrove, all sets": _in_turn([datatrove(name, our_words=True) for name in RULE_SETS], texts),
+        "language": _judging(Language(["en"]).reasons, part),
+        "py3langid": _judging(_py3langid(), part),
     }
     timings = take_turns(contenders, clock=time.process_time)
-    megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    part = sum(len(text.encode()) for text in texts[: len(texts) // 4]) / 1e6
-    speeds = {name: (part if name == "language" else megabytes) / timings.median(name) for name in contenders}
-    ratio = timings.times_faster("gopher-repetition", "datatrove", seed)
-    return speeds, Bar("times datatrove's speed, gopher-repetition", ratio.value, 1.5, interval=ratio)
+    few = ("language", "py3langid")
+    speeds = {name: _megabytes(part if name in few else texts) / timings.median(name) for name in contenders}
+    peers = ((_REPETITION, "datatrove", 1.5), (_ALL, "datatrove, all sets", 1.5), ("language", "py3langid", 0.9))
+    ratios = {pair: timings.times_faster(*pair[:2], seed) for pair in peers}
+    return speeds, [
+        Bar(f"times {peer.split(',')[0]}'s speed, {name}", ratio.value, bar, interval=ratio)
+        for (name, peer, bar), ratio in ratios.items()
+    ]
+
+
+def _megabytes(texts: Sequence[str]) -> float:
+    return sum(len(text.encode()) for text in texts) / 1e6
+
+
+def _py3langid() -> Callable[[Sequence[str]], object]:
+    """Return what tells languages with the library alone, of as much of a text as `Language` gives it."""
+    from py3langid.langid import LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file("data/model.npz.xz", norm_probs=True)
+    return lambda texts: [identifier.classify(text[:2_000]) for text in texts]
 
 
 def _judging(judge: Callable[[Sequence[str]], object], texts: Sequence[str]) -> Callable[[], object]:
     return lambda: judge(texts)
 
 
-def _image_speed(count: int, seed: int) -> float:
+def _in_turn(judges: Sequence[Callable[[Sequence[str]], object]], texts: Sequence[str]) -> Callable[[], object]:
+    return lambda: [judge(texts) for judge in judges]
+
+
+def _image_ratio(count: int, seed: int) -> Bar:
+    """Hold the rules over images against the least that they need of Pillow: to decode, shrink, and write a PNG."""
     images = [encoded(picture) for picture in _pictures(count, seed)]
-    timings = take_turns({"images": lambda: ImageQuality().reasons(images)}, clock=time.process_time)
-    return count / timings.median("images")
+    contenders: Mapping[str, Callable[[], object]] = {
+        "images": lambda: ImageQuality().reasons(images),
+        "Pillow": lambda: [_decoded_and_written(image) for image in images],
+    }
+    ratio = take_turns(contenders, clock=time.process_time).times_faster("images", "Pillow", seed)
+    return Bar("times the speed of Pillow's part alone, images", ratio.value, 0.5, interval=ratio)
+
+
+def _decoded_and_written(image: bytes) -> int:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(image)) as opened:
+        shown = opened.convert("RGB")
+        shown.thumbnail((512, 512), Image.Resampling.BOX)
+    written = io.BytesIO()
+    shown.convert("L").save(written, "PNG")
+    return written.tell()
 
 
 def _turns_speed(seed: int) -> float:

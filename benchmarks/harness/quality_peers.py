@@ -1,4 +1,4 @@
-"""datatrove's filters, which made FineWeb, as functions from texts to the first rule that objects to each."""
+"""datatrove: the filters that made FineWeb, as functions from texts to the first rule that objects; shared n-grams."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from unittest.mock import patch
 
+from curate.select.decontamination.matching import Match
 from curate.select.quality.document import Document
 from curate.select.quality.web import sentences
 
@@ -42,6 +43,40 @@ def datatrove(name: str, *, our_words: bool) -> Judge:
         return [_RENAMED.get(reason, reason) for reason in reasons]
 
     return judge
+
+
+class DatatroveRuns:
+    """datatrove's filter of n-grams that a text shares with evaluation items, in memory.
+
+    Its hash function takes bytes only, since xxhash 4 does; the filter gives it strings, which are encoded on the way.
+    """
+
+    version, uncomparable = "datatrove", ()
+
+    def __init__(self, items: Sequence[str], size: int = 13) -> None:
+        module = import_module("datatrove.pipeline.decont.n_grams")
+        self._document = import_module("datatrove.data").Document
+        config = module.NGramsDecontConfig(n_grams=size)
+        self._filter = module.NGramsDecontFilter(".", config)
+        hashed = self._filter.hash_func
+        self._filter.hash_func = lambda words: hashed(words.encode())
+        self._filter._index_hashes = {
+            self._filter.hash_func(" ".join(words)): str(number)
+            for number, item in enumerate(items)
+            for words in module.ngrams(
+                self._filter.tokenizer.word_tokenize(module.simplify_text(item, config.norm_config)), size
+            )
+        }
+
+    def matches(self, texts: Sequence[str | None]) -> list[Match | None]:
+        """Return for each text the item that it shares a run of words with, if any."""
+        return [self._match(text or "") for text in texts]
+
+    def _match(self, text: str) -> Match | None:
+        document = self._document(text=text, id="")
+        if self._filter.filter(document) is True:
+            return None
+        return Match(document.metadata["contaminated_task"], 1.0)
 
 
 def _words(text: str, language: str) -> list[str]:
