@@ -19,6 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from curate.errors import BadDataError, UnknownNameError
+from curate.select.baselines import random_scores
 from curate.select.byte_ngrams import hashed_byte_ngrams
 from curate.select.hashed_ngrams import BUCKETS, MOST_BUCKETS, HashedNgrams, hashed_ngrams
 
@@ -153,6 +154,23 @@ def log_weights(
     """
     model = Importance(targets, features, smoothing, per_ngram=per_ngram, least_tokens=least_tokens)
     return model.weigh(model.observe(texts))
+
+
+def with_gumbel_noise(weights: NDArray[np.float64], item_ids: Sequence[str], seed: int = 0) -> NDArray[np.float64]:
+    """Return log weights whose best are a draw without replacement, each by its weight: see `resample`.
+
+    The noise of an item is drawn from a hash of seed and id, so it is the same in whatever batch the item comes.
+
+    >>> import numpy as np
+    >>> noisy = with_gumbel_noise(np.array([0.5, np.nan]), ["a", "b"])
+    >>> bool(noisy[0] != 0.5), bool(np.isnan(noisy[1]))
+    (True, True)
+    """
+    import numpy as np
+
+    uniform = random_scores(item_ids, seed) + np.ldexp(0.5, -53)
+    noisy: NDArray[np.float64] = weights - np.log(-np.log(uniform))
+    return noisy
 
 
 class Resampled(NamedTuple):

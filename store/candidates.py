@@ -26,13 +26,15 @@ _SHARE = """
 class Candidates:
     """Texts that a snapshot might have chosen, and the share of all such texts that it holds.
 
-    `passed_over` were drawn too, but are so long that the sample would have outgrown its bound.
+    `passed_over` were drawn too, but are so long that the sample would have outgrown its bound. `pool` counts all that
+    the snapshot might have chosen.
     """
 
     item_ids: tuple[str, ...]
     texts: tuple[str, ...]
     selected_share: float
     passed_over: int = 0
+    pool: int = 0
 
 
 def sampled_candidates(reader: Reader, snapshot: Numbered, selector: str, most: int, characters: int) -> Candidates:
@@ -52,4 +54,5 @@ def sampled_candidates(reader: Reader, snapshot: Numbered, selector: str, most: 
     [counts] = reader.query(_SHARE, {"snapshot": snapshot.snapshot, "number": snapshot.number}).to_pylist()
     share = counts["selected"] / counts["candidates"] if counts["candidates"] else 0.0
     texts = tuple(found["text"].to_pylist())
-    return Candidates(tuple(found["item_id"].to_pylist()), texts, share, len(drawn) - len(kept))
+    left_out = len(drawn) - len(kept)
+    return Candidates(tuple(found["item_id"].to_pylist()), texts, share, left_out, counts["candidates"])

@@ -26,7 +26,8 @@ _BEST = f"""
         SELECT item_id, score, row_number() OVER (ORDER BY score DESC, item_id) AS place FROM newest
         QUALIFY place <= $most
     )
-    SELECT r.item_id, r.score, length(i.text) AS size FROM ranked r JOIN items i USING (item_id) ORDER BY r.place"""
+    SELECT r.item_id, r.score, coalesce(length(i.text), 0) AS size
+    FROM ranked r JOIN items i USING (item_id) ORDER BY r.place"""
 _TEXTS = "SELECT item_id, text FROM items WHERE list_contains($items::VARCHAR[], item_id)"
 _UNCOUNTED = f"""
     WITH {_NEWEST}
@@ -60,7 +61,7 @@ def best_texts(reader: Reader, selector: str, most: int, characters: int) -> pa.
     """Return item_id, score and text of the best `most` items by a selector, best first.
 
     Where they hold more than so many characters, those that do not fit are passed over (`curate.store.fitting`). Items
-    that a step dropped are left out. Equal scores stand in the order of their ids.
+    that a step dropped are left out. What is no text has none: null. Equal scores stand in the order of their ids.
     Cost: one pass over the selector's scores. Memory: the texts returned.
     """
     best = reader.query(_BEST, {"selectors": [selector], "most": most})

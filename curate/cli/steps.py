@@ -196,7 +196,8 @@ def fuse_verb(invocation: Invocation, dry_run: bool) -> int:
     """Order the best texts by alignment anew, by relevance and coverage.
 
     So they are of the target's kind and do not repeat each other. [fuse] says how many are ordered; a snapshot takes
-    the order with order_by = "fused".
+    the order with order_by = "fused". Each [[ranking]] is computed too: by importance, TF-IDF, length, chance, fusions
+    of scores and passes against repetition; a snapshot takes it with order_by = "ranking:NAME".
     """
     return _run(invocation, "fuse", dry_run)
 
@@ -235,6 +236,7 @@ def align_verb(invocation: Invocation, /, dry_run: bool, **of_shards: Any) -> in
 
     With --shards, files that are in no store are scored, each alone, on this machine or on a Ray cluster, and the
     ids, scores and places of the best texts of all are written to a file. A shard that was scored is not scored again.
+    On a sample, what the baselines would have brought is told beside it.
     """
     if of_shards["shards"] is not None:
         from curate.cli.shards import align_shards_verb
@@ -277,8 +279,9 @@ def annotate_verb(invocation: Invocation, /, name: str | None, dry_run: bool) ->
 def compare_verb(invocation: Invocation, dry_run: bool) -> int:
     """Put selections by alignment beside what the baselines would have chosen.
 
-    On a sample of the candidates: KL reduction, bits per character of held-out targets, length bias and overlap of
-    alignment, the fused selector, importance, TF-IDF, random choice and the shortest texts; the report shows them.
+    The same for selections by a [[ranking]]. On a sample of the candidates: KL reduction, bits per character of
+    held-out targets, length bias and overlap of alignment, the fused selector, importance, TF-IDF, random choice and
+    the shortest texts; the report shows them.
     """
     return _run(invocation, "compare", dry_run)
 

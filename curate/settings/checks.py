@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-from curate.errors import ConfigurationError, UnknownNameError
+from curate.errors import ConfigurationError
 from curate.settings.acquire import AcquireSettings
 from curate.settings.adapting import annotating_adapters, check_adapters
 from curate.settings.agreeing import check_agreeing
@@ -28,7 +28,9 @@ from curate.settings.models import (
     SourceSettings,
 )
 from curate.settings.multiple import check_multiple
+from curate.settings.naming import refuse_twins, refuse_unknown
 from curate.settings.protocol import ProtocolSettings
+from curate.settings.selecting import check_selecting
 from curate.settings.teaching import META, SOURCE, check_learner_annotators
 from curate.types import TOKENIZERS
 
@@ -56,10 +58,12 @@ def check_settings(settings: Settings, place: str) -> None:
         )
     _check_ranges(settings.filter.score, f"{place}, filter.score")
     _check_claimed(settings, f"{place}, filter.score")
-    _check_mix(settings, place)
+    check_selecting(settings, place)
     attributes = {attribute.name: attribute for attribute in settings.protocol.attribute}
     for attribute in attributes.values():
-        _known("value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}")
+        refuse_unknown(
+            "value", attribute.descriptions, attribute.values, f"{place}, descriptions of {attribute.name!r}"
+        )
     _check_protocol(settings.protocol, attributes, place)
     check_multiple(settings, place)
     check_agreeing(settings, place)
@@ -67,7 +71,7 @@ def check_settings(settings: Settings, place: str) -> None:
         where = f"{place}, annotator {annotator.name!r}"
         if isinstance(annotator, LearnerAnnotatorSettings):
             continue
-        _known("attribute", annotator.attributes, attributes, where)
+        refuse_unknown("attribute", annotator.attributes, attributes, where)
         if isinstance(annotator, RuleAnnotatorSettings):
             _check_rules(annotator, attributes, where)
         elif isinstance(annotator, ClipAnnotatorSettings):
@@ -103,13 +107,13 @@ def _check_reserved(settings: Settings, place: str) -> None:
 
 def _check_names(settings: Settings, place: str) -> None:
     _check_reserved(settings, place)
-    _unique("source", settings.source, place)
-    _unique("annotator", settings.annotator, place)
-    _unique("snapshot", settings.snapshot, place)
-    _unique("learner", settings.learner, place)
-    _unique("adapter", settings.adapter, place)
-    _unique("acquire", settings.acquire, place)
-    _unique("attribute", settings.protocol.attribute, place)
+    refuse_twins("source", settings.source, place)
+    refuse_twins("annotator", settings.annotator, place)
+    refuse_twins("snapshot", settings.snapshot, place)
+    refuse_twins("learner", settings.learner, place)
+    refuse_twins("adapter", settings.adapter, place)
+    refuse_twins("acquire", settings.acquire, place)
+    refuse_twins("attribute", settings.protocol.attribute, place)
     for name in {source.name for source in settings.source if source.label} & {one.name for one in settings.annotator}:
         raise ConfigurationError(
             f"{place}: {name!r} is a source with labels and an annotator",
@@ -153,9 +157,9 @@ def _check_protocol(protocol: ProtocolSettings, attributes: dict[str, AttributeS
     earlier: list[str] = []
     for attribute in protocol.attribute:
         where = f"{place}, when of {attribute.name!r}"
-        _known("attribute", attribute.when, attributes, where)
+        refuse_unknown("attribute", attribute.when, attributes, where)
         for parent, values in attribute.when.items():
-            _known("value", values, attributes[parent].values, f"{where}, attribute {parent!r}")
+            refuse_unknown("value", values, attributes[parent].values, f"{where}, attribute {parent!r}")
         if later := [parent for parent in attribute.when if parent not in earlier]:
             raise ConfigurationError(f"{where}: {later[0]!r} is asked later", hint=f"put {later[0]!r} before it")
         earlier.append(attribute.name)
@@ -164,19 +168,21 @@ def _check_protocol(protocol: ProtocolSettings, attributes: dict[str, AttributeS
             continue
         where = f"{place}, migration from version {migration.from_version!r}"
         named = [*migration.attributes.values(), *migration.values, *migration.reworded]
-        _known("attribute", named, attributes, where)
+        refuse_unknown("attribute", named, attributes, where)
         for name, changes in migration.values.items():
             new = [one for images in changes.values() for one in ([images] if isinstance(images, str) else images)]
-            _known("value", new, attributes[name].values, f"{where}, attribute {name!r}")
+            refuse_unknown("value", new, attributes[name].values, f"{where}, attribute {name!r}")
 
 
 def _check_rules(annotator: RuleAnnotatorSettings, attributes: dict[str, AttributeSettings], where: str) -> None:
     for rule in annotator.rules:
-        _known("attribute", [rule.attribute], annotator.attributes or attributes, where)
+        refuse_unknown("attribute", [rule.attribute], annotator.attributes or attributes, where)
         _check_rule_kind(rule, where)
         if rule.function:
             continue
-        _known("value", [rule.value], attributes[rule.attribute].values, f"{where}, attribute {rule.attribute!r}")
+        refuse_unknown(
+            "value", [rule.value], attributes[rule.attribute].values, f"{where}, attribute {rule.attribute!r}"
+        )
         try:
             re.compile(rule.pattern)
         except re.error as error:
@@ -204,9 +210,9 @@ def _check_clip(annotator: ClipAnnotatorSettings, attributes: dict[str, Attribut
                 f"{where}: the template {template!r} has no place for a value",
                 hint='templates = ["a photo of {value}."]',
             )
-    _known("attribute", annotator.prompts, annotator.attributes or attributes, f"{where}, prompts")
+    refuse_unknown("attribute", annotator.prompts, annotator.attributes or attributes, f"{where}, prompts")
     for name, prompts in annotator.prompts.items():
-        _known("value", prompts, attributes[name].values, f"{where}, prompts, attribute {name!r}")
+        refuse_unknown("value", prompts, attributes[name].values, f"{where}, prompts, attribute {name!r}")
 
 
 def _check_captions(annotator: CaptionAnnotatorSettings, attributes: Iterable[str], where: str) -> None:
@@ -250,9 +256,9 @@ def _check_address(address: str, where: str, key_variable: str) -> None:
 
 
 def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) -> None:
-    _known("source", snapshot.sources, [source.name for source in settings.source], where)
+    refuse_unknown("source", snapshot.sources, [source.name for source in settings.source], where)
     labels = {attribute.name for attribute in settings.protocol.attribute} | open_attributes(settings)
-    _known("label", [snapshot.label] if snapshot.label else [], labels, where)
+    refuse_unknown("label", [snapshot.label] if snapshot.label else [], labels, where)
     claimants = [one.name for one in settings.annotator] + [one.name for one in settings.source if one.label]
     if settings.consensus.method != "none":
         claimants.append(CONSENSUS)
@@ -260,21 +266,11 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
         claimants.append(settings.gate.people)
     claimants += [PEOPLE] if settings.protocol.attribute else []
     claimants += [DISCOVER] if settings.discover.enabled else []
-    _known("annotator", snapshot.annotators, claimants, where)
+    refuse_unknown("annotator", snapshot.annotators, claimants, where)
     if snapshot.strict and not snapshot.annotators:
         raise ConfigurationError(f"{where}: strict, and no annotator is named", hint='annotators = ["people"]')
     _check_asked_values(settings, snapshot, labels, where)
     _check_ranges(snapshot.scores, where)
-    selectors = {snapshot.order_by, *(entry.selector for entry in snapshot.scores)}
-    if "align" in selectors and not settings.align.target:
-        raise ConfigurationError(f'{where}: the selector "align" needs a target', hint="set target in [align]")
-    if "fused" in selectors and not (settings.fuse.candidates and settings.align.target):
-        raise ConfigurationError(
-            f'{where}: the selector "fused" needs candidates and a target',
-            hint="candidates = 5_000 in [fuse], and target in [align]",
-        )
-    if "mix" in selectors and not settings.mix.parts:
-        raise ConfigurationError(f'{where}: the selector "mix" needs parts', hint="parts = { align = 1 } in [mix]")
     _check_budget(snapshot, where)
     total = math.fsum(snapshot.splits.values())
     if not math.isclose(total, 1.0, abs_tol=1e-9):
@@ -284,11 +280,11 @@ def _check_snapshot(settings: Settings, snapshot: SnapshotSettings, where: str) 
 def _check_asked_values(settings: Settings, snapshot: SnapshotSettings, attributes: set[str], where: str) -> None:
     """Refuse attributes that nobody asks about, and values that no claim can have."""
     asked = [*snapshot.values.items(), *((quota.attribute, tuple(quota.values)) for quota in snapshot.quotas)]
-    _known("attribute", [one for one, _ in asked if not settings.discover.names(one)], attributes, where)
+    refuse_unknown("attribute", [one for one, _ in asked if not settings.discover.names(one)], attributes, where)
     closed = {one.name: one.values for one in settings.protocol.attribute if one.name not in open_attributes(settings)}
     for attribute, values in asked:
         if attribute in closed:
-            _known("value", values, closed[attribute], f"{where}, attribute {attribute!r}")
+            refuse_unknown("value", values, closed[attribute], f"{where}, attribute {attribute!r}")
     quotas = [quota.attribute for quota in snapshot.quotas]
     for quota in snapshot.quotas:
         if quotas.count(quota.attribute) > 1:
@@ -320,10 +316,12 @@ def _check_claimed(settings: Settings, where: str) -> None:
             continue
         names = [one.name for one in (*settings.annotator, *settings.source)] + [CONSENSUS]
         able = annotating_adapters(settings)
-        _known("annotator", [annotator], [*names, *(f"learner:{one.name}" for one in settings.learner), *able], where)
-        _known("attribute", [attribute], {*asked, *open_attributes(settings)}, where)
+        refuse_unknown(
+            "annotator", [annotator], [*names, *(f"learner:{one.name}" for one in settings.learner), *able], where
+        )
+        refuse_unknown("attribute", [attribute], {*asked, *open_attributes(settings)}, where)
         if attribute not in open_attributes(settings):
-            _known("value", [value], asked[attribute], f"{where}, attribute {attribute!r}")
+            refuse_unknown("value", [value], asked[attribute], f"{where}, attribute {attribute!r}")
 
 
 def _check_budget(snapshot: SnapshotSettings, where: str) -> None:
@@ -341,27 +339,11 @@ def _check_budget(snapshot: SnapshotSettings, where: str) -> None:
     if budget.tokenizer and not budget.tokens:
         raise ConfigurationError(f"{where}: a tokenizer without a budget of tokens", hint="tokens = 100_000")
     if budget.tokenizer and "/" not in budget.tokenizer and not budget.tokenizer.endswith(".json"):
-        _known("tokenizer", [budget.tokenizer], TOKENIZERS, where)
-
-
-def _check_mix(settings: Settings, place: str) -> None:
-    _unique("further target", settings.align.more, place)
-    if settings.align.more and not settings.align.target:
-        raise ConfigurationError(f"{place}: further targets, and no target in [align]", hint='target = "…"')
-    aligned = {"align", *(f"align:{more.name}" for more in settings.align.more)}
-    asked = [name for name in settings.mix.parts if name.partition(":")[0] == "align"]
-    _known("selector", asked, aligned if settings.align.target else (), f"{place}, parts of mix")
-    unit, tokenizer = settings.mix.unit, settings.mix.tokenizer
-    if (unit == "tokens") != bool(tokenizer):
-        raise ConfigurationError(
-            f"{place}: parts of tokens need a tokenizer, and no others do", hint='tokenizer = "words"'
-        )
-    if tokenizer and "/" not in tokenizer and not tokenizer.endswith(".json"):
-        _known("tokenizer", [tokenizer], TOKENIZERS, f"{place}, mix")
+        refuse_unknown("tokenizer", [budget.tokenizer], TOKENIZERS, where)
 
 
 def _check_policy(policy: AcquireSettings, attributes: Iterable[str], where: str) -> None:
-    _known("attribute", [policy.attribute], attributes, where)
+    refuse_unknown("attribute", [policy.attribute], attributes, where)
     if (policy.utility == "bandit") != (len(policy.arms) > 1):
         raise ConfigurationError(
             f"{where}: a bandit has two arms or more, and any other utility has none",
@@ -371,7 +353,7 @@ def _check_policy(policy: AcquireSettings, attributes: Iterable[str], where: str
 
 def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> None:
     snapshots = {snapshot.name: snapshot for snapshot in settings.snapshot}
-    _known("snapshot", [learner.snapshot], snapshots, where)
+    refuse_unknown("snapshot", [learner.snapshot], snapshots, where)
     if not snapshots[learner.snapshot].label:
         raise ConfigurationError(
             f"{where} needs labels, and snapshot {learner.snapshot!r} has none",
@@ -379,22 +361,6 @@ def _check_learner(settings: Settings, learner: LearnerSettings, where: str) -> 
         )
     asked = [*(one.name for one in settings.protocol.attribute), *open_attributes(settings)]
     found = [one for one in learner.slices if not settings.discover.names(one)]
-    _known("attribute", found, asked, f"{where}, slices")
+    refuse_unknown("attribute", found, asked, f"{where}, slices")
     columns = [f"{META}{column}" for source in settings.source for column in source.meta]
-    _known("task", [learner.task] if learner.task else [], [*asked, SOURCE, *columns], where)
-
-
-def _known(what: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
-    listed = list(known)
-    for name in names:
-        if name not in listed:
-            raise UnknownNameError(what, name, listed, where=where)
-
-
-def _unique(what: str, entries: Iterable[object], place: str) -> None:
-    seen: set[str] = set()
-    for entry in entries:
-        name = str(getattr(entry, "name"))  # noqa: B009 (every entry of these lists has one)
-        if name in seen:
-            raise ConfigurationError(f"{place}: two {what}s are named {name!r}", hint="rename one of them")
-        seen.add(name)
+    refuse_unknown("task", [learner.task] if learner.task else [], [*asked, SOURCE, *columns], where)

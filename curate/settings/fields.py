@@ -6,7 +6,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from curate.settings.models import PathMark, Section, Settings
+from curate.settings.models import Settings
+from curate.settings.section import PathMark, Section
 
 ENVIRONMENT_PREFIX = "CURATE_"
 Location = Sequence[str | int]

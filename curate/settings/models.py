@@ -15,8 +15,9 @@ from curate.settings.gate import CalibrationSettings, GateSettings
 from curate.settings.promotion import PromotionSettings as PromotionSettings
 from curate.settings.protocol import AttributeSettings as AttributeSettings
 from curate.settings.protocol import ProtocolSettings as ProtocolSettings
+from curate.settings.ranking import RankingSettings as RankingSettings
 from curate.settings.section import NAME_PATTERN as NAME_PATTERN
-from curate.settings.section import Amount, Count, Filled, Name, Names, Seconds, Share
+from curate.settings.section import Amount, Count, Filled, FilledPath, Name, Names, ProjectPath, Seconds, Share
 from curate.settings.section import Section as Section
 from curate.settings.section import distinct as _distinct
 from curate.types import MODALITIES, Format, Modality
@@ -24,14 +25,6 @@ from curate.types import MODALITIES, Format, Modality
 ExportFormat = Literal["parquet", "jsonl", "webdataset", "label-studio"]
 Verification = Literal["pyarrow", "datasets"]
 SHINGLES_PATTERN = r"^(words|characters):([1-9]|[1-4][0-9]|50)$"
-
-
-class PathMark:
-    """Marks the settings that are paths: one from a flag or the environment is relative to the working folder."""
-
-
-ProjectPath = Annotated[str, PathMark()]
-FilledPath = Annotated[ProjectPath, StringConstraints(min_length=1)]
 
 
 class SourceSettings(Section):
@@ -100,7 +93,7 @@ class AlignSettings(Section):
     below 1 lets the texts of `curate align --shards` race for the best places, and misses one of the best with the
     probability that is left; the walk keeps a score of every text and does not race. `baselines` puts what random
     choice, the shortest texts, TF-IDF, importance and the fused selector would have chosen beside every snapshot that
-    is ordered by `align`, `align:NAME`, `fused` or `mix`.
+    is ordered by `align`, `align:NAME`, `fused`, `mix` or `ranking:NAME`.
     """
 
     target: ProjectPath = ""
@@ -333,6 +326,7 @@ class Settings(Section):
     embed: EmbedSettings = EmbedSettings()
     align: AlignSettings = AlignSettings()
     fuse: FuseSettings = FuseSettings()
+    ranking: tuple[RankingSettings, ...] = ()
     mix: MixSettings = MixSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     annotator: tuple[AnnotatorSettings, ...] = ()

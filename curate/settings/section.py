@@ -13,6 +13,14 @@ Seconds = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[StrictFloat, Field(ge=0, le=1)]
 
 
+class PathMark:
+    """Marks the settings that are paths: one from a flag or the environment is relative to the working folder."""
+
+
+ProjectPath = Annotated[str, PathMark()]
+FilledPath = Annotated[ProjectPath, StringConstraints(min_length=1)]
+
+
 class Section(BaseModel):
     """The base of all sections: read once, never changed, no unknown key."""
 

@@ -11,8 +11,8 @@ from curate.flows.project import Project
 from curate.flows.steps.align import AlignStep, read_target_at
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.fuse import SELECTOR
-from curate.select.alignment import Method
-from curate.select.rivals import MIXED, OWN, Judged, Part, beaten_by, judge_selectors
+from curate.flows.steps.ranking_samples import alignment_method, named_ranking, sample_scores, targets_of
+from curate.select.rivals import MIXED, OWN, Judged, Part, Ranker, beaten_by, judge_selectors
 from curate.settings import SnapshotSettings
 from curate.statistics import Interval
 from curate.store.candidates import Candidates, sampled_candidates
@@ -32,7 +32,7 @@ _FORMULAS = {
     "length bias": "Spearman's correlation of score and length",
     "overlap": "share of the chosen that alignment chooses too",
 }
-_OFF = "no snapshot is ordered by align, fused or mix, or baselines = false in [align]"
+_OFF = "no snapshot is ordered by align, fused, mix or a ranking that has a target, or baselines = false in [align]"
 _MIX = "mix"
 
 
@@ -46,7 +46,10 @@ class Sought:
 
 
 class CompareStep:
-    """The newest number of each snapshot that is ordered by alignment, `fused` or `mix`, once, into `metrics`.
+    """The newest number of each snapshot that is ordered by alignment, `fused`, `mix` or a ranking, into `metrics`.
+
+    A ranking chooses as the others do: made anew of the sample and of the half of the targets that it may see, with
+    the scores in the store only where nothing can be made anew (`curate.flows.steps.ranking_samples`).
 
     Figures are of a sample of 2,000 candidates, the same in every run, of at most 2 million characters in all.
     Memory: some 200 bytes for each character of the sample.
@@ -75,7 +78,7 @@ class CompareStep:
             if project.store.commit(Write(self.name, {"metrics": _metrics(snapshot, judged)}, [move])).stale:
                 continue
             done += 1
-            notes += [*_too_long(snapshot, found), *_remarks(snapshot, judged, sought)]
+            notes += [*_too_long(snapshot, found), *_remarks(project, snapshot, judged, sought)]
         return step_report(self.name, began, done=done, notes=tuple(notes))
 
 
@@ -87,6 +90,10 @@ def _ranked(project: Project) -> list[SnapshotSettings]:
 
 def _sought(project: Project, order_by: str) -> Sought:
     """Return how an order is judged; without addresses it is not, for it has no target of text."""
+    ranking = named_ranking(project, order_by)
+    if ranking is not None:
+        targets = tuple((address, 1.0) for address in targets_of(project, order_by))
+        return Sought(order_by, f"the ranking {ranking.name!r}", targets)
     align = project.settings.align
     known = {AlignStep.name: align.target} | {f"{AlignStep.name}:{one.name}": one.target for one in align.more}
     known = {name: address for name, address in known.items() if address}
@@ -116,14 +123,21 @@ def _waiting(project: Project) -> Iterator[tuple[Numbered, CursorMove]]:
 
 def _judged(project: Project, found: Candidates, sought: Sought) -> tuple[Judged, ...]:
     """Return nothing where the sample or the target has too little text to compare anything."""
-    align, by_item = project.settings.align, project.settings.mix.unit == "items"
+    by_item = project.settings.mix.unit == "items"
     parts = [
         Part(read_target_at(str(project.path(address)), address).texts, part) for address, part in sought.addresses
     ]
-    method = Method(align.compressor, align.reduce, align.top_m, align.length_control)
     count = max(1, round(found.selected_share * len(found.texts)))
+    own: dict[str, Ranker] = {}
+    if named_ranking(project, sought.own):
+        addresses = [address for address, _ in sought.addresses]
+        own[sought.own] = lambda seen: sample_scores(
+            project, found, dict(zip(addresses, seen, strict=True)), sought.own
+        )
     try:
-        return judge_selectors(found.item_ids, found.texts, parts, count, method=method, by_item=by_item)
+        return judge_selectors(
+            found.item_ids, found.texts, parts, count, method=alignment_method(project), by_item=by_item, own=own
+        )
     except BadDataError:
         return ()
 
@@ -167,8 +181,10 @@ def _too_long(snapshot: Numbered, found: Candidates) -> list[str]:
     ]
 
 
-def _remarks(snapshot: Numbered, judged: tuple[Judged, ...], sought: Sought) -> list[str]:
+def _remarks(project: Project, snapshot: Numbered, judged: tuple[Judged, ...], sought: Sought) -> list[str]:
     name = f"{snapshot.snapshot} {snapshot.number}"
     if not judged:
         return [f"{name}: too little text to compare selectors"]
-    return [f"{name}: choosing by {one} is as good as {sought.called}" for one in beaten_by(judged, sought.own)]
+    ranking = named_ranking(project, sought.own)
+    beaten = [one for one in beaten_by(judged, sought.own) if ranking is None or one != ranking.by]
+    return [f"{name}: choosing by {one} is as good as {sought.called}" for one in beaten]

@@ -1,4 +1,4 @@
-"""The step `fuse`: order the best texts by alignment anew, by relevance and coverage together."""
+"""The step `fuse`: order the best texts by alignment anew, by relevance and coverage, and compute every ranking."""
 
 import time
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from curate.errors import BadDataError
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.align import AlignStep, read_target
 from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.rankings import plan_rankings, run_rankings
 from curate.select.fused import METHOD, fused
 from curate.store.mixing import best_texts, grades, last_graded
 from curate.store.work import cursor
@@ -19,7 +20,7 @@ from curate.types import Progress, StepReport
 
 SELECTOR = "fused"
 _STEP = "fuse"
-_OFF = "candidates = 0 in [fuse], or no [align] target"
+_OFF = "no [[ranking]], and candidates = 0 in [fuse] or no [align] target"
 _MOST_CHARACTERS = 4_000_000
 
 
@@ -29,40 +30,53 @@ class _Order(NamedTuple):
 
 
 class FuseStep:
-    """Scores by the selector `fused`: the first in the order has 0, the next -1, and so on.
+    """Scores by the selector `fused`: the first in the order has 0, the next -1, and so on; and every ranking's scores.
 
     The best `candidates` by alignment are ordered by the fused selector; behind them the others stand as alignment has
     them. Whenever alignment has given new scores, or a decision was taken, all are ordered anew, and each order has a
-    version of its own.
+    version of its own. Then come the project's rankings (`curate.flows.steps.rankings`).
 
-    Cost: some 4 s and 180 MB for each million characters of candidates, of which 4 million are taken at the most; some
-    100 bytes for every other item.
+    Cost of the selector `fused`: some 4 s and 180 MB for each million characters of candidates, of which 4 million are
+    taken at the most; some 100 bytes for every other item.
     """
 
     name = _STEP
 
     def plan(self, project: Project, progress: Progress) -> Plan:
-        """Count the items that would be ordered anew."""
-        if not _is_on(project):
+        """Count the items that would be ordered anew, once for each order."""
+        if not (_is_on(project) or project.settings.ranking):
             return Plan(self.name, 0, 0, notes=(_OFF,))
-        with project.reader() as reader:
-            if cursor(reader, _STEP) == _goal(project, last_graded(reader, [AlignStep.name])):
-                return Plan(self.name, 0, 0)
-            return Plan(self.name, len(grades(reader, [AlignStep.name], "items", "")), 0)
+        to_do, notes = plan_rankings(project)
+        return Plan(self.name, to_do + _planned(project), 0, notes=notes)
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Order what there is, if anything has changed."""
         began = time.perf_counter()
-        if not _is_on(project):
+        if not (_is_on(project) or project.settings.ranking):
             return step_report(self.name, began, notes=(_OFF,))
-        with project.reader() as reader:
-            before, goal = cursor(reader, _STEP), _goal(project, last_graded(reader, [AlignStep.name]))
-        if before == goal:
-            return step_report(self.name, began)
-        order = _ordered(project)
-        write = Write(_STEP, {"scores": _rows(project, order.ids, goal)}, [CursorMove(_STEP, "", before, goal)])
-        stale = project.store.commit(write).stale
-        return step_report(self.name, began, done=0 if stale else len(order.ids), notes=order.notes)
+        fused_done, fused_notes = _fuse(project) if _is_on(project) else (0, ())
+        done, notes = run_rankings(project)
+        return step_report(self.name, began, done=fused_done + done, notes=(*fused_notes, *notes))
+
+
+def _planned(project: Project) -> int:
+    if not _is_on(project):
+        return 0
+    with project.reader() as reader:
+        if cursor(reader, _STEP) == _goal(project, last_graded(reader, [AlignStep.name])):
+            return 0
+        return len(grades(reader, [AlignStep.name], "items", ""))
+
+
+def _fuse(project: Project) -> tuple[int, tuple[str, ...]]:
+    with project.reader() as reader:
+        before, goal = cursor(reader, _STEP), _goal(project, last_graded(reader, [AlignStep.name]))
+    if before == goal:
+        return 0, ()
+    order = _ordered(project)
+    write = Write(_STEP, {"scores": _rows(project, order.ids, goal)}, [CursorMove(_STEP, "", before, goal)])
+    stale = project.store.commit(write).stale
+    return 0 if stale else len(order.ids), order.notes
 
 
 def _is_on(project: Project) -> bool:

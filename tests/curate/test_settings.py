@@ -173,6 +173,7 @@ class TestShape:
             "source",
             "filter.score",
             "align.more",
+            "ranking",
             "protocol.attribute",
             "protocol.migration",
             "annotator",

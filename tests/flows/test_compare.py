@@ -95,7 +95,7 @@ def test_it_can_be_switched_off(project: Project) -> None:
     frozen(project)
     off = opened(project.folder, "\nbaselines = false")
     assert CompareStep().plan(off, QUIET).notes == (
-        "no snapshot is ordered by align, fused or mix, or baselines = false in [align]",
+        "no snapshot is ordered by align, fused, mix or a ranking that has a target, or baselines = false in [align]",
     )
     assert CompareStep().run(off, QUIET).idle
     assert figures(off) == {}

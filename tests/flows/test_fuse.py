@@ -145,4 +145,6 @@ def test_it_is_off_unless_asked_for_and_a_snapshot_needs_it(folder: Path) -> Non
     (folder / "curate.toml").write_text('[align]\ntarget = "target"\n')
     project = Project(folder, load_settings(folder / "curate.toml", {}), command="test")
     assert FuseStep().plan(project, QUIET).to_do == 0
-    assert FuseStep().run(project, QUIET).notes == ("candidates = 0 in [fuse], or no [align] target",)
+    assert FuseStep().run(project, QUIET).notes == (
+        "no [[ranking]], and candidates = 0 in [fuse] or no [align] target",
+    )

@@ -8,7 +8,7 @@ from data_selection import HashedNgramDSIR
 
 from curate.errors import BadDataError, UnknownNameError
 from curate.select import alignment, hashed_ngrams, importance, minhash
-from curate.select.importance import Importance, log_weights, resample
+from curate.select.importance import Importance, log_weights, resample, with_gumbel_noise
 
 POOL = [line for module in (alignment, minhash, hashed_ngrams) for line in (module.__doc__ or "").split("\n") if line]
 POOL += ["def area(w, h):\n    return w * h", "for x in range(10):\n    print(x)", "rain fell on the harbour"]
@@ -95,3 +95,10 @@ def test_impossible_requests_say_why() -> None:
         resample(np.zeros(2), 1, "best")  # type: ignore[arg-type]
     with pytest.raises(BadDataError, match="shared out"):
         resample(np.zeros((3, 2)), 1, proportions=[1.0])
+
+
+def test_noise_draws_items_by_their_weights_wherever_they_come() -> None:
+    weights, ids = np.log([0.6, 0.3, 0.1]), ["a", "b", "c"]
+    firsts = [int(np.argmax(with_gumbel_noise(weights, ids, seed))) for seed in range(3_000)]
+    np.testing.assert_allclose(np.bincount(firsts) / len(firsts), [0.6, 0.3, 0.1], atol=0.03)
+    assert with_gumbel_noise(weights[::-1], ids[::-1], 5).tolist() == with_gumbel_noise(weights, ids, 5)[::-1].tolist()

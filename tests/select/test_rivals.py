@@ -1,4 +1,8 @@
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from curate.errors import BadDataError
 from curate.select import importance, minhash, racing
@@ -38,3 +42,20 @@ def test_a_single_target_is_cut_in_two_and_nothing_to_choose_is_refused() -> Non
         judge_selectors([], [], [Part(TARGETS)], 1)
     with pytest.raises(BadDataError):
         judge_selectors(["a"], CODE[:1], [Part([""])], 1)
+
+
+def test_a_selector_of_ones_own_is_judged_beside_the_others_and_sees_half_of_the_targets() -> None:
+    texts = [*PROSE, *CODE]
+    seen: list[list[str]] = []
+
+    def own(halves_seen: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        seen.extend([*half] for half in halves_seen)
+        return np.array([float(text in CODE) for text in texts])
+
+    judged = judge_selectors([str(i) for i in range(len(texts))], texts, [Part(TARGETS)], len(CODE), own={"mine": own})
+    assert seen == [TARGETS[::2]]
+    mine = judged[-1]
+    assert mine.selector == "mine"
+    assert mine.bits is not None
+    assert mine.bits.value < next(one.bits.value for one in judged if one.selector == "random" and one.bits)
+    assert "random" not in beaten_by(judged, "mine")

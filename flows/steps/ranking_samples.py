@@ -1,0 +1,116 @@
+"""A ranking on a sample of its candidates: what it would have chosen, had it seen these texts and half of the targets.
+
+So it can be put beside the baselines, which choose from the same sample with the same half. What a pass looks at
+shrinks with the sample; that leaves few near-duplicates in it, so a pass is rather shown too plain than too good.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import pyarrow as pa
+
+from curate.flows.project import Project
+from curate.flows.steps.align import AlignStep
+from curate.flows.steps.ranking_ways import Scores, fused_by, in_places, observe, passed_by, scorer_of, scores_by
+from curate.flows.steps.rankings import target_of, vectors_of
+from curate.select.alignment import Aligner, Method
+from curate.select.fused import fused
+from curate.settings import RankingSettings
+from curate.settings.ranking import FUSIONS
+from curate.store.candidates import Candidates
+from curate.store.pool import newest_scores
+
+_FUSED = "fused"
+
+
+def named_ranking(project: Project, selector: str) -> RankingSettings | None:
+    """Return the ranking whose scores are a selector's, if it is one's."""
+    return next((ranking for ranking in project.settings.ranking if ranking.selector == selector), None)
+
+
+def alignment_method(project: Project) -> Method:
+    """Return how `[align]` holds texts against targets, all of them."""
+    align = project.settings.align
+    return Method(align.compressor, align.reduce, align.top_m, align.length_control)
+
+
+def targets_of(project: Project, selector: str) -> tuple[str, ...]:
+    """Return the addresses of what a selector's best are to be like, that of `[align]` where it is like nothing."""
+    default = project.settings.align.target
+    return tuple(dict.fromkeys(_addresses(project, selector))) or ((default,) if default else ())
+
+
+def _addresses(project: Project, selector: str) -> list[str]:
+    ranking = named_ranking(project, selector)
+    if ranking is None:
+        address = _aligned(project).get(selector)
+        return [address] if address else []
+    return [
+        *([target_of(project, ranking)] if target_of(project, ranking) else []),
+        *(address for one in ranking.of for address in _addresses(project, one)),
+    ]
+
+
+def _aligned(project: Project) -> dict[str, str]:
+    """The addresses of the targets of what alignment scores."""
+    align = project.settings.align
+    further = {f"{AlignStep.name}:{one.name}": one.target for one in align.more}
+    return {AlignStep.name: align.target, _FUSED: align.target, **further}
+
+
+def sample_scores(project: Project, sample: Candidates, seen: Mapping[str, Sequence[str]], selector: str) -> Scores:
+    """Return a selector's scores of a sample, from the targets that it may see, by their addresses.
+
+    Raises:
+        BadDataError: the targets, or the sample, hold no word.
+    """
+    return _Sample(project, sample, seen).scores(selector)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    project: Project
+    sample: Candidates
+    seen: Mapping[str, Sequence[str]]
+
+    def scores(self, selector: str) -> Scores:
+        """Make anew what depends on a target, and read what does not."""
+        ranking = named_ranking(self.project, selector)
+        if ranking is None:
+            return self._of_another(selector)
+        if not ranking.of:
+            return self._by_texts(ranking)
+        of = {one: self.scores(one) for one in ranking.of}
+        return fused_by(ranking, of) if ranking.by in FUSIONS else self._by_pass(ranking, of[ranking.of[0]])
+
+    def _of_another(self, selector: str) -> Scores:
+        address = _aligned(self.project).get(selector)
+        if not address:
+            with self.project.reader() as reader:
+                known = newest_scores(reader, selector, self.sample.item_ids)
+            return np.array([known.get(item_id, np.nan) for item_id in self.sample.item_ids])
+        if selector == _FUSED:
+            return fused(self.sample.texts, self.seen[address]).scores
+        return Aligner(self.seen[address], alignment_method(self.project)).score(self.sample.texts)
+
+    def _by_texts(self, ranking: RankingSettings) -> Scores:
+        items = pa.table({"item_id": list(self.sample.item_ids), "text": list(self.sample.texts)})
+        scorer = scorer_of(ranking, self.seen.get(target_of(self.project, ranking), ()))
+        observe(scorer, items)
+        return scores_by(ranking, scorer, items)
+
+    def _by_pass(self, ranking: RankingSettings, scores: Scores) -> Scores:
+        ordered = np.argsort(-scores, kind="stable")[: int(np.isfinite(scores).sum())]
+        share = len(self.sample.texts) / max(self.sample.pool, 1)
+        best = ordered[: ceil(ranking.candidates * share)]
+        texts = [self.sample.texts[place] for place in best]
+        vectors = None
+        if ranking.by == "facility-location":
+            with self.project.reader() as reader:
+                vectors = vectors_of(self.project, reader, ranking, [self.sample.item_ids[place] for place in best])
+        passed = passed_by(ranking, texts, vectors, ceil(ranking.chosen * share))
+        places = np.full(len(scores), np.nan)
+        places[ordered[in_places(len(ordered), passed)]] = -np.arange(len(ordered), dtype=np.float64)
+        return places
