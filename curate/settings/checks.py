@@ -67,6 +67,18 @@ def check_settings(settings: Settings, place: str) -> None:
     _check_protocol(settings.protocol, attributes, place)
     check_multiple(settings, place)
     check_agreeing(settings, place)
+    _check_annotators(settings, attributes, place)
+    for snapshot in settings.snapshot:
+        _check_snapshot(settings, snapshot, f"{place}, snapshot {snapshot.name!r}")
+    for policy in settings.acquire:
+        _check_policy(policy, attributes, f"{place}, acquire {policy.name!r}")
+    for learner in settings.learner:
+        _check_learner(settings, learner, f"{place}, learner {learner.name!r}")
+    check_adapters(settings, place)
+    check_learner_annotators(settings, place)
+
+
+def _check_annotators(settings: Settings, attributes: dict[str, AttributeSettings], place: str) -> None:
     for annotator in settings.annotator:
         where = f"{place}, annotator {annotator.name!r}"
         if isinstance(annotator, LearnerAnnotatorSettings):
@@ -80,14 +92,6 @@ def check_settings(settings: Settings, place: str) -> None:
             _check_captions(annotator, attributes, where)
         else:
             _check_llm(annotator, attributes, where)
-    for snapshot in settings.snapshot:
-        _check_snapshot(settings, snapshot, f"{place}, snapshot {snapshot.name!r}")
-    for policy in settings.acquire:
-        _check_policy(policy, attributes, f"{place}, acquire {policy.name!r}")
-    for learner in settings.learner:
-        _check_learner(settings, learner, f"{place}, learner {learner.name!r}")
-    check_adapters(settings, place)
-    check_learner_annotators(settings, place)
 
 
 def open_attributes(settings: Settings) -> set[str]:

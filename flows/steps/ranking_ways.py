@@ -104,7 +104,7 @@ def passed_by(
         return Passed(kept, np.setdiff1d(np.arange(len(texts)), kept))
     if ranking.by == "entropy-law":
         filled = np.flatnonzero([bool(text) for text in texts])
-        return Passed(filled[entropy_law_order([texts[place] for place in filled], chosen)], nobody)
+        return Passed(filled[entropy_law_order([text for text in texts if text], chosen)], nobody)
     assert vectors is not None
     known = with_vector(vectors)
     if not len(known):

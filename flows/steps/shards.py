@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import BadDataError
 from curate.flows.steps.align import read_target_at
+from curate.flows.steps.shard_samples import Beside, ShardSample, judged_sample
 from curate.select.alignment import AlignmentSelector, Method, Reduction
 from curate.select.racing import TEXTS_AT_ONCE
 from curate.select.similarity import LengthControl
@@ -40,6 +41,8 @@ class ShardScoring:
 
     A `confidence` below 1 lets each shard's texts race: those that can hardly be among its best are not measured
     against the whole target, and one that belongs there is found with that probability.
+
+    With `baselines` a sample of each shard's texts is kept beside its best, for `judged_shards`.
     """
 
     target: str
@@ -52,6 +55,12 @@ class ShardScoring:
     top_m: int = 8
     sampled: int | None = None
     confidence: float = 1.0
+    baselines: bool = True
+
+    @property
+    def method(self) -> Method:
+        """How texts are held against the target."""
+        return Method(self.compressor, self.reduce, self.top_m, self.length_control, self.sampled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +108,13 @@ def score_shard(shard: SourceFile, scoring: ShardScoring) -> str:
     Raises:
         BadDataError: the target is not there, or holds no text.
     """
-    method = Method(scoring.compressor, scoring.reduce, scoring.top_m, scoring.length_control, scoring.sampled)
-    selector = AlignmentSelector(read_target_at(scoring.target).texts, method)
+    selector = AlignmentSelector(read_target_at(scoring.target).texts, scoring.method)
     to = Path(scoring.folder) / f"{_name(shard, scoring, selector.version)}.parquet"
     if not to.exists():
-        best, figures = _best_of(shard, scoring, selector)
+        sample = ShardSample() if scoring.baselines else None
+        best, figures = _best_of(shard, scoring, selector, sample)
+        if sample:
+            _write(sample.table(), _sample_beside(to), {})
         raced = f" raced-{scoring.confidence}-top-{scoring.top}" if scoring.confidence < 1 else ""
         _write(best, to, {"selector": selector.version + raced, "figures": asdict(figures)})
     return str(to)
@@ -120,6 +131,7 @@ def merge_shards(results: Iterable[str], top: int, to: Path) -> ShardFigures:
         BadDataError: there is no result, or every row was rejected, or the results come from different targets or
             compressors, or from a race and from exact scores.
     """
+    results = list(results)
     best, figures, versions = TopK(top), ShardFigures(), set()
     for result in results:
         table = pq.read_table(result)
@@ -135,16 +147,44 @@ def merge_shards(results: Iterable[str], top: int, to: Path) -> ShardFigures:
         raise BadDataError(
             what, unchanged="nothing was written", hint="look at that shard, or name its column of texts with --column"
         )
-    _write(best.table(), to, {"selector": versions.pop(), "figures": asdict(figures)})
+    noted = {
+        "selector": versions.pop(),
+        "figures": asdict(figures),
+        "shards": [Path(result).name for result in results],
+    }
+    _write(best.table(), to, noted)
     return figures
 
 
-def _best_of(file: SourceFile, scoring: ShardScoring, selector: AlignmentSelector) -> tuple[pa.Table, ShardFigures]:
+def judged_shards(to: Path, scoring: ShardScoring) -> Beside:
+    """Return what each way to choose made of texts that were drawn from the shards behind a merged result.
+
+    They choose the share that the best are of all. Nobody is judged without `baselines`, or where shards were scored
+    before samples were kept. See `judged_sample`.
+    """
+    noted = json.loads((pq.read_schema(to).metadata or {})[_FIGURES])
+    samples = [_sample_beside(Path(scoring.folder) / name) for name in noted["shards"]]
+    figures = ShardFigures(**noted["figures"])
+    if not scoring.baselines or not all(sample.exists() for sample in samples):
+        return Beside(0)
+    share = scoring.top / max(figures.scored + figures.outrun, 1)
+    return judged_sample(samples, scoring.target, scoring.method, min(share, 1.0))
+
+
+def _sample_beside(result: Path) -> Path:
+    return result.with_suffix(".sample.parquet")
+
+
+def _best_of(
+    file: SourceFile, scoring: ShardScoring, selector: AlignmentSelector, sample: ShardSample | None
+) -> tuple[pa.Table, ShardFigures]:
     best, rejected, first, outrun = TopK(scoring.top), 0, "", 0
     best.offer(_BEST.empty_table())
     race = selector.race(scoring.top, scoring.confidence) if scoring.confidence < 1 else None
     for part in read_file(file, _mapping(scoring)):
         records = part.records
+        if sample:
+            sample.offer(records)
         scores = race.scores(records["text"], records["item_id"]) if race else selector.score(records)
         scored = pa.table([records["item_id"], pa.array(scores, pa.float64()), records["locator"]], schema=_BEST)
         finished = scored.filter(pa.array(scores != -np.inf))

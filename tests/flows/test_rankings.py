@@ -1,5 +1,6 @@
 """`[[ranking]]` over a real store: snapshots ordered by any selector, by fusions, and by passes after a ranking."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from curate.flows.project import Project
+from curate.flows.sequence import run_sequence
 from curate.flows.steps import rankings
 from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.embed import EmbedStep
@@ -29,6 +31,26 @@ TEXTS = {f"c{number}": CODE.format(number) for number in range(4)} | {
     f"p{number}": PROSE.format(number) * (1 + number % 3) for number in range(8)
 }
 TARGET = "def perimeter(width, height):\n    return 2 * (width + height)\n"
+RANKINGS = """
+[embed]
+encoders = ["hashed-ngrams:64"]
+
+[[ranking]]
+name = "likely"
+by = "importance"
+
+[[ranking]]
+name = "both"
+by = "reciprocal-rank"
+of = ["align", "ranking:likely"]
+
+[[ranking]]
+name = "varied"
+by = "facility-location"
+of = ["ranking:both"]
+candidates = 30
+chosen = 10
+"""
 
 
 class Bench:
@@ -278,3 +300,26 @@ def test_a_snapshot_takes_the_order_and_compare_stands_beside_it(tmp_path: Path)
             assert bits[f"ranking:{name}"] < bits["random"]
     assert not [note for note in report.notes if "length is as good as" in note and "short" in note]
     assert CompareStep().run(bench.project, QUIET).idle
+
+
+def test_a_project_walks_with_rankings_and_new_items_order_anew(
+    walked: Path, open_project: Callable[[Path], Project]
+) -> None:
+    settings = walked / "curate.toml"
+    text = settings.read_text(encoding="utf-8").replace('order_by = "align"', 'order_by = "ranking:varied"')
+    settings.write_text(text + RANKINGS, encoding="utf-8")
+    reports = walk(open_project(walked))
+    assert reports["fuse"].notes == ()
+    assert reports["fuse"].done > 0
+    assert reports["compare"].done == 1
+    assert "ranking:varied" in (walked / "report.html").read_text(encoding="utf-8")
+    assert all(report.idle for report in walk(open_project(walked)).values())
+    (walked / "inbox" / "notes" / "new.txt").write_text("a new note about the rain and the sun", encoding="utf-8")
+    assert walk(open_project(walked))["fuse"].done == reports["fuse"].done + 3
+    with open_project(walked).reader() as reader:
+        query = "SELECT count(DISTINCT selector_version) AS orders FROM scores WHERE selector LIKE 'ranking:%'"
+        assert reader.query(query)["orders"].to_pylist() == [6]
+
+
+def walk(project: Project) -> dict[str, StepReport]:
+    return {report.step: report for report in run_sequence(project, QUIET)}

@@ -16,8 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.errors import BadDataError
-from curate.flows.steps.shards import ShardScoring, list_shards, merge_shards, score_shard
+from curate.flows.steps import shard_samples
+from curate.flows.steps.shard_samples import Beside, ShardSample
+from curate.flows.steps.shards import ShardScoring, judged_shards, list_shards, merge_shards, score_shard
 from curate.select.alignment import score
+from curate.select.top import TopK
 
 TOP = 25
 
@@ -152,3 +155,62 @@ def test_raced_and_exact_shards_are_not_merged(pool: Path, tmp_path: Path) -> No
     results = [score_shard(first, exact), score_shard(second, replace(exact, confidence=0.999))]
     with pytest.raises(BadDataError, match="2 different selectors"):
         merge_shards(results, TOP, tmp_path / "best.parquet")
+
+
+def test_baselines_stand_beside_the_best_of_shards(pool: Path, tmp_path: Path) -> None:
+    scoring = scoring_of(tmp_path)
+    shards = list_shards(f"{pool}/*.parquet", scoring)
+    to = tmp_path / "best.parquet"
+    merge_shards([score_shard(shard, scoring) for shard in shards], TOP, to)
+    beside = judged_shards(to, scoring)
+    assert [one.selector for one in beside.judged] == ["align", "fused", "importance", "tfidf", "random", "length"]
+    assert beside.drawn == len({text for number in range(4) for text in texts_of(number) if text})
+    assert judged_shards(to, scoring) == beside
+    assert judged_shards(to, replace(scoring, baselines=False)) == Beside(0)
+    for sample in (tmp_path / "shards").glob("*.sample.parquet"):
+        sample.unlink()
+    assert judged_shards(to, scoring) == Beside(0)
+
+
+def test_the_sample_of_all_shards_is_that_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_samples, "SAMPLE", 30)
+    records = pa.table({"item_id": [f"{number:03}" for number in range(200)], "text": ["text"] * 199 + ["x" * 20_001]})
+    whole = ShardSample()
+    whole.offer(records)
+    parts = []
+    for start in range(0, 200, 50):
+        part = ShardSample()
+        part.offer(records.slice(start, 50))
+        parts.append(part.table())
+    merged = TopK(30)
+    for table in reversed(parts):
+        merged.offer(table)
+    assert merged.table().equals(whole.table())
+    assert len(merged.table()) == 30
+    assert "199" not in merged.table()["item_id"].to_pylist()
+
+
+def test_the_command_tells_what_random_choice_would_have_brought(pool: Path, tmp_path: Path) -> None:
+    (tmp_path / "curate.toml").touch()
+    asked = [
+        "--target",
+        "target.py",
+        "--shards",
+        "pool/*.parquet",
+        "--column",
+        "body",
+        "--top",
+        "5",
+        "--to",
+        "b.parquet",
+    ]
+    command = [sys.executable, "-m", "curate", "align", *asked]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert shown.returncode == 7, shown.stderr
+    assert "chosen from a sample of 153 texts" in shown.stderr
+    assert "\n  random " in shown.stderr
+    told = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert [one["selector"] for one in json.loads(told.stdout)["beside"]][-2:] == ["random", "length"]
+    (tmp_path / "curate.toml").write_text("[align]\nbaselines = false\n")
+    off = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "random" not in off.stderr
