@@ -1,11 +1,11 @@
 """The rankings of a project, kept in the store: each is computed anew when what it is made of has changed.
 
 Cost: importance and TF-IDF read every text that no step has dropped twice, once to know the pool and once to score,
-and again whenever items came or a decision was taken, for a score is relative to the pool: 34 s and 6 s, on two busy
-cores, for 50,000 texts of a kilobyte, in which hardly a pair of words comes twice (the worst case). Length and random score new
-items only, in 2 s. Fusions and passes read the scores they are made of, and a pass its candidates' texts or vectors:
-near-duplicates some 15 µs a kilobyte, the entropy law some 0.13 s for each of its chosen, facility location some 5
-candidates x candidates x dimensions multiplications.
+and again whenever items came or a decision was taken, for a score is relative to the pool. On two busy cores 50,000
+texts of a kilobyte, in which hardly a pair of words comes twice (the worst case), took 34 s and 6 s. Length and random
+score new items only, in 2 s. Fusions and passes read the scores they are made of, and a pass its candidates' texts or
+vectors: near-duplicates some 15 µs a kilobyte, the entropy law some 0.13 s for each of its chosen, facility location
+some 5 candidates x candidates x dimensions multiplications.
 
 Memory: 5,000 texts at a time; some 200 bytes for each item that is ranked and each selector of a fusion; of a pass at
 most 4 million characters of candidates, or their vectors and 20 bytes for candidates x candidates / chosen.
