@@ -268,8 +268,10 @@ class Race:
         return hopeful
 
     def _expected(self, pilots: Sequence[_Pilot], runners: _Runners) -> tuple[Numbers, float]:
+        import numpy as np
+
         weights, error = _fit(pilots, runners.targets)
-        return runners.features @ weights, error
+        return np.einsum("ij,j->i", runners.features, weights), error  # without BLAS, see `_telling`
 
     def _fly(self, laid: Texts, rows: Rows, scores: Numbers, threads: int | None) -> _Pilot:
         measure = self._aligner.measure
@@ -362,7 +364,7 @@ def _telling(pilot: _Pilot, measure: Measure, count: int) -> list[int]:
     turned = np.ascontiguousarray(columns.T)
     # Without BLAS, whose threads would go on spinning for as long as a quarter of the race and hold up its own.
     among = np.einsum("ji,ki->jk", turned, turned)
-    common, left = turned @ rest, float(rest @ rest)
+    common, left = np.einsum("ji,i->j", turned, rest), float(rest @ rest)
     chosen: list[int] = []
     for _ in range(count):
         lengths = np.maximum(among.diagonal(), _NOTHING)
