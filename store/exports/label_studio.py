@@ -16,14 +16,24 @@ import pyarrow.parquet as pq
 from curate.store.exports.manifest import Shard
 from curate.store.exports.plan import ExportPlan
 from curate.store.reader import Reader
+from curate.store.silence import WITHDRAWAL, WITHDRAWN
 from curate.types import NONE_OF_THEM, separate_values
 
 LABELLING_FILE = "labelling.xml"
 _SHARD = "export_shard"
 _CLAIMS = f"""
+    WITH known AS (
+        SELECT as_of FROM snapshots WHERE snapshot = ? AND number = ?
+    ), withdrawn AS (
+        SELECT item_id, protocol, protocol_version, attribute, annotator, {WITHDRAWAL}
+        FROM abstentions SEMI JOIN {_SHARD} USING (item_id)
+        WHERE commit_number <= (SELECT as_of FROM known) GROUP BY ALL
+    )
     SELECT item_id, annotator, annotator_version AS version, attribute, value, confidence
-    FROM annotations SEMI JOIN {_SHARD} USING (item_id)
-    WHERE commit_number <= (SELECT as_of FROM snapshots WHERE snapshot = ? AND number = ?)
+    FROM annotations a SEMI JOIN {_SHARD} USING (item_id) ANTI JOIN withdrawn w ON (
+        w.item_id = a.item_id AND w.protocol = a.protocol AND w.protocol_version = a.protocol_version
+        AND w.attribute = a.attribute AND w.annotator = a.annotator AND {WITHDRAWN})
+    WHERE commit_number <= (SELECT as_of FROM known)
     QUALIFY row_number() OVER (
         PARTITION BY item_id, annotator, attribute ORDER BY commit_number DESC, annotator_version, value) = 1
     ORDER BY item_id, annotator, attribute"""
@@ -45,6 +55,7 @@ def tasks(
     """Yield one task for each of the rows of a shard of the export in `folder`.
 
     Every annotator's newest claims as of the shard's snapshot become one prediction; its score is its least confidence.
+    What was withdrawn by then, by a person or by a newer version that is silent, is not shown.
     Memory: the claims about the shard's items.
     """
     file = pq.ParquetFile(folder / shard.files["parquet"].path)

@@ -9,6 +9,7 @@ import pytest
 from curate.flows.project import Project
 from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.consensus import ConsensusStep
+from curate.flows.steps.export import ExportStep
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.settings import load_settings
@@ -139,6 +140,25 @@ def test_the_page_shows_the_newest_word_only_and_takes_it_for_nobodys_answer(pro
         shown = proposals(reader, asked, Question(boat["item_id"], "topic", "label"))
         assert [one.annotator for one in shown] == ["others"]
         assert list(people_answers(reader, asked)) == []
+
+
+def test_label_studio_is_shown_the_newest_word_only(project: Project) -> None:
+    settings = SETTINGS.replace("PATTERN", "ship|raft").replace('["words"]\nstrict = true', '["others"]')
+    (project.folder / "curate.toml").write_text(settings + '\n[export]\nformats = ["label-studio"]\n', encoding="utf-8")
+    exporting = Project(project.folder, load_settings(project.folder / "curate.toml", {}), command="test")
+    SnapshotStep().run(exporting, QUIET)
+    ExportStep().run(exporting, QUIET)
+    found = exporting.folder.glob("exports/topics/label-studio/*.json")
+    tasks = [task for path in found for task in json.loads(path.read_bytes())]
+    shown = {
+        task["data"]["text"]: {one["model_version"].split()[0] for one in task["predictions"]} for task in tasks
+    }
+    assert shown == {
+        "note of a ship": {"words", "others"},
+        "note of a raft": {"words", "others"},
+        "note of a boat": {"others"},
+        "note of a ferry": {"others"},
+    }
 
 
 def test_a_consensus_that_nobody_supports_any_more_labels_nothing(tmp_path: Path) -> None:
