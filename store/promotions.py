@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -67,6 +68,14 @@ def served_checkpoint(reader: Reader, learner: Served) -> Checkpoint | None:
     """Return the checkpoint that annotates: that of the last turn but `kept`, or the newest where there is no turn."""
     turns = [turn for turn in history(reader, learner) if turn.action != KEPT]
     return Checkpoint(turns[-1].checkpoint, turns[-1].number) if turns else newest_checkpoint(reader, *learner.key)
+
+
+def served_again(turns: Sequence[Turn]) -> int:
+    """Return the turn in which the served checkpoint came back after another had been served; 0 where it never left."""
+    counted = (turn for turn in turns if turn.action != KEPT)
+    stays = [next(group) for _, group in groupby(counted, key=lambda turn: turn.checkpoint)]
+    back = stays and (stays[-1].action == ROLLED_BACK or stays[-1].checkpoint in {one.checkpoint for one in stays[:-1]})
+    return stays[-1].turn if back else 0
 
 
 def served_before(turns: Sequence[Turn]) -> Turn | None:

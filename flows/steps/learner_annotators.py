@@ -18,7 +18,7 @@ from curate.settings import ADAPTER_PREFIX, LearnerAnnotatorSettings
 from curate.settings.adapting import named_adapter
 from curate.settings.teaching import named_learner, taught_snapshot
 from curate.store.checkpoints import Checkpoint, load_checkpoint
-from curate.store.promotions import Served, served_checkpoint
+from curate.store.promotions import Served, history, served_again, served_checkpoint
 from curate.store.snapshots import taught_items
 from curate.types import Annotated, Classifier, Encoder
 
@@ -49,6 +49,9 @@ def _pupil(project: Project, name: str) -> _Taught:
 class LearnerAnnotating(Annotating):
     """A learner at work: its checkpoint is loaded with the first batch, and what was encoded once is read.
 
+    A checkpoint that is served again, by a rollback, speaks as a new version: what another one claimed meanwhile would
+    be the newest word else, and count.
+
     Memory: the checkpoint, and a batch of at most 512 items.
     """
 
@@ -59,7 +62,7 @@ class LearnerAnnotating(Annotating):
         self._pupil = _pupil(project, settings.learner)
         self._learner = self._pupil.make()
         self._again = settings.again
-        self._checkpoint = self._served(project)
+        self._checkpoint, self._back = self._served(project)
         self._loaded = False
         self.modalities = (snapshot.modality,)
         self._own = LearnerAnnotator(
@@ -86,8 +89,11 @@ class LearnerAnnotating(Annotating):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The checkpoint where each new one is asked about all items again, else only what every one of them is."""
-        return super().identity if self._again else (self.name, "once", *self._kind())
+        """The checkpoint where each new one is asked about all items again, else only what every one of them is.
+
+        One that is served again is asked again in either case.
+        """
+        return super().identity if self._again else (self.name, "once", *self._kind(), *self._returned())
 
     def annotate(self, items: pa.Table, attributes: Sequence[str]) -> Annotated:
         """Return what the checkpoint says about a batch."""
@@ -115,14 +121,18 @@ class LearnerAnnotating(Annotating):
         """Return the features that were computed for the last batch."""
         return self._fresh
 
-    def _served(self, project: Project) -> Checkpoint | None:
+    def _served(self, project: Project) -> tuple[Checkpoint | None, int]:
         with project.reader() as reader:
-            return served_checkpoint(reader, self._pupil.served)
+            served = self._pupil.served
+            return served_checkpoint(reader, served), served_again(history(reader, served))
+
+    def _returned(self) -> tuple[str, ...]:
+        return (f"since turn {self._back}",) if self._back else ()
 
     def _kind(self) -> tuple[str, str]:
         return self._learner.version, self._pupil.encoder.version
 
     def _version(self, settings: LearnerAnnotatorSettings, label: str) -> str:
-        """The checkpoint's name, and a hash of what else its answers depend on."""
+        """The checkpoint's name, and a hash of what else its answers depend on, and of when it came back."""
         name = self._checkpoint.name[:16] if self._checkpoint else ""
-        return f"{name}+{parameters_hash([*self._kind(), label, settings.least])[:8]}"
+        return f"{name}+{parameters_hash([*self._kind(), label, settings.least, *self._returned()])[:8]}"

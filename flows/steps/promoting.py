@@ -225,6 +225,8 @@ def _decide(
         turns, last = history(reader, learner), cursor(reader, learner.consumer)
         found, now = choose(reader, learner, turns), served_checkpoint(reader, learner)
         notes = _consequences(reader, learner, found, turns)
+    if any(getattr(annotator, "learner", "") == name for annotator in project.settings.annotator):
+        notes.append("its claims count once `curate annotate` has asked it; until then those before stand")
     served = now.name if now else ""
     details = {"learner": name, "served": found.name, "number": found.number, "before": served}
     if found.name == served:

@@ -15,8 +15,11 @@ from curate.flows.project import Project
 from curate.flows.sequence import run_sequence
 from curate.flows.steps.annotate import AnnotateStep
 from curate.flows.steps.consensus import ConsensusStep
+from curate.flows.steps.ingest import IngestStep
+from curate.flows.steps.promoting import roll_back
 from curate.settings import load_settings
 from curate.settings.teaching import with_annotator
+from curate.store.claims import contested_questions, newest_claims
 from curate.types import SilentProgress, StepReport
 
 QUIET = SilentProgress()
@@ -169,6 +172,39 @@ def test_it_is_asked_again_by_each_checkpoint_or_once(folder: Path) -> None:
     AnnotateStep().run(opened(folder), QUIET)
     assert AnnotateStep().run(opened(folder), QUIET).idle
     assert len(ask(folder, "FROM annotations WHERE annotator = 'pupil'")) > before + 300
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_after_a_rollback_the_later_checkpoint_counts_no_more(folder: Path, *, again: bool) -> None:
+    settings = SETTINGS + "promotion = { enabled = false }\n"
+    settings = settings.replace('learner = "topics"\n', f'learner = "topics"\nagain = {str(again).lower()}\n')
+    write_notes(folder, 100, "later.jsonl", 2)
+    walk(folder, settings)
+    first = said(folder)
+    write_notes(folder, 20, "last.jsonl", 3)
+    IngestStep().run(opened(folder, settings), QUIET)
+    AnnotateStep().run(opened(folder, settings), QUIET)
+    assert first != {item_id: claim for item_id, claim in said(folder).items() if item_id in first} or not again
+    report = roll_back(opened(folder, settings), QUIET, "topics")
+    assert any("once `curate annotate` has asked it" in note for note in report.notes)
+    AnnotateStep().run(opened(folder, settings), QUIET)
+    back = said(folder)
+    assert {item_id: back[item_id] for item_id in first} == first
+    assert len(back) == len(first) + 20
+    speaking = """
+        SELECT DISTINCT starts_with(annotator_version, left(checkpoint, 16)) AS by_the_first
+        FROM annotations a, checkpoints c WHERE annotator = 'pupil' AND c.learner = 'topics' AND c.number = 1
+        QUALIFY a.commit_number = max(a.commit_number) OVER (PARTITION BY item_id)"""
+    assert ask(folder, speaking) == [{"by_the_first": True}]
+    assert AnnotateStep().run(opened(folder, settings), QUIET).idle
+
+
+def said(folder: Path) -> dict[str, tuple[str, float]]:
+    """What counts of the pupil's claims, as consensus reads them."""
+    with opened(folder).reader() as reader:
+        [question] = [one for one in contested_questions(reader) if one.attribute == "topic"]
+        found = newest_claims(reader, question).to_pylist()
+    return {row["item_id"]: (row["value"], row["confidence"]) for row in found if row["annotator"] == "pupil"}
 
 
 def test_it_abstains_below_a_threshold(folder: Path) -> None:

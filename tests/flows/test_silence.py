@@ -150,9 +150,7 @@ def test_label_studio_is_shown_the_newest_word_only(project: Project) -> None:
     ExportStep().run(exporting, QUIET)
     found = exporting.folder.glob("exports/topics/label-studio/*.json")
     tasks = [task for path in found for task in json.loads(path.read_bytes())]
-    shown = {
-        task["data"]["text"]: {one["model_version"].split()[0] for one in task["predictions"]} for task in tasks
-    }
+    shown = {task["data"]["text"]: {one["model_version"].split()[0] for one in task["predictions"]} for task in tasks}
     assert shown == {
         "note of a ship": {"words", "others"},
         "note of a raft": {"words", "others"},
