@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.annotate.batches import Content, contents
@@ -45,19 +45,51 @@ class AnnotationPlan:
     completion_tokens: int = 0
 
 
-class LanguageModelAnnotator:
-    """Asks a language model for the attributes of each text, or image; items of other `modalities` are abstained on.
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked about an item, and what it is shown: all of it is part of its annotator's version.
 
     `mode` is "chat" for models with a chat template (`ChatWay`) and "completion" for base models (`CompletionWay`);
     `attributes` names the protocol's attributes to ask for, all by default. The first `excerpt_characters` of a text
-    are shown, and images of at most `image_side` pixels a side (in mode "chat", to a model that takes them). Everything
-    that the answers depend on, the address and the patience excepted, is in `version`; before its hyphen stands
-    `basis`, which a new version of the protocol leaves as it is.
+    are shown, and images of at most `image_side` pixels a side (in mode "chat", to a model that takes them); about
+    items of other `modalities` nothing is asked. `parameters` go with each request.
+    """
 
-    Every answer is in `cache` before it is used, so a batch that was interrupted, or failed on the way, pays for no
+    attributes: Sequence[str] = ()
+    mode: Mode = "chat"
+    examples: Sequence[Example] = ()
+    excerpt_characters: int = 600
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    modalities: Collection[str] = ("text",)
+    image_side: int = USUAL_SIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How a model's answers are got: of which service, kept where, paid from what, and who hears of the progress.
+
+    Of these only the service's model is part of the annotator's version.
+    """
+
+    service: Service
+    cache: RequestCache
+    spending: Spending | None = None
+    progress: Progress | None = None
+
+
+_USUAL = Prompt()
+
+
+class LanguageModelAnnotator:
+    """Asks a language model for the attributes of each text, or image, as `prompt` says.
+
+    Everything that the answers depend on, the address and the patience excepted, is in `version`; before its hyphen
+    stands `basis`, which a new version of the protocol leaves as it is.
+
+    Every answer is in the cache before it is used, so a batch that was interrupted, or failed on the way, pays for no
     received answer again. An answer that is of no use makes its item a failure without claims; on an attribute about
     which the model is less sure than `least` it abstains.
-    Memory: a batch's texts and answers; requests under way: `service.concurrency`.
+    Memory: a batch's texts and answers; requests under way: the service's `concurrency`.
 
     Raises:
         UnknownNameError: `attributes`, an example or `mode` names something unknown.
@@ -67,38 +99,19 @@ class LanguageModelAnnotator:
     kind = "llm"
 
     def __init__(
-        self,
-        name: str,
-        protocol: Protocol,
-        service: Service,
-        cache: RequestCache,
-        *,
-        attributes: Sequence[str] = (),
-        mode: Mode = "chat",
-        examples: Sequence[Example] = (),
-        excerpt_characters: int = 600,
-        parameters: Mapping[str, Any] | None = None,
-        progress: Progress | None = None,
-        spending: Spending | None = None,
-        least: float = 0.0,
-        modalities: Collection[str] = ("text",),
-        image_side: int = USUAL_SIDE,
+        self, name: str, protocol: Protocol, calls: Calls, prompt: Prompt = _USUAL, *, least: float = 0.0
     ) -> None:
-        self.attributes = protocol.chosen(attributes)
-        _check_mode(name, mode, modalities, self.attributes)
-        for example in examples:
+        self.attributes = protocol.chosen(prompt.attributes)
+        _check_mode(name, prompt.mode, prompt.modalities, self.attributes)
+        for example in prompt.examples:
             example.check(protocol)
-        self.modalities = tuple(sorted(modalities))
-        self._images: dict[str, Any] = {"image_side": image_side} if "image" in modalities else {}
+        self.modalities = tuple(sorted(prompt.modalities))
+        self._images: dict[str, Any] = {"image_side": prompt.image_side} if "image" in prompt.modalities else {}
         self.name = name
         self.protocol = protocol
-        self.service = service
-        self._cache = cache
-        self._progress = progress or SilentProgress()
-        self._spending = spending
+        self._calls = calls
+        self._prompt = prompt
         self._least = least
-        self._excerpt_characters = excerpt_characters
-        self._mode, self._examples, self._parameters = mode, tuple(examples), dict(parameters or {})
         self._ways: dict[tuple[str, ...], Way] = {}
         self._way = self.way(tuple(attribute.name for attribute in self.attributes))
         self.basis = self._basis()
@@ -108,12 +121,12 @@ class LanguageModelAnnotator:
         """Return the way of asking for these attributes only."""
         names = tuple(attributes)
         if names not in self._ways:
-            self._ways[names] = _WAYS[self._mode](
-                self.service.model,
+            self._ways[names] = _WAYS[self._prompt.mode](
+                self._calls.service.model,
                 self.protocol.chosen(names),
-                self._examples,
-                excerpt_characters=self._excerpt_characters,
-                parameters=self._parameters,
+                self._prompt.examples,
+                excerpt_characters=self._prompt.excerpt_characters,
+                parameters=self._prompt.parameters,
                 **self._images,
             )
         return self._ways[names]
@@ -131,10 +144,11 @@ class LanguageModelAnnotator:
         """Hash what answers depend on besides the protocol; examples count by the oldest names of their answers."""
         examples = [
             [example.text, sorted(origin(self.protocol, *answer) for answer in example.answers.items())]
-            for example in self._examples
+            for example in self._prompt.examples
         ]
-        asked = {"mode": self._mode, "model": self.service.model, "template": self._way.definition()["template"]}
-        shown = {"excerpt": self._excerpt_characters, "parameters": self._parameters, "examples": examples}
+        prompt, model = self._prompt, self._calls.service.model
+        asked = {"mode": prompt.mode, "model": model, "template": self._way.definition()["template"]}
+        shown = {"excerpt": prompt.excerpt_characters, "parameters": dict(prompt.parameters), "examples": examples}
         return short_hash(asked | shown | self._beyond_text())
 
     def plan(self, items: pa.Table) -> AnnotationPlan:
@@ -143,7 +157,7 @@ class LanguageModelAnnotator:
         known = {request_key(request): request for shown in written for request in self._way.requests(shown)}
         if known:
             known |= {request_key(request): request for request in self._way.preparation()}
-        client = Client(self.service, self._cache)
+        client = Client(self._calls.service, self._calls.cache)
         missing = [request for request in known.values() if not client.is_cached(request)]
         tokens = sum(map(prompt_tokens, missing))
         answers = sum(map(answer_tokens, missing))
@@ -155,7 +169,7 @@ class LanguageModelAnnotator:
         They are asked for these attributes, or for all of them.
         """
         way = self.way(attributes) if attributes else self._way
-        shown: list[Content] = ["x" * (self._excerpt_characters + 1)] if "text" in self.modalities else []
+        shown: list[Content] = ["x" * (self._prompt.excerpt_characters + 1)] if "text" in self.modalities else []
         shown += [b""] if self._images else []
         every = [list(way.requests(one)) for one in shown]
         one = max(every, key=lambda requests: sum(map(prompt_tokens, requests)))
@@ -177,8 +191,9 @@ class LanguageModelAnnotator:
     def asking(self) -> Asking:
         """Return threads for several batches, the next of which may be begun while one is waited for."""
         names = [attribute.name for attribute in self.attributes]
-        client = Client(self.service, self._cache, self._spending)
-        return Asking(self.name, self.way, names, client, self._progress, self.modalities, self._least)
+        client = Client(self._calls.service, self._calls.cache, self._calls.spending)
+        progress = self._calls.progress or SilentProgress()
+        return Asking(self.name, self.way, names, client, progress, self.modalities, self._least)
 
 
 def _check_mode(name: str, mode: Mode, modalities: Collection[str], attributes: Sequence[Attribute]) -> None:

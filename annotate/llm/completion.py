@@ -97,7 +97,7 @@ class CompletionWay:
         return [attribute for attribute in self.attributes if part in ("", attribute.name)]
 
     def _opinion(self, attribute: Attribute, text: str, ask: Ask) -> Opinion:
-        scores, usual = self._scores(attribute, text, ask), self._usual_scores(attribute, ask)
+        scores, usual = self.scores(attribute, text, ask), self._usual_scores(attribute, ask)
         relative = {value: scores[value] - usual[value] for value in attribute.values}
         highest = max(relative.values())
         weights = {value: math.exp(score - highest) for value, score in relative.items()}
@@ -107,13 +107,13 @@ class CompletionWay:
     def _usual_scores(self, attribute: Attribute, ask: Ask) -> Mapping[str, float]:
         """Return the mean score of each value over the calibration texts; it is measured once."""
         if attribute.name not in self._usual:
-            scores = [self._scores(attribute, text, ask) for text in self._neutral[attribute.name]]
+            scores = [self.scores(attribute, text, ask) for text in self._neutral[attribute.name]]
             self._usual[attribute.name] = {
                 value: math.fsum(score[value] for score in scores) / len(scores) for value in attribute.values
             }
         return self._usual[attribute.name]
 
-    def _scores(self, attribute: Attribute, text: str, ask: Ask) -> Mapping[str, float]:
+    def scores(self, attribute: Attribute, text: str, ask: Ask) -> Mapping[str, float]:
         """Return the log-probability of each value after a text, normalised over the values."""
         endings = {value: f" {value}\n\n" for value in attribute.values}
         found = self._walk(self._prompt(attribute, text), endings, ask)

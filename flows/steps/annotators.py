@@ -12,7 +12,7 @@ from typing import Self
 import pyarrow as pa
 
 from curate.annotate.embedded import EmbeddedServer
-from curate.annotate.llm.annotator import LanguageModelAnnotator
+from curate.annotate.llm.annotator import Calls, LanguageModelAnnotator, Prompt
 from curate.annotate.llm.asking import Asking
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
@@ -35,7 +35,7 @@ from curate.store.journal import Journal, StoredRequests, stored_responses
 from curate.store.schema import table
 from curate.store.unasked import Speaker
 from curate.store.write import rows
-from curate.types import Annotated, Annotator, Modality, RequestCache, Response
+from curate.types import Annotated, Annotator, Modality, Response
 
 RULE_ROWS = 5_000
 REQUEST_ROWS = 64
@@ -167,11 +167,11 @@ class ModelAnnotating(Annotating):
         server = None if settings.address else EmbeddedServer(model_folder())
         service = server.service() if server else _service(settings)
         self._spending = Spending(settings.prompt_price, settings.completion_price, money_left(project))
-        self._confirmed = confirmed_examples(project, project_protocol(project), settings)
-        examples = self._confirmed.examples
-        annotator = _language_model(
-            project, settings, service, self._requests, self._spending, examples, embedded=server is not None
-        )
+        protocol = project_protocol(project)
+        self._confirmed = confirmed_examples(project, protocol, settings)
+        prompt = _prompt(settings, self._confirmed.examples, embedded=server is not None)
+        calls = Calls(service, self._requests, self._spending)
+        annotator = LanguageModelAnnotator(settings.name, protocol, calls, prompt, least=settings.least)
         under_way = ITEMS_PER_SLOT * service.concurrency
         super().__init__(project, annotator, sample=settings.sample, rows=max(REQUEST_ROWS, under_way))
         self.under_way = under_way
@@ -345,28 +345,13 @@ def _service(settings: LLMAnnotatorSettings) -> Service:
     )
 
 
-def _language_model(
-    project: Project,
-    settings: LLMAnnotatorSettings,
-    service: Service,
-    cache: RequestCache,
-    spending: Spending,
-    confirmed: Sequence[Example],
-    *,
-    embedded: bool,
-) -> LanguageModelAnnotator:
+def _prompt(settings: LLMAnnotatorSettings, confirmed: Sequence[Example], *, embedded: bool) -> Prompt:
     examples: list[Mapping[str, object]] = [example.model_dump() for example in settings.examples]
-    return LanguageModelAnnotator(
-        settings.name,
-        project_protocol(project),
-        service,
-        cache,
+    return Prompt(
         attributes=settings.attributes,
         mode="completion" if embedded else settings.mode,
         examples=[*map(Example.from_mapping, examples), *confirmed],
         excerpt_characters=settings.excerpt_characters,
-        spending=spending,
-        least=settings.least,
         modalities=settings.modalities,
         image_side=settings.image_side,
     )

@@ -12,7 +12,7 @@ import pytest
 from curate.annotate import embedded
 from curate.annotate.checks import check_annotator
 from curate.annotate.embedded import EmbeddedServer, model_file
-from curate.annotate.llm.annotator import LanguageModelAnnotator
+from curate.annotate.llm.annotator import Calls, LanguageModelAnnotator, Prompt
 from curate.annotate.llm.examples import Example
 from curate.annotate.protocol import Attribute, Protocol
 from curate.errors import BadDataError, MissingExtraError
@@ -42,7 +42,8 @@ def items(*texts: str | None) -> pa.Table:
 
 
 def annotator(server: EmbeddedServer, cache: Any) -> LanguageModelAnnotator:
-    return LanguageModelAnnotator("gemma", PROTOCOL, server.service(), cache, mode="completion", examples=EXAMPLES)
+    prompt = Prompt(mode="completion", examples=EXAMPLES)
+    return LanguageModelAnnotator("gemma", PROTOCOL, Calls(server.service(), cache), prompt)
 
 
 @needs_model
@@ -61,7 +62,7 @@ def test_a_real_server_constrains_chat_answers_lists_among_them_and_tells_how_su
     colours = Attribute("colours", "Which colours are named?", ("red", "green", "blue"), multiple=True)
     protocol = Protocol("demo", "1", (colours, Attribute("kind", "What is it?", ("flag", "animal"))))
     with EmbeddedServer(folder, threads=1) as server:
-        chat = LanguageModelAnnotator("gemma", protocol, server.service(), cache, mode="chat")
+        chat = LanguageModelAnnotator("gemma", protocol, Calls(server.service(), cache), Prompt(mode="chat"))
         said = chat.annotate(items("a red and blue flag"))
     assert [(claim.attribute, claim.value in protocol.attribute(claim.attribute)) for claim in said.claims] == [
         ("colours", True),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from curate.annotate.checks import check_annotator
-from curate.annotate.llm.annotator import AnnotationPlan, LanguageModelAnnotator, Mode
+from curate.annotate.llm.annotator import AnnotationPlan, Calls, LanguageModelAnnotator, Mode, Prompt
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
 from curate.annotate.protocol import Protocol
@@ -32,7 +32,8 @@ UNUSED = "http://127.0.0.1:9/v1"
 def annotator(protocol: Protocol, address: str, cache: Any, **changes: Any) -> LanguageModelAnnotator:
     patience = {key: changes.pop(key) for key in PATIENCE.keys() & changes.keys()}
     service = Service(address, "tiny", **(PATIENCE | patience))
-    return LanguageModelAnnotator("model", protocol, service, cache, **changes)
+    calls, least = Calls(service, cache, progress=changes.pop("progress", None)), changes.pop("least", 0.0)
+    return LanguageModelAnnotator("model", protocol, calls, Prompt(**changes), least=least)
 
 
 def values(said: Annotated) -> list[tuple[str, str, str]]:
@@ -208,10 +209,29 @@ def test_the_version_names_everything_that_the_answers_depend_on(cache: Any, pro
         {"parameters": {"seed": 1}},
     ]
     versions = [annotator(protocol, UNUSED, cache, **kind).version for kind in kinds]
-    versions.append(LanguageModelAnnotator("model", protocol, Service(UNUSED, "other"), cache).version)
+    versions.append(LanguageModelAnnotator("model", protocol, Calls(Service(UNUSED, "other"), cache)).version)
     assert len(set(versions)) == len(versions)
     elsewhere = annotator(protocol, "http://127.0.0.1:10/v1", cache, timeout=1.0)
     assert elsewhere.version == versions[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [
+        ({}, "5dbe9f8249ada972-42691f397c3ff86a"),
+        (
+            {"mode": "completion", "examples": EXAMPLES, "attributes": ["tone", "kind"], "excerpt_characters": 300}
+            | {"parameters": {"seed": 1}, "least": 0.5},
+            "4a630d552eb27d13-69ade605561b4248",
+        ),
+        ({"modalities": ("text", "image"), "image_side": 64}, "56c5f89e7029356c-053788aa3f11f6b0"),
+    ],
+)
+def test_versions_are_what_they_were_before_parameters_were_grouped(
+    cache: Any, protocol: Protocol, changes: dict[str, Any], version: str
+) -> None:
+    """Another version would ask everything anew; a change of the wording may change these, and nothing else."""
+    assert annotator(protocol, UNUSED, cache, **changes).version == version
 
 
 def test_names_outside_the_protocol_are_refused(cache: Any, protocol: Protocol) -> None:

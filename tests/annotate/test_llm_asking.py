@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from curate.annotate.llm.annotator import LanguageModelAnnotator
+from curate.annotate.llm.annotator import Calls, LanguageModelAnnotator, Prompt
 from curate.annotate.llm.client import Client
 from curate.annotate.llm.service import Service
 from curate.annotate.protocol import Protocol
@@ -22,7 +22,7 @@ COUNT = 20
 
 def annotator(protocol: Protocol, address: str, cache: Any, concurrency: int, **more: Any) -> LanguageModelAnnotator:
     service = Service(address, "tiny", timeout=5.0, attempts=1, first_wait=0.0, concurrency=concurrency)
-    return LanguageModelAnnotator("model", protocol, service, cache, **more)
+    return LanguageModelAnnotator("model", protocol, Calls(service, cache), Prompt(**more))
 
 
 def batch(name: str, count: int = COUNT) -> pa.Table:

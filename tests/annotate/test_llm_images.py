@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from curate.annotate.checks import check_annotator
-from curate.annotate.llm.annotator import LanguageModelAnnotator
+from curate.annotate.llm.annotator import Calls, LanguageModelAnnotator, Prompt
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.pictures import IMAGE_TOKENS, sized
 from curate.annotate.llm.service import Service
@@ -48,7 +48,8 @@ ITEMS = shown(SMALL, "a text", None, LARGE)
 
 def annotator(protocol: Protocol, address: str, cache: Any, **changes: Any) -> LanguageModelAnnotator:
     service = Service(address, "tiny", timeout=5.0, attempts=2, first_wait=0.0, concurrency=2)
-    return LanguageModelAnnotator("model", protocol, service, cache, **{"modalities": ("image",), **changes})
+    calls = Calls(service, cache, changes.pop("spending", None))
+    return LanguageModelAnnotator("model", protocol, calls, Prompt(**{"modalities": ("image",), **changes}))
 
 
 def sent(payload: dict[str, Any]) -> tuple[str, bytes]:
@@ -110,7 +111,7 @@ def test_versions_change_with_what_is_shown_and_not_for_texts(cache: Any, protoc
     def version(**changes: Any) -> str:
         return annotator(protocol, UNUSED, cache, **changes).version
 
-    plain = LanguageModelAnnotator("model", protocol, Service(UNUSED, "tiny"), cache).version
+    plain = LanguageModelAnnotator("model", protocol, Calls(Service(UNUSED, "tiny"), cache)).version
     assert version(modalities=("text",)) == version(modalities=("text",), image_side=64) == plain
     others = [version(), version(image_side=64), version(modalities=("text", "image")), plain]
     assert len(set(others)) == len(others)

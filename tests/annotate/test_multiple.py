@@ -18,7 +18,7 @@ from curate.annotate.checks import check_annotator
 from curate.annotate.consensus.bayesian import bayesian
 from curate.annotate.consensus.majority import majority
 from curate.annotate.consensus.several import list_consensus
-from curate.annotate.llm.annotator import LanguageModelAnnotator
+from curate.annotate.llm.annotator import Calls, LanguageModelAnnotator, Prompt
 from curate.annotate.llm.chat import ChatWay
 from curate.annotate.llm.examples import Example
 from curate.annotate.llm.service import Service
@@ -91,7 +91,7 @@ def test_a_chat_model_is_asked_for_a_list_and_its_examples_are_lists(
     example = Example.from_mapping({"text": "the tricolour", "answers": {"kind": "flag", "colours": ["blue", "red"]}})
     with fake_module.FakeLanguageModelServer() as server:
         service = Service(server.address, "fake")
-        annotator = LanguageModelAnnotator("model", PROTOCOL, service, cache, examples=[example])
+        annotator = LanguageModelAnnotator("model", PROTOCOL, Calls(service, cache), Prompt(examples=[example]))
         said = check_annotator(annotator, items, PROTOCOL)
         asked = server.payloads[0]
     claims = [claim for claim in said.claims if claim.attribute == "colours"]
@@ -120,8 +120,8 @@ def test_what_is_no_list_of_values_is_unusable(given: str) -> None:
 def test_a_base_model_refuses_several_values(cache: Any) -> None:
     service = Service("http://127.0.0.1:9/v1", "fake")
     with pytest.raises(ConfigurationError, match="the attribute 'colours' takes several"):
-        LanguageModelAnnotator("model", PROTOCOL, service, cache, mode="completion")
-    LanguageModelAnnotator("model", PROTOCOL, service, cache, mode="completion", attributes=["kind"])
+        LanguageModelAnnotator("model", PROTOCOL, Calls(service, cache), Prompt(mode="completion"))
+    LanguageModelAnnotator("model", PROTOCOL, Calls(service, cache), Prompt(["kind"], "completion"))
 
 
 def enumerated(proposed: int, said: Sequence[int], noise: float) -> tuple[float, float]:
