@@ -17,6 +17,7 @@ from curate.store.promotions import (
     find_checkpoint,
     forgotten_since,
     history,
+    served_again,
     served_before,
     served_checkpoint,
     turn_write,
@@ -35,6 +36,24 @@ def turns(*made: tuple[str, str]) -> list[Turn]:
 def name_served_before(*made: tuple[str, str]) -> str | None:
     found = served_before(turns(*made))
     return found.checkpoint if found else None
+
+
+@pytest.mark.parametrize(
+    ("made", "turn"),
+    [
+        ([], 0),
+        ([(PROMOTED, "a"), (PROMOTED, "b")], 0),
+        ([(PROMOTED, "a"), (PROMOTED, "b"), (KEPT, "a")], 0),
+        ([(PROMOTED, "a"), (KEPT, "b"), (PROMOTED, "a")], 0),
+        ([(PROMOTED, "a"), (PROMOTED, "b"), (ROLLED_BACK, "a")], 3),
+        ([(PROMOTED, "a"), (PROMOTED, "b"), (BY_HAND, "a"), (KEPT, "c")], 3),
+        ([(ROLLED_BACK, "a")], 1),
+        ([(PROMOTED, "a"), (PROMOTED, "b"), (ROLLED_BACK, "a"), (PROMOTED, "c")], 0),
+        ([(PROMOTED, "a"), (PROMOTED, "b"), (ROLLED_BACK, "a"), (PROMOTED, "c"), (ROLLED_BACK, "a")], 5),
+    ],
+)
+def test_a_checkpoint_comes_back_where_another_was_served_between(made: list[tuple[str, str]], turn: int) -> None:
+    assert served_again(turns(*made)) == turn
 
 
 def checkpoint(name: str, number: int) -> dict[str, Any]:
