@@ -28,14 +28,16 @@ _CLAIMS = f"""
         SELECT item_id, protocol, protocol_version, attribute, annotator, {WITHDRAWAL}
         FROM abstentions SEMI JOIN {_SHARD} USING (item_id)
         WHERE commit_number <= (SELECT as_of FROM known) GROUP BY ALL
+    ), newest AS (
+        FROM annotations SEMI JOIN {_SHARD} USING (item_id)
+        WHERE commit_number <= (SELECT as_of FROM known)
+        QUALIFY row_number() OVER (
+            PARTITION BY item_id, annotator, attribute ORDER BY commit_number DESC, annotator_version, value) = 1
     )
     SELECT item_id, annotator, annotator_version AS version, attribute, value, confidence
-    FROM annotations a SEMI JOIN {_SHARD} USING (item_id) ANTI JOIN withdrawn w ON (
+    FROM newest a ANTI JOIN withdrawn w ON (
         w.item_id = a.item_id AND w.protocol = a.protocol AND w.protocol_version = a.protocol_version
         AND w.attribute = a.attribute AND w.annotator = a.annotator AND {WITHDRAWN})
-    WHERE commit_number <= (SELECT as_of FROM known)
-    QUALIFY row_number() OVER (
-        PARTITION BY item_id, annotator, attribute ORDER BY commit_number DESC, annotator_version, value) = 1
     ORDER BY item_id, annotator, attribute"""
 _QUESTIONS = """
     WITH asked AS (

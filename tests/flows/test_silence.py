@@ -143,20 +143,42 @@ def test_the_page_shows_the_newest_word_only_and_takes_it_for_nobodys_answer(pro
 
 
 def test_label_studio_is_shown_the_newest_word_only(project: Project) -> None:
-    settings = SETTINGS.replace("PATTERN", "ship|raft").replace('["words"]\nstrict = true', '["others"]')
-    (project.folder / "curate.toml").write_text(settings + '\n[export]\nformats = ["label-studio"]\n', encoding="utf-8")
-    exporting = Project(project.folder, load_settings(project.folder / "curate.toml", {}), command="test")
-    SnapshotStep().run(exporting, QUIET)
-    ExportStep().run(exporting, QUIET)
-    found = exporting.folder.glob("exports/topics/label-studio/*.json")
-    tasks = [task for path in found for task in json.loads(path.read_bytes())]
-    shown = {task["data"]["text"]: {one["model_version"].split()[0] for one in task["predictions"]} for task in tasks}
-    assert shown == {
+    assert shown_in_label_studio(project.folder, "ship|raft", "1") == {
         "note of a ship": {"words", "others"},
         "note of a raft": {"words", "others"},
         "note of a boat": {"others"},
         "note of a ferry": {"others"},
     }
+
+
+def test_label_studio_is_not_shown_what_an_older_protocol_was_told_of_a_withdrawn_claim(tmp_path: Path) -> None:
+    write(tmp_path, "notes.jsonl", "note of a boat", "note of a ship")
+    for version, pattern in (("1", "ship|boat"), ("2", "ship|boat"), ("2", "ship")):
+        configure(tmp_path, pattern, version)
+        project = Project(tmp_path, load_settings(tmp_path / "curate.toml", {}), command="test")
+        IngestStep().run(project, QUIET)
+        AnnotateStep().run(project, QUIET)
+    assert shown_in_label_studio(tmp_path, "ship", "2") == {
+        "note of a boat": {"others"},
+        "note of a ship": {"words", "others"},
+    }
+
+
+def configure(folder: Path, pattern: str, version: str) -> None:
+    settings = SETTINGS.replace("PATTERN", pattern).replace('version = "1"', f'version = "{version}"')
+    settings = settings.replace('["words"]\nstrict = true', '["others"]') + '\n[export]\nformats = ["label-studio"]\n'
+    (folder / "curate.toml").write_text(settings, encoding="utf-8")
+
+
+def shown_in_label_studio(folder: Path, pattern: str, version: str) -> dict[str, set[str]]:
+    """Export a snapshot of everything; return whose claims each task shows, by its text."""
+    configure(folder, pattern, version)
+    exporting = Project(folder, load_settings(folder / "curate.toml", {}), command="test")
+    SnapshotStep().run(exporting, QUIET)
+    ExportStep().run(exporting, QUIET)
+    found = folder.glob("exports/topics/label-studio/*.json")
+    tasks = [task for path in found for task in json.loads(path.read_bytes())]
+    return {task["data"]["text"]: {one["model_version"].split()[0] for one in task["predictions"]} for task in tasks}
 
 
 def test_a_consensus_that_nobody_supports_any_more_labels_nothing(tmp_path: Path) -> None:
