@@ -1,10 +1,13 @@
 """What every test relies on: no network beyond this machine, no settings from outside, the same data in every run."""
 
 import ipaddress
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if "not slow" in config.option.markexpr:
         settings.load_profile("quick")
 
+
+# The processes of the tests share the cores already, and matrices as small as theirs are many times slower with several
+# threads, which wait for each other. Set before NumPy and torch are loaded; what the tests start inherits it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell lets what it runs in the background ignore Ctrl-C, and so would every command that a test starts and stops.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,6 +67,66 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("HF_HOME", str(home / "huggingface"))
         patch.setenv("PREFECT_HOME", str(home / "prefect"))
         yield
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a call of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[Any]:
+        """Standard output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def result() -> type[Result]:
+    """What says how a call ended, for those who make it in another way."""
+    return Result
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Call the command in this process: a process of its own spends seconds on loading what is loaded here."""
+    from curate.cli import main
+
+    def run(*arguments: object) -> Result:
+        capsys.readouterr()
+        with signals_restored(), pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@contextmanager
+def signals_restored() -> Iterator[None]:
+    """Give the signals back to pytest after the command has listened to them."""
+    from curate.cli import failure
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    failure._signals_met.clear()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def call_once() -> Callable[..., None]:
+    """Call the command in this process for what several tests share; it must succeed."""
+    from curate.cli import main
+
+    def run(*arguments: object) -> None:
+        with signals_restored(), pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--quiet"])
+        assert not ended.value.code
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,75 +1,17 @@
-"""What the tests of the command line share: calling it here or in a process of its own, and a small project."""
+"""What the tests of the command line share: calling it in a process of its own, and a small project."""
 
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from curate.cli import main
 from curate.templates import template_files
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a call ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[Any]:
-        """Standard output as JSON lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def call(capsys):
-    """Call the command in this process."""
-
-    def run(*arguments: object) -> Result:
-        capsys.readouterr()
-        with signals_restored(), pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Result(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
-
-
-@contextmanager
-def signals_restored() -> Iterator[None]:
-    """Give the signals back to pytest after the command has listened to them."""
-    from curate.cli import failure
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    failure._signals_met.clear()
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture(scope="session")
-def call_once():
-    """Call the command in this process for what several tests share; it must succeed."""
-
-    def run(*arguments: object) -> None:
-        with signals_restored(), pytest.raises(SystemExit) as ended:
-            main([*map(str, arguments), "--quiet"])
-        assert not ended.value.code
-
-    return run
 
 
 @pytest.fixture
@@ -85,12 +27,12 @@ def command():
 
 
 @pytest.fixture
-def spawn(command):
+def spawn(command, result):
     """Call the command in a process of its own and wait for it."""
 
-    def run(*arguments: object, **more: Any) -> Result:
+    def run(*arguments: object, **more: Any) -> Any:
         ended = subprocess.run(**command(*arguments), **more, capture_output=True, check=False, timeout=60)
-        return Result(ended.returncode, ended.stdout, ended.stderr)
+        return result(ended.returncode, ended.stdout, ended.stderr)
 
     return run
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,39 @@ def opened(folder: Path, more: str = "", settings: str = SETTINGS) -> Project:
     return Project(folder, load_settings(folder / "curate.toml", {}), command="test")
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    write_notes(tmp_path, 1_500, RIGHT)
-    project = opened(tmp_path, PEOPLE)
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of 1,500 notes that the rules have annotated, never to be written to."""
+    folder = tmp_path_factory.mktemp("annotated") / "project"
+    folder.mkdir()
+    write_notes(folder, 1_500, RIGHT)
+    project = opened(folder, PEOPLE)
     IngestStep().run(project, QUIET)
     AnnotateStep().run(project, QUIET)
-    return project
+    return folder
+
+
+@pytest.fixture(scope="module")
+def turned(annotated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That project after four rounds, in which the topic passed; never to be written to."""
+    folder = Path(shutil.copytree(annotated, tmp_path_factory.mktemp("turned") / "project"))
+    project = opened(folder, PEOPLE)
+    for _ in range(4):
+        turn(project)
+    assert verdicts(project)["topic"]["verdict"] == "passed"
+    return folder
+
+
+@pytest.fixture
+def project(annotated: Path, tmp_path: Path) -> Project:
+    """A copy of the annotated project."""
+    return opened(Path(shutil.copytree(annotated, tmp_path / "project")), PEOPLE)
+
+
+@pytest.fixture
+def passed_project(turned: Path, tmp_path: Path) -> Project:
+    """A copy of the project whose topic has passed."""
+    return opened(Path(shutil.copytree(turned, tmp_path / "project")), PEOPLE)
 
 
 def turn(project: Project, **more: bool) -> StepReport:
@@ -176,10 +203,8 @@ def test_a_round_waits_for_its_answers_unless_told_not_to(tmp_path: Path) -> Non
     assert {row["round"] for row in ask(project, "SELECT DISTINCT round FROM queue")} == {1, 2}
 
 
-def test_a_passed_attribute_is_rechecked_and_falls_back(project: Project) -> None:
-    for _ in range(4):
-        turn(project)
-    assert verdicts(project)["topic"]["verdict"] == "passed"
+def test_a_passed_attribute_is_rechecked_and_falls_back(passed_project: Project) -> None:
+    project = passed_project
     write_notes(project.folder, 800, {"topic": 0.3, "mood": 0.7}, "later.jsonl", seed=1)
     changed = SETTINGS.replace('path = "notes.jsonl"', 'path = "*.jsonl"').replace("reserve", "recheck = 0.4\nreserve")
     project = opened(project.folder, PEOPLE, changed)
@@ -192,9 +217,8 @@ def test_a_passed_attribute_is_rechecked_and_falls_back(project: Project) -> Non
     assert history.index("fell back") > history.index("passed")
 
 
-def test_the_bound_of_a_passed_attribute_is_told_anew_with_its_rechecks(project: Project) -> None:
-    for _ in range(4):
-        turn(project)
+def test_the_bound_of_a_passed_attribute_is_told_anew_with_its_rechecks(passed_project: Project) -> None:
+    project = passed_project
     passed = verdicts(project)["topic"]
     write_notes(project.folder, 400, RIGHT, "later.jsonl", seed=1)
     changed = SETTINGS.replace('path = "notes.jsonl"', 'path = "*.jsonl"').replace("reserve", "recheck = 0.4\nreserve")
@@ -209,10 +233,8 @@ def test_the_bound_of_a_passed_attribute_is_told_anew_with_its_rechecks(project:
     assert now["bound"] != passed["bound"]
 
 
-def test_a_pass_does_not_outlive_the_version_that_earned_it(project: Project) -> None:
-    for _ in range(4):
-        turn(project)
-    assert verdicts(project)["topic"]["verdict"] == "passed"
+def test_a_pass_does_not_outlive_the_version_that_earned_it(passed_project: Project) -> None:
+    project = passed_project
     same = SETTINGS.replace('"ship"', '"ships?"')
     worse = SETTINGS.replace('"ship"', '"sheep"').replace('"tree"', '"ship|tree"')
     history = []
@@ -257,17 +279,13 @@ def test_what_was_begun_is_settled_first_but_not_beyond_the_budget(project: Proj
 
 
 def test_a_run_that_was_cut_off_ends_with_the_same_rows(
-    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    project: Project, annotated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn(project)
     turn(project)
     tables = ("queue", "audits", "gates", "annotations")
     whole = {name: _rows(project, name) for name in tables}
-    folder = tmp_path_factory.mktemp("cut")
-    write_notes(folder, 1_500, RIGHT)
-    other = opened(folder, PEOPLE)
-    IngestStep().run(other, QUIET)
-    AnnotateStep().run(other, QUIET)
+    other = opened(Path(shutil.copytree(annotated, tmp_path / "cut")), PEOPLE)
     with monkeypatch.context() as patch:
         patch.setattr("curate.flows.steps.gate.simulate", _cut)
         with pytest.raises(KeyboardInterrupt):

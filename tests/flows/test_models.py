@@ -3,8 +3,7 @@
 import json
 import random
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,27 +117,21 @@ def test_what_cannot_be_taken_out_is_told(folder: Path, tiny_models: Any) -> Non
         export_model(opened(folder), QUIET, "adapter:style", folder / "out")
 
 
-def curate(folder: Path, *arguments: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", "curate", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return ended.stdout
+def test_the_verbs(folder: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def curate(*arguments: str) -> str:
+        ended = call(*arguments)
+        assert ended.code == 0, ended.err
+        return str(ended.out)
 
-
-def test_the_verbs(folder: Path) -> None:
-    listed = [json.loads(line) for line in curate(folder, "models", "--json").splitlines()]
+    monkeypatch.chdir(folder)
+    listed = [json.loads(line) for line in curate("models", "--json").splitlines()]
     assert [row["model"] for row in listed] == ["adapter:style", "adapter:tokens"]
     assert all(row["served"] and row["loss"] > 0 and row["accuracy"] is None for row in listed)
-    table = curate(folder, "models", "--name", "adapter:style").splitlines()
-    assert len(table) == len(curate(folder, "models").splitlines()) - 1
+    table = curate("models", "--name", "adapter:style").splitlines()
+    assert len(table) == len(curate("models").splitlines()) - 1
     assert listed[0]["checkpoint"][:12] in table[-1]
-    assert "models export: 1 done" in curate(folder, "models", "export", "adapter:style", "out")
+    assert "models export: 1 done" in curate("models", "export", "adapter:style", "out")
     assert (folder / "out" / "adapter_model.safetensors").exists()
-    assert "nothing to do" in curate(folder, "models", "merge", "adapter:style", "merged", "--dry-run")
+    assert "nothing to do" in curate("models", "merge", "adapter:style", "merged", "--dry-run")
     assert not (folder / "merged").exists()
-    assert "train: nothing to do" in curate(folder, "train", "style")
+    assert "train: nothing to do" in curate("train", "style")

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from curate.flows.steps.gate import GateStep
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.report import ReportStep, report_path
 from curate.flows.steps.snapshot import SnapshotStep
+from curate.settings import load_settings
 from curate.types import SilentProgress, separate_values
 
 QUIET = SilentProgress()
@@ -85,9 +87,11 @@ def few(text):
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path, open_project: Callable[[Path], Project]) -> Project:
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """600 notes that name their colours; one rule sees all of them, another no blue."""
+    folder = tmp_path_factory.mktemp("annotated") / "project"
+    folder.mkdir()
     generator = random.Random(0)
     lines = []
     for number in range(600):
@@ -95,13 +99,19 @@ def project(tmp_path: Path, open_project: Callable[[Path], Project]) -> Project:
         generator.shuffle(chosen)
         told = f"note {number} of {' and '.join(chosen) or 'nothing'}{' dark' * (number % 2)}"
         lines.append(json.dumps({"text": told, "colours": chosen}))
-    (tmp_path / "notes.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (tmp_path / "rules.py").write_text(RULES, encoding="utf-8")
-    (tmp_path / "curate.toml").write_text(SETTINGS, encoding="utf-8")
-    project = open_project(tmp_path)
+    (folder / "notes.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "rules.py").write_text(RULES, encoding="utf-8")
+    (folder / "curate.toml").write_text(SETTINGS, encoding="utf-8")
+    project = Project(folder, load_settings(folder / "curate.toml", {}), command="test")
     IngestStep().run(project, QUIET)
     AnnotateStep().run(project, QUIET)
-    return project
+    return folder
+
+
+@pytest.fixture
+def project(annotated: Path, tmp_path: Path, open_project: Callable[[Path], Project]) -> Project:
+    """A copy of the annotated project."""
+    return open_project(Path(shutil.copytree(annotated, tmp_path, dirs_exist_ok=True)))
 
 
 def ask(project: Project, sql: str) -> list[dict[str, Any]]:

@@ -343,25 +343,22 @@ def test_forgetting_and_learning_at_once_lose_nothing(folder: Path, monkeypatch:
     assert ask(folder, "FROM ledger WHERE step = 'forget'") == []
 
 
-def call(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "curate", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def test_the_verbs(folder: Path) -> None:
+def test_the_verbs(folder: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
     write_notes(folder, 200, 2)
     learn(folder)
     first, second = (turn["checkpoint"] for turn in turns(folder))
-    planned = call(folder, "rollback", "topics", "--dry-run")
-    assert planned.returncode == 0
-    assert f"{first[:12]} (after topics 1) in place of {second[:12]}" in planned.stderr
-    assert planned.stderr.endswith("nothing was written\n")
-    assert json.loads(call(folder, "rollback", "topics", "--json").stdout)["details"]["served"] == first
-    assert json.loads(call(folder, "promote", "topics", second[:9], "--json").stdout)["details"]["before"] == first
-    forgot = json.loads(call(folder, "forget", "--where", "text LIKE '%gull%'", "--json").stdout)
+    planned = call("rollback", "topics", "--dry-run")
+    assert planned.code == 0
+    assert f"{first[:12]} (after topics 1) in place of {second[:12]}" in planned.err
+    assert planned.err.endswith("nothing was written\n")
+    assert json.loads(call("rollback", "topics", "--json").out)["details"]["served"] == first
+    assert json.loads(call("promote", "topics", second[:9], "--json").out)["details"]["before"] == first
+    command = [sys.executable, "-m", "curate", "forget", "--where", "text LIKE '%gull%'", "--json"]
+    forgot = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert 0 < forgot["done"] < 300
     assert [turn["action"] for turn in turns(folder)][2:] == ["rolled back", "by hand", "forgot"]
     [run] = ask(folder, "SELECT command FROM runs WHERE command LIKE '%forget%'")
     assert run == {"command": "curate forget"}  # the condition may name a person
-    assert call(folder, "promote", "nobody").returncode == 3
-    assert call(folder, "forget").returncode == 2
+    assert call("promote", "nobody").code == 3
+    assert call("forget").code == 2

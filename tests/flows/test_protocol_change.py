@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from curate.flows.steps.carry import carry_over
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.label import LabelStep
 from curate.flows.steps.snapshot import SnapshotStep
+from curate.settings import load_settings
 from curate.store.inbox import Inbox
 from curate.types import PersonAnswer, SilentProgress, StepReport
 
@@ -65,17 +68,32 @@ class Wardrobe:
 
 
 @pytest.fixture
-def wardrobe(tmp_path: Path, open_project: Callable[[Path], Project], model: Any) -> Wardrobe:
-    return Wardrobe(tmp_path, open_project, model)
+def wardrobe(tmp_path: Path, model: Any) -> Wardrobe:
+    return Wardrobe(tmp_path, opened, model)
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory, fake_module: ModuleType) -> Path:
+    """A project that was annotated under the first version, never to be written to."""
+    folder = tmp_path_factory.mktemp("annotated")
+    with fake_module.FakeLanguageModelServer() as model:
+        wardrobe = Wardrobe(folder, opened, model)
+        project = wardrobe.write("1", TOP, SLEEVE)
+        IngestStep().run(project, SilentProgress())
+        assert wardrobe.annotate(project)[0] == {("top", "sleeve"): ITEMS}
+    return folder
 
 
 @pytest.fixture
-def first(wardrobe: Wardrobe) -> Wardrobe:
-    """A project that was annotated under the first version."""
-    project = wardrobe.write("1", TOP, SLEEVE)
-    IngestStep().run(project, SilentProgress())
-    assert wardrobe.annotate(project)[0] == {("top", "sleeve"): ITEMS}
+def first(annotated: Path, wardrobe: Wardrobe) -> Wardrobe:
+    """A copy of the project that was annotated under the first version."""
+    shutil.copytree(annotated, wardrobe.folder, dirs_exist_ok=True)
+    wardrobe.write("1", TOP, SLEEVE)
     return wardrobe
+
+
+def opened(folder: Path) -> Project:
+    return Project(folder, load_settings(folder / "curate.toml", {}), command="test")
 
 
 def toml(value: Any) -> str:

@@ -1,6 +1,7 @@
 """A new version of an annotator that abstains: what an older version claimed counts no more, wherever it was asked."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +68,23 @@ def ask(project: Project, sql: str) -> list[dict[str, Any]]:
         return found
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
+@pytest.fixture(scope="module")
+def asked_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Version one claims "sea" of three notes; version two was asked, and claims it of one of them and of a fourth."""
-    write(tmp_path, "notes.jsonl", "note of a ship", "note of a boat", "note of a ferry", "note of a raft")
-    first = opened(tmp_path, "ship|boat|ferry")
+    folder = tmp_path_factory.mktemp("asked") / "project"
+    folder.mkdir()
+    write(folder, "notes.jsonl", "note of a ship", "note of a boat", "note of a ferry", "note of a raft")
+    first = opened(folder, "ship|boat|ferry")
     IngestStep().run(first, QUIET)
     AnnotateStep().run(first, QUIET)
-    second = opened(tmp_path, "ship|raft")
-    AnnotateStep().run(second, QUIET)
-    return second
+    AnnotateStep().run(opened(folder, "ship|raft"), QUIET)
+    return folder
+
+
+@pytest.fixture
+def project(asked_twice: Path, tmp_path: Path) -> Project:
+    """A copy of the project that two versions were asked in."""
+    return opened(Path(shutil.copytree(asked_twice, tmp_path / "project")), "ship|raft")
 
 
 def pool(project: Project) -> dict[str, str | None]:
