@@ -148,15 +148,13 @@ def test_a_killed_run_ends_with_the_same_checkpoints(increments: Path, tmp_path:
     for names in (["days"], ["days", "nights"]):
         for step in ("ingest", "snapshot"):
             step_named(step).run(opened(folder, names), QUIET)
-    undisturbed = Path(shutil.copytree(folder, tmp_path / "undisturbed"))
-    learn(undisturbed)
     before = last_commit(folder)
     killed = subprocess.Popen(LEARN, cwd=folder, start_new_session=True)
     while last_commit(folder) == before and killed.poll() is None:
         time.sleep(0.01)
     os.killpg(killed.pid, signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    wanted = ask(opened(undisturbed, ["days", "nights"]), CHECKPOINTS)
+    wanted = ask(opened(increments, ["days", "nights"]), CHECKPOINTS)
     assert len(ask(opened(folder, ["days", "nights"]), CHECKPOINTS)) < len(wanted) == 2
     learn(folder)
     assert ask(opened(folder, ["days", "nights"]), CHECKPOINTS) == wanted
