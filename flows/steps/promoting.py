@@ -20,6 +20,7 @@ from curate.learners.encoders.factory import encoder_named
 from curate.learners.promotion import PromotionRules, Verdict, judge
 from curate.settings import ADAPTER_PREFIX
 from curate.settings.adapting import named_adapter
+from curate.settings.annotators import LearnerAnnotatorSettings
 from curate.settings.models import PromotionSettings
 from curate.settings.teaching import named_learner
 from curate.store.checkpoints import Checkpoint, load_checkpoint, newest_checkpoint
@@ -225,7 +226,11 @@ def _decide(
         turns, last = history(reader, learner), cursor(reader, learner.consumer)
         found, now = choose(reader, learner, turns), served_checkpoint(reader, learner)
         notes = _consequences(reader, learner, found, turns)
-    if any(getattr(annotator, "learner", "") == name for annotator in project.settings.annotator):
+    before = {turn.checkpoint for turn in turns if turn.action != KEPT}
+    if any(
+        isinstance(one, LearnerAnnotatorSettings) and one.learner == name and (one.again or found.name in before)
+        for one in project.settings.annotator
+    ):
         notes.append("its claims count once `curate annotate` has asked it; until then those before stand")
     served = now.name if now else ""
     details = {"learner": name, "served": found.name, "number": found.number, "before": served}
