@@ -9,6 +9,7 @@ import pyarrow as pa
 from curate.errors import BadDataError
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.base import ItemWork, Outcome, Plan, count_pending, run_over_items, step_report
+from curate.flows.steps.turns import with_turn
 from curate.select.alignment import AlignmentSelector, Method
 from curate.store.ingestion.files import list_files
 from curate.store.ingestion.mapping import Mapping as FileMapping
@@ -33,8 +34,10 @@ class AlignStep:
         with project.reader() as reader:
             texts = reader.manifest.figures.get("items:text", 0)
         target = read_target(project)
+        selector = _selector(project, target)
         others, notes = _others(project)
-        to_do = count_pending(project, _ledger(_selector(project, target), others), ["text"])
+        _take_turns(project, [selector, *others])
+        to_do = count_pending(project, _ledger(selector, others), ["text"])
         return Plan(self.name, to_do, texts - to_do, notes=(*target.notes, *notes))
 
     def run(self, project: Project, progress: Progress) -> StepReport:
@@ -46,6 +49,7 @@ class AlignStep:
         selector = _selector(project, target)
         others, notes = _others(project)
         selectors = [selector, *_without_control(project, target), *others]
+        _take_turns(project, selectors)
         work = ItemWork(_ledger(selector, others), ["text"], lambda items: _score(selectors, items), rows=2_000)
         done, failed = run_over_items(project, progress, work)
         details = {"selector": selector.version}
@@ -125,6 +129,13 @@ def _others(project: Project) -> tuple[list[AlignmentSelector], tuple[str, ...]]
         selectors.append(selector)
         notes += target.notes
     return selectors, tuple(notes)
+
+
+def _take_turns(project: Project, selectors: Sequence[AlignmentSelector]) -> None:
+    """Give selectors whose settings went and came back versions of their own, so that they score again."""
+    with project.reader() as reader:
+        for selector in selectors:
+            selector.version = with_turn(reader, selector.name, selector.version)
 
 
 def _ledger(selector: Selector, others: Sequence[Selector]) -> LedgerKey:
