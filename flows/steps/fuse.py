@@ -12,6 +12,7 @@ from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.align import AlignStep, read_target
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.rankings import plan_rankings, run_rankings
+from curate.flows.steps.turns import with_turn
 from curate.select.fused import METHOD, fused
 from curate.store.mixing import best_texts, grades, last_graded
 from curate.store.work import cursor
@@ -74,7 +75,9 @@ def _fuse(project: Project) -> tuple[int, tuple[str, ...]]:
     if before == goal:
         return 0, ()
     order = _ordered(project)
-    write = Write(_STEP, {"scores": _rows(project, order.ids, goal)}, [CursorMove(_STEP, "", before, goal)])
+    with project.reader() as reader:
+        version = with_turn(reader, SELECTOR, goal)
+    write = Write(_STEP, {"scores": _rows(project, order.ids, version)}, [CursorMove(_STEP, "", before, goal)])
     stale = project.store.commit(write).stale
     return 0 if stale else len(order.ids), order.notes
 

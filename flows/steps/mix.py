@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.base import Plan, step_report
+from curate.flows.steps.turns import with_turn
 from curate.select.budgets import in_turns
 from curate.select.tokens import find_tokenizer
 from curate.settings import MixSettings
@@ -58,8 +59,9 @@ class MixStep:
             _count(project, settings, tokenizer)
         with project.reader() as reader:
             found = grades(reader, list(settings.parts), settings.unit, tokenizer.version if tokenizer else "")
+            version = with_turn(reader, _STEP, goal)
         ids = _ordered(found, settings)
-        write = Write(_STEP, {"scores": _rows(ids, goal)}, [CursorMove(_STEP, "", before, goal)])
+        write = Write(_STEP, {"scores": _rows(ids, version)}, [CursorMove(_STEP, "", before, goal)])
         stale = project.store.commit(write).stale
         left = len(found["item_id"].unique()) - len(ids)
         notes = _unscored(found, settings) + ([f"{left} items have no {settings.unit} and no turn"] if left else [])
