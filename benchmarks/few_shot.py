@@ -12,14 +12,15 @@ parts a task at random: 64 texts are taken for answered by people, and others ar
 
 Each is measured as the annotator claims, with contextual calibration (Zhao et al. 2021), and without: the plain
 probabilities among the values from the same answers. Figures: the share right and the expected calibration error (15
-bins), over all draws; intervals are paired bootstraps over draws. The sentences are few, so draws overlap in them, and
-intervals tell of other draws and not of other texts: they are rather too narrow. The server keeps prefixes, so a run repeats itself to rounding; it
-has one thread, for two wait for each other where a core is not free.
+bins), over all draws; intervals are paired bootstraps over draws. The sentences are few, so draws overlap in them,
+and intervals tell of other draws and not of other texts: they are rather too narrow. The server keeps prefixes, so a
+run repeats itself to rounding; it has one thread, for two wait for each other where a core is not free.
 
 Bars, set before anything was measured, for each task: calibration raises the share right and lowers the error, with
-descriptions and with diverse examples; diverse examples are right at least as often as random ones, and more often than
-none (all three as the annotator claims). "More" means that the whole interval does not reach 0, "at least as often" that
-it lies above -5 points. How many draws and texts there are was cut for time after quick runs; no bar was changed by them.
+descriptions and with diverse examples; diverse examples are right at least as often as random ones, and more often
+than none (all three as the annotator claims). "More" means that the whole interval does not reach 0, "at least as
+often" that it lies above -5 points. How many draws and texts there are was cut for time after quick runs; then bars
+were made stricter (whole intervals for points), and none easier.
 """
 
 from __future__ import annotations

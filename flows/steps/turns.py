@@ -11,9 +11,9 @@ _VERSIONS = """
 def with_turn(reader: Reader, selector: str, version: str) -> str:
     """Return the version under which a selector scores now: with a turn's number where it went and came back.
 
-    The store keeps a score of one version once, and everywhere the newest score of a selector counts. So a version that
-    scored before another one did would leave the other's scores in force: it becomes `VERSION turn-N`, and every item is
-    scored once more. Cost: one pass over two columns of the scores.
+    The store keeps a score of one version once, and everywhere the newest score of a selector counts. So a version
+    that scored before another one did would leave the other's scores in force: it becomes `VERSION turn-N`, and every
+    item is scored once more. Cost: one pass over two columns of the scores.
 
     Example: versions a, b, a, a, b in this order are called a, b, a turn-2, a turn-2, b turn-2.
     """

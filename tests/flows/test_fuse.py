@@ -85,6 +85,18 @@ def test_the_order_covers_the_target_and_a_snapshot_takes_it(folder: Path) -> No
     assert CompareStep().run(project, QUIET).done == 1
 
 
+def test_candidates_that_go_back_bring_their_order_back(folder: Path) -> None:
+    for step in (IngestStep(), AlignStep()):
+        step.run(opened(folder, 20), QUIET)
+    found = []
+    for candidates in (20, 1, 20):
+        project = opened(folder, candidates)
+        assert FuseStep().run(project, QUIET).done == 9
+        assert FuseStep().run(project, QUIET).idle
+        found.append(order(project))
+    assert found[0] == found[2] != found[1]
+
+
 def test_a_drop_makes_the_order_anew(folder: Path) -> None:
     project = opened(folder, 20)
     IngestStep().run(project, QUIET)

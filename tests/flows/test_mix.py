@@ -76,6 +76,16 @@ def test_new_scores_and_decisions_order_anew(bench: Bench) -> None:
     assert bench.order()[0] == "h"
 
 
+def test_parts_that_go_back_bring_their_order_back(bench: Bench, tmp_path: Path) -> None:
+    found = []
+    for parts in ({"align": 2, "align:news": 1}, {"align": 1, "align:news": 2}, {"align": 2, "align:news": 1}):
+        again = Bench(tmp_path / "project", {"parts": parts})
+        assert again.run().done == 7
+        assert again.run().idle
+        found.append(again.order())
+    assert found[0] == found[2] != found[1]
+
+
 @pytest.mark.parametrize(("unit", "more"), [("characters", {}), ("tokens", {"tokenizer": "words"})])
 def test_parts_are_of_characters_or_tokens(tmp_path: Path, unit: str, more: dict[str, str]) -> None:
     bench = Bench(tmp_path / "project", {"parts": {"long": 1, "short": 1}, "unit": unit, **more})
