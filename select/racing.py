@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import UsageError
 from curate.select.best_so_far import BestSoFar
+from curate.select.blas import one_blas_thread
 from curate.select.packing import Texts, check_texts, cut, packed_strings
 from curate.select.top import TopK
 
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
 
 _HEATS = (1, 4, 16)
-"""How many targets a text is measured against, heat after heat, before all."""
+"""How many targets a text is measured against, heat after heat."""
+_LAST_HEAT = 40
+"""Against how many those besides the likeliest K are measured, once these have exact scores; at most half of all."""
 _SIZES = 3
 """How many features come before the similarities."""
 _NOTHING, _NOTHING_LEFT = 1e-30, 1e-10
@@ -74,7 +77,7 @@ def best(
 ) -> Ranking:
     """Return the best `k` texts by an aligner's score, or all that have a score if there are fewer.
 
-    `confidence` is the probability with which a text of the K-th best score survives each of the three cuts, if errors
+    `confidence` is the probability with which a text of the K-th best score survives each of the four cuts, if errors
     are normal; 1 drops nothing and gives the exact ranking. How many of the best K are found is measured in
     `benchmarks.alignment`: at the default more than 99 %; at 0.99, once, as few as 97 %, and it takes less time.
     `seed` draws the pilot. Null and empty texts have no score.
@@ -210,7 +213,8 @@ class Race:
         scores = np.where(laid.lengths > 0, -np.inf, np.nan)
         self._all += len(runners) * len(self._aligner.measure.documents)
         if self._worth_it(len(runners)):
-            self._race(laid, runners, scores, threads)
+            with one_blas_thread():
+                self._race(laid, runners, scores, threads)
         else:
             self._finish(laid, _Runners(runners, np.empty((len(runners), 0)), ()), scores, threads)
         return scores[first]
@@ -234,10 +238,11 @@ class Race:
 
     def _race(self, laid: Texts, rows: Rows, scores: Numbers, threads: int | None) -> None:
         """Give exact scores to pilots, to favourites, and to those of the others that may be as good."""
+        targets = len(self._aligner.measure.documents)
         self._aligner.measure.prepare(len(rows) // _PAIRS_PER_PAIR_MEASURED)
         drawn = self._random.permutation(len(rows))
         pilots = [self._fly(laid, rows[drawn[:_PILOT]], scores, threads)]
-        telling = _telling(pilots[0], self._aligner.measure, _HEATS[-1])
+        telling = _telling(pilots[0], self._aligner.measure, max(_HEATS[-1], min(_LAST_HEAT, targets // 2)))
         # Measuring the pilots once more costs less than a copy of all others' texts.
         runners = self._run(telling[: _HEATS[0]], laid, rows, threads)
         runners = runners.those(~_mask(len(rows), drawn[:_PILOT]))
@@ -247,31 +252,28 @@ class Race:
         runners = runners.those(~_mask(len(runners.rows), drawn))
         for done, count in pairwise(_HEATS):
             runners = runners.those(self._hopeful(pilots, runners))
-            more = self._run(telling[done:count], laid, runners.rows, threads)
-            runners = runners.joined_by(more)
-        self._finish_best(laid, pilots, runners, scores, threads)
-
-    def _finish_best(
-        self, laid: Texts, pilots: Sequence[_Pilot], runners: _Runners, scores: Numbers, threads: int | None
-    ) -> None:
-        """Give the likeliest K their exact scores, and then the others that may still enter these."""
-        expected, error = self._expected(pilots, runners)
-        first = _mask(len(expected), _highest(expected, self.k))
+            runners = runners.joined_by(self._run(telling[done:count], laid, runners.rows, threads))
+        first = _mask(len(runners.rows), _highest(self._expected(pilots, runners)[0], self.k))
         self._finish(laid, runners.those(first), scores, threads)
-        hopeful = expected + self._z * error >= self._best.threshold(runners.rows[:0], expected[:0])
-        self._finish(laid, runners.those(~first & hopeful), scores, threads)
+        runners = runners.those(~first)
+        runners = runners.those(self._hopeful(pilots, runners, known=True))
+        if more := telling[_HEATS[-1] :]:
+            runners = runners.joined_by(self._run(more, laid, runners.rows, threads))
+            runners = runners.those(self._hopeful(pilots, runners, known=True))
+        self._finish(laid, runners, scores, threads)
 
-    def _hopeful(self, pilots: Sequence[_Pilot], runners: _Runners) -> NDArray[np.bool_]:
-        """Tell who may be among the best K of the exact scores so far and of the others' expected ones."""
+    def _hopeful(self, pilots: Sequence[_Pilot], runners: _Runners, *, known: bool = False) -> NDArray[np.bool_]:
+        """Tell who may be among the best K of the exact scores so far and, unless `known`, of the expected ones."""
         expected, error = self._expected(pilots, runners)
-        hopeful: NDArray[np.bool_] = expected + self._z * error >= self._best.threshold(runners.rows, expected)
+        own = slice(0) if known else slice(None)
+        hopeful: NDArray[np.bool_] = expected + self._z * error >= self._best.threshold(
+            runners.rows[own], expected[own]
+        )
         return hopeful
 
     def _expected(self, pilots: Sequence[_Pilot], runners: _Runners) -> tuple[Numbers, float]:
-        import numpy as np
-
         weights, error = _fit(pilots, runners.targets)
-        return np.einsum("ij,j->i", runners.features, weights), error  # without BLAS, see `_telling`
+        return runners.features @ weights, error
 
     def _fly(self, laid: Texts, rows: Rows, scores: Numbers, threads: int | None) -> _Pilot:
         measure = self._aligner.measure
@@ -361,10 +363,7 @@ def _telling(pilot: _Pilot, measure: Measure, count: int) -> list[int]:
     basis, _ = np.linalg.qr(pilot.features[:, :_SIZES])
     columns, rest = pilot.features[:, _SIZES:], pilot.exact
     columns, rest = columns - basis @ (basis.T @ columns), rest - basis @ (basis.T @ rest)
-    turned = np.ascontiguousarray(columns.T)
-    # Without BLAS, whose threads would go on spinning for as long as a quarter of the race and hold up its own.
-    among = np.einsum("ji,ki->jk", turned, turned)
-    common, left = np.einsum("ji,i->j", turned, rest), float(rest @ rest)
+    among, common, left = columns.T @ columns, columns.T @ rest, float(rest @ rest)
     chosen: list[int] = []
     for _ in range(count):
         lengths = np.maximum(among.diagonal(), _NOTHING)
