@@ -51,7 +51,8 @@ class DatatroveRuns:
     Its hash function takes bytes only, since xxhash 4 does; the filter gives it strings, which are encoded on the way.
     """
 
-    version, uncomparable = "datatrove", ()
+    version: str = "datatrove"
+    uncomparable: tuple[str, ...] = ()
 
     def __init__(self, items: Sequence[str], size: int = 13) -> None:
         module = import_module("datatrove.pipeline.decont.n_grams")
