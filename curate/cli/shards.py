@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from curate.flows.project import Project
     from curate.flows.steps.shard_samples import Beside
     from curate.flows.steps.shards import ShardFigures, ShardScoring
+    from curate.statistics import Interval
     from curate.types import Progress
 
 _PLAN = "align: {shards} shards of {bytes:,} bytes to score; the best {top:,} texts would go to {to}"
 _DONE = "align: {shards} shards on {nodes} nodes, {scored:,} texts scored, {rejected:,} rows rejected; best in {to}"
+_ROW = "  {:<12}{:>24}{:>24}{:>22}{:>20}"
 
 
 def align_shards_verb(
@@ -43,9 +45,8 @@ def align_shards_verb(
         return 0
     done = _score(invocation, shards, scoring, to, ray)
     beside = judged_shards(to, scoring)
-    told = {"drawn": beside.drawn, "beside": beside.judged} if beside.judged else {}
-    _show(invocation, _DONE, {**asdict(done), "to": str(to), **told})
-    if beside.judged and not invocation.as_json:
+    _show(invocation, _DONE, {**asdict(done), "to": str(to), **_told(beside)})
+    if not invocation.as_json:
         _show_beside(invocation, beside)
     return 7 if done.rejected else 0
 
@@ -97,17 +98,34 @@ def _score_here(shards: str, scoring: "ShardScoring", to: Path, progress: "Progr
     return merge_shards(results, scoring.top, to)
 
 
+def _told(beside: "Beside") -> dict[str, Any]:
+    """Return what `--json` has of the comparison."""
+    notes = {"notes": beside.notes} if beside.notes else {}
+    if not beside.judged:
+        return notes
+    figures = {"drawn": beside.drawn, "chosen": beside.chosen, "beside": beside.judged, "as_good": beside.as_good}
+    return {**figures, **notes}
+
+
 def _show_beside(invocation: Invocation, beside: "Beside") -> None:
     """Tell what other ways to choose would have brought, so that nobody believes a score that random choice beats."""
     say = invocation.narrate
-    say(f"  chosen from a sample of {beside.drawn:,} texts with half of the target, judged by the other half:")
-    say(f"  {'':<12}{'bits per character':>20}{'KL reduction':>14}{'length bias':>13}{'also align':>12}")
+    if beside.judged:
+        say(f"  what the best {beside.chosen:,} of a sample of {beside.drawn:,} texts are worth,")
+        say("  chosen with half of the target and judged by the other half, with 95 % intervals:")
+        say(_ROW.format("", "bits per character", "KL reduction", "length bias", "also align"))
     for one in beside.judged:
-        bits = f"{one.bits.value:.3f}" if one.bits else "-"
-        figures = f"{one.kl_reduction.value:>14.3f}{one.length_bias.value:>13.3f}{one.overlap.value:>12.1%}"
-        say(f"  {one.selector:<12}{bits:>20}{figures}")
+        bits = _bounded(one.bits, ".3f") if one.bits else "-"
+        figures = [_bounded(one.kl_reduction, ".3f"), _bounded(one.length_bias, ".2f"), _bounded(one.overlap, ".0%")]
+        say(_ROW.format(one.selector, bits, *figures))
     for name in beside.as_good:
         say(f"  choosing by {name} is as good as alignment")
+    for note in beside.notes:
+        say(f"  {note}")
+
+
+def _bounded(interval: "Interval", form: str) -> str:
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
 def _show(invocation: Invocation, line: str, figures: dict[str, Any]) -> None:

@@ -19,15 +19,27 @@ from curate.store.fitting import fitting
 SAMPLE = 2_000
 _MOST_CHARACTERS = 2_000_000
 _LONGEST = 20_000
+_LEAST = 50
+"""So many of the sample are chosen at least: what fewer texts are worth says more of these texts than of the choice."""
+_FEWEST_TO_TELL = 2 * _LEAST
+_TOO_LITTLE = "too little text to compare alignment with other ways to choose"
+_TOO_FEW = "{} texts are too few to tell whether alignment is better than random choice or the shortest texts"
+_ALL = "all texts are chosen, so no way to choose is better than another"
 _SCHEMA = pa.schema([("item_id", pa.string()), ("score", pa.float64()), ("text", pa.string())])
 
 
 class Beside(NamedTuple):
-    """What each way to choose made of so many texts `drawn`, and which baselines are as good as alignment."""
+    """What each way to choose made of so many texts `drawn`: the worth of its best `chosen` of them.
+
+    `as_good` names the baselines that are as good as alignment, and `notes` say what a person should know: that too few
+    texts were drawn to tell, for one.
+    """
 
     drawn: int
+    chosen: int = 0
     judged: tuple[Judged, ...] = ()
     as_good: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class ShardSample:
@@ -52,8 +64,10 @@ class ShardSample:
 
 
 def judged_sample(samples: Iterable[Path], target: str, method: Method, chosen_share: float) -> Beside:
-    """Let alignment and the baselines choose a share of the texts that were drawn from all shards.
+    """Let alignment and the baselines choose a share of the texts that were drawn from all shards, but at least 50.
 
+    So with a small share the figures say what the best 50 of the sample are worth, and not what the best of the shards
+    are. No baseline is called as good as alignment where fewer than 100 texts were drawn, or all of them are chosen.
     Nobody is judged where no sample was kept, or where sample or target hold too little text. Cost: some seconds, and
     some 200 bytes for each of at most 2 million characters.
     """
@@ -63,12 +77,14 @@ def judged_sample(samples: Iterable[Path], target: str, method: Method, chosen_s
         drawn.offer(pq.read_table(sample, schema=_SCHEMA))
     found = drawn.table()
     found = found.take(pa.array(fitting(pc.utf8_length(found["text"]).to_pylist(), _MOST_CHARACTERS), pa.int64()))
-    if not len(found):
-        return Beside(0)
     parts = [Part(read_target_at(target).texts)]
-    count = max(1, round(chosen_share * len(found)))
+    count = min(len(found), max(_LEAST, round(chosen_share * len(found))))
     try:
         judged = judge_selectors(found["item_id"].to_pylist(), found["text"].to_pylist(), parts, count, method=method)
     except BadDataError:
-        return Beside(len(found))
-    return Beside(len(found), judged, beaten_by(judged))
+        return Beside(len(found), notes=(_TOO_LITTLE,))
+    if len(found) < _FEWEST_TO_TELL:
+        return Beside(len(found), count, judged, notes=(_TOO_FEW.format(len(found)),))
+    if count == len(found):
+        return Beside(len(found), count, judged, notes=(_ALL,))
+    return Beside(len(found), count, judged, beaten_by(judged))

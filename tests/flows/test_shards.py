@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -172,6 +173,24 @@ def test_baselines_stand_beside_the_best_of_shards(pool: Path, tmp_path: Path) -
     assert judged_shards(to, scoring) == Beside(0)
 
 
+def test_few_texts_are_compared_and_no_verdict_is_told(pool: Path, tmp_path: Path) -> None:
+    scoring = replace(scoring_of(tmp_path), top=2)
+    to = tmp_path / "best.parquet"
+    merge_shards([score_shard(shard, scoring) for shard in list_shards(f"{pool}/*.parquet", scoring)], 2, to)
+    assert judged_shards(to, scoring)[:2] == (153, 50)
+    merge_shards([score_shard(shard, scoring) for shard in list_shards(f"{pool}/[01].parquet", scoring)], 2, to)
+    few = judged_shards(to, scoring)
+    assert (few.drawn, few.chosen, few.as_good) == (77, 50, ())
+    assert few.notes[0].startswith("77 texts are too few to tell")
+    everything = replace(scoring, top=1_000)
+    results = [score_shard(shard, everything) for shard in list_shards(f"{pool}/*.parquet", everything)]
+    merge_shards(results, 1_000, to)
+    assert judged_shards(to, everything)[3:] == (
+        (),
+        ("all texts are chosen, so no way to choose is better than another",),
+    )
+
+
 def test_the_sample_of_all_shards_is_that_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard_samples, "SAMPLE", 30)
     records = pa.table({"item_id": [f"{number:03}" for number in range(200)], "text": ["text"] * 199 + ["x" * 20_001]})
@@ -207,10 +226,13 @@ def test_the_command_tells_what_random_choice_would_have_brought(pool: Path, tmp
     command = [sys.executable, "-m", "curate", "align", *asked]
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert shown.returncode == 7, shown.stderr
-    assert "chosen from a sample of 153 texts" in shown.stderr
-    assert "\n  random " in shown.stderr
+    assert "what the best 50 of a sample of 153 texts are worth" in shown.stderr
+    assert re.search(r"\n  random +[\d.]+ \[[\d.]+, [\d.]+\] +", shown.stderr)
     told = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert [one["selector"] for one in json.loads(told.stdout)["beside"]][-2:] == ["random", "length"]
+    figures = json.loads(told.stdout)
+    assert [one["selector"] for one in figures["beside"]][-2:] == ["random", "length"]
+    assert (figures["chosen"], figures["drawn"]) == (50, 153)
+    assert figures["beside"][0]["bits"]["low"] <= figures["beside"][0]["bits"]["value"]
     (tmp_path / "curate.toml").write_text("[align]\nbaselines = false\n")
     off = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "random" not in off.stderr
