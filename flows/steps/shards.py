@@ -29,6 +29,7 @@ from curate.store.ingestion.read import read_file
 from curate.store.ingestion.source_file import SourceFile
 
 _FIGURES = b"curate.shard"
+_NAMED = 3
 _BEST = pa.schema([("item_id", pa.string()), ("score", pa.float64()), ("locator", pa.string())])
 
 
@@ -159,16 +160,33 @@ def merge_shards(results: Iterable[str], top: int, to: Path) -> ShardFigures:
 def judged_shards(to: Path, scoring: ShardScoring) -> Beside:
     """Return what each way to choose made of texts that were drawn from the shards behind a merged result.
 
-    They choose the share that the best are of all. Nobody is judged without `baselines`, or where shards were scored
-    before samples were kept. See `judged_sample`.
+    They choose the share that the best are of all. Nobody is judged without `baselines`. A shard of which no sample is
+    kept (it was scored without `baselines`, or before samples were kept) takes no part, and the notes say so. See
+    `judged_sample`.
     """
-    noted = json.loads((pq.read_schema(to).metadata or {})[_FIGURES])
-    samples = [_sample_beside(Path(scoring.folder) / name) for name in noted["shards"]]
-    figures = ShardFigures(**noted["figures"])
-    if not scoring.baselines or not all(sample.exists() for sample in samples):
+    if not scoring.baselines:
         return Beside(0)
+    noted = json.loads((pq.read_schema(to).metadata or {})[_FIGURES])
+    results = [Path(scoring.folder) / name for name in noted["shards"]]
+    bare = [result for result in results if not _sample_beside(result).exists()]
+    notes = _without_sample(bare, len(results))
+    if len(bare) == len(results):
+        return Beside(0, notes=notes)
+    figures = ShardFigures(**noted["figures"])
     share = scoring.top / max(figures.scored + figures.outrun, 1)
-    return judged_sample(samples, scoring.target, scoring.method, min(share, 1.0))
+    samples = [sample for sample in map(_sample_beside, results) if sample.exists()]
+    beside = judged_sample(samples, scoring.target, scoring.method, min(share, 1.0))
+    return beside._replace(notes=(*beside.notes, *notes))
+
+
+def _without_sample(bare: list[Path], shards: int) -> tuple[str, ...]:
+    """Say how many shards no sample is kept of, and which files to remove to get one."""
+    if not bare:
+        return ()
+    named = ", ".join(str(result) for result in bare[:_NAMED])
+    more = f" and {len(bare) - _NAMED} more there without a .sample.parquet beside" if len(bare) > _NAMED else ""
+    counted = f"no sample is kept of {len(bare)} of {shards} shards, which are not compared"
+    return (f"{counted}; to score them again with one, remove {named}{more}",)
 
 
 def _sample_beside(result: Path) -> Path:

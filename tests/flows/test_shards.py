@@ -168,9 +168,27 @@ def test_baselines_stand_beside_the_best_of_shards(pool: Path, tmp_path: Path) -
     assert beside.drawn == len({text for number in range(4) for text in texts_of(number) if text})
     assert judged_shards(to, scoring) == beside
     assert judged_shards(to, replace(scoring, baselines=False)) == Beside(0)
+
+
+def test_shards_without_a_sample_are_counted_and_the_others_compared(pool: Path, tmp_path: Path) -> None:
+    scoring = scoring_of(tmp_path)
+    shards = list_shards(f"{pool}/*.parquet", scoring)
+    first = score_shard(shards[0], replace(scoring, baselines=False))
+    to = tmp_path / "best.parquet"
+    merge_shards([score_shard(shard, scoring) for shard in shards], TOP, to)
+    beside = judged_shards(to, scoring)
+    assert (beside.drawn, len(beside.judged)) == (115, 6)
+    counted = "no sample is kept of 1 of 4 shards, which are not compared; to score them again with one, remove "
+    assert beside.notes == (counted + first,)
+    Path(first).unlink()
+    score_shard(shards[0], scoring)
+    assert judged_shards(to, scoring)[0::4] == (153, ())
     for sample in (tmp_path / "shards").glob("*.sample.parquet"):
         sample.unlink()
-    assert judged_shards(to, scoring) == Beside(0)
+    nothing = judged_shards(to, scoring)
+    assert nothing.judged == ()
+    assert nothing.notes[0].startswith("no sample is kept of 4 of 4 shards")
+    assert nothing.notes[0].endswith(" and 1 more there without a .sample.parquet beside")
 
 
 def test_few_texts_are_compared_and_no_verdict_is_told(pool: Path, tmp_path: Path) -> None:
@@ -233,6 +251,10 @@ def test_the_command_tells_what_random_choice_would_have_brought(pool: Path, tmp
     assert [one["selector"] for one in figures["beside"]][-2:] == ["random", "length"]
     assert (figures["chosen"], figures["drawn"]) == (50, 153)
     assert figures["beside"][0]["bits"]["low"] <= figures["beside"][0]["bits"]["value"]
+    for sample in (tmp_path / "b.parquet.shards").glob("*.sample.parquet"):
+        sample.unlink()
+    bare = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "no sample is kept of 4 of 4 shards" in bare.stderr
     (tmp_path / "curate.toml").write_text("[align]\nbaselines = false\n")
     off = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "random" not in off.stderr
