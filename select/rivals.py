@@ -14,7 +14,6 @@ from curate.errors import BadDataError
 from curate.select import importance
 from curate.select.alignment import ZIP_FIT, Aligner, Method
 from curate.select.baselines import length_scores, random_scores
-from curate.select.budgets import in_turns
 from curate.select.fused import fused
 from curate.select.held_out import HeldOut
 from curate.select.measures import best_of, bits_per_character, kl_reduction, length_bias, overlap
@@ -26,19 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Ranker = Callable[[Sequence[Sequence[str]]], "NDArray[np.float64]"]
-"""Gives the texts' scores from those targets of each part that it may see."""
-OWN, MIXED = "align", "mix"
+"""Gives the texts' scores from those texts of each target that it may see."""
+OWN = "align"
 BASELINES = ("random", "length")
 """What knows nothing of the target: a selector that one of these beats is not worth its time."""
 MOST_TARGETS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A target, and its part of the choice in proportion to the others' where there are several."""
-
-    targets: Sequence[str]
-    proportion: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +49,17 @@ class Judged:
 def judge_selectors(
     item_ids: Sequence[str],
     texts: Sequence[str],
-    parts: Sequence[Part],
+    parts: Sequence[Sequence[str]],
     count: int,
     *,
     method: Method = ZIP_FIT,
-    by_item: bool = True,
     own: Mapping[str, Ranker] | None = None,
     seed: int = 0,
 ) -> tuple[Judged, ...]:
     """Let alignment and its rivals choose `count` of the texts, and judge each choice; alignment comes first.
 
-    With several parts all selectors but one choose for all of their targets together; `mix` chooses for each by turns,
-    in their proportions of items or, unless `by_item`, of characters. `method` is alignment's. `own` are selectors of
-    one's own, by their names: they are judged beside the others.
+    `parts` are the texts of each target; of several all are wanted together. `method` is alignment's. `own` are
+    selectors of one's own, by their names: they are judged beside the others.
     Cost: some seconds for 2,000 texts of a kilobyte. Memory: some 200 bytes for each byte of text.
 
     Raises:
@@ -78,7 +67,7 @@ def judge_selectors(
     """
     if not texts or count < 1:
         raise BadDataError("there is nothing to choose from")
-    known = [halves(part.targets, 2 * MOST_TARGETS // len(parts)) for part in parts]
+    known = [halves(part, 2 * MOST_TARGETS // len(parts)) for part in parts]
     seen, unseen = ([text for both in known for text in both[half]] for half in (0, 1))
     rankings = {
         OWN: Aligner(seen, method).score(texts),
@@ -88,11 +77,6 @@ def judge_selectors(
         "random": random_scores(item_ids, seed),
         "length": length_scores(texts),
     }
-    if len(parts) > 1:
-        sizes = [1 if by_item else len(text) for text in texts]
-        aligned = [Aligner(first, method).score(texts) for first, _ in known]
-        order = in_turns(aligned, sizes, [part.proportion for part in parts])
-        rankings[MIXED] = by_place(order, len(texts))
     rankings |= {name: ranker([first for first, _ in known]) for name, ranker in (own or {}).items()}
     held_out = HeldOut(texts, unseen) if unseen else None
     return tuple(_judged(name, rankings, texts, unseen or seen, count, held_out) for name in rankings)

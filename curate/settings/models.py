@@ -93,7 +93,7 @@ class AlignSettings(Section):
     below 1 lets the texts of `curate align --shards` race for the best places, and misses one of the best with the
     probability that is left; the walk keeps a score of every text and does not race. `baselines` puts what random
     choice, the shortest texts, TF-IDF, importance and the fused selector would have chosen beside every snapshot that
-    is ordered by `align`, `align:NAME`, `fused`, `mix` or `ranking:NAME`.
+    is ordered by `align`, `align:NAME`, `fused`, `mix` (with all its parts) or `ranking:NAME`.
     """
 
     target: ProjectPath = ""

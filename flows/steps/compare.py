@@ -11,8 +11,9 @@ from curate.flows.project import Project
 from curate.flows.steps.align import AlignStep, read_target_at
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.fuse import SELECTOR
+from curate.flows.steps.mix import MixStep
 from curate.flows.steps.ranking_samples import alignment_method, named_ranking, sample_scores, targets_of
-from curate.select.rivals import MIXED, OWN, Judged, Part, Ranker, beaten_by, judge_selectors
+from curate.select.rivals import OWN, Judged, Ranker, beaten_by, judge_selectors
 from curate.settings import SnapshotSettings
 from curate.statistics import Interval
 from curate.store.candidates import Candidates, sampled_candidates
@@ -33,23 +34,29 @@ _FORMULAS = {
     "overlap": "share of the chosen that alignment chooses too",
 }
 _OFF = "no snapshot is ordered by align, fused, mix or a ranking that has a target, or baselines = false in [align]"
-_MIX = "mix"
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What a snapshot's order is judged by: its own selector, what that is called, its targets' addresses and parts."""
+    """What a snapshot's order is judged by: its own selector, what that is called, and its targets' addresses.
+
+    What is `made_anew` on the sample, a ranking or a mix, chooses beside the selectors that every comparison has.
+    `itself` is the baseline that the order is nothing but, if any.
+    """
 
     own: str
     called: str
-    addresses: tuple[tuple[str, float], ...]
+    addresses: tuple[str, ...]
+    made_anew: bool = False
+    itself: str = ""
 
 
 class CompareStep:
     """The newest number of each snapshot that is ordered by alignment, `fused`, `mix` or a ranking, into `metrics`.
 
-    A ranking chooses as the others do: made anew of the sample and of the half of the targets that it may see, with
-    the scores in the store only where nothing can be made anew (`curate.flows.steps.ranking_samples`).
+    A ranking or a mix chooses as the others do: made anew of the sample and of the half of the targets that it may see,
+    with all its parts, and with the scores in the store only where nothing can be made anew
+    (`curate.flows.steps.ranking_samples`).
 
     Figures are of a sample of 2,000 candidates, the same in every run, of at most 2 million characters in all.
     Memory: some 200 bytes for each character of the sample.
@@ -78,7 +85,7 @@ class CompareStep:
             if project.store.commit(Write(self.name, {"metrics": _metrics(snapshot, judged)}, [move])).stale:
                 continue
             done += 1
-            notes += [*_too_long(snapshot, found), *_remarks(project, snapshot, judged, sought)]
+            notes += [*_too_long(snapshot, found), *_remarks(snapshot, judged, sought)]
         return step_report(self.name, began, done=done, notes=tuple(notes))
 
 
@@ -92,18 +99,17 @@ def _sought(project: Project, order_by: str) -> Sought:
     """Return how an order is judged; without addresses it is not, for it has no target of text."""
     ranking = named_ranking(project, order_by)
     if ranking is not None:
-        targets = tuple((address, 1.0) for address in targets_of(project, order_by))
-        return Sought(order_by, f"the ranking {ranking.name!r}", targets)
+        return Sought(order_by, f"the ranking {ranking.name!r}", targets_of(project, [order_by]), True, ranking.by)
     align = project.settings.align
+    if order_by == MixStep.name:
+        parts = tuple(project.settings.mix.parts)
+        only = named_ranking(project, parts[0]) if len(parts) == 1 else None
+        addresses = targets_of(project, parts) if parts else ()
+        return Sought(MixStep.name, "the mix", addresses, True, only.by if only else "")
     known = {AlignStep.name: align.target} | {f"{AlignStep.name}:{one.name}": one.target for one in align.more}
-    known = {name: address for name, address in known.items() if address}
-    if order_by == _MIX:
-        parts = {SELECTOR_TARGETS.get(name, name): part for name, part in project.settings.mix.parts.items()}
-        found = tuple((known[name], float(part)) for name, part in parts.items() if name in known)
-        return Sought(MIXED if len(found) > 1 else OWN, "the mix", found)
     target = known.get(SELECTOR_TARGETS.get(order_by, order_by), "")
     called = "the fused selector" if order_by == SELECTOR else "alignment"
-    return Sought(SELECTOR if order_by == SELECTOR else OWN, called, ((target, 1.0),) if target else ())
+    return Sought(SELECTOR if order_by == SELECTOR else OWN, called, (target,) if target else ())
 
 
 def _scored_by(order_by: str) -> str:
@@ -123,21 +129,15 @@ def _waiting(project: Project) -> Iterator[tuple[Numbered, CursorMove]]:
 
 def _judged(project: Project, found: Candidates, sought: Sought) -> tuple[Judged, ...]:
     """Return nothing where the sample or the target has too little text to compare anything."""
-    by_item = project.settings.mix.unit == "items"
-    parts = [
-        Part(read_target_at(str(project.path(address)), address).texts, part) for address, part in sought.addresses
-    ]
+    parts = [read_target_at(str(project.path(address)), address).texts for address in sought.addresses]
     count = max(1, round(found.selected_share * len(found.texts)))
     own: dict[str, Ranker] = {}
-    if named_ranking(project, sought.own):
-        addresses = [address for address, _ in sought.addresses]
+    if sought.made_anew:
         own[sought.own] = lambda seen: sample_scores(
-            project, found, dict(zip(addresses, seen, strict=True)), sought.own
+            project, found, dict(zip(sought.addresses, seen, strict=True)), sought.own
         )
     try:
-        return judge_selectors(
-            found.item_ids, found.texts, parts, count, method=alignment_method(project), by_item=by_item, own=own
-        )
+        return judge_selectors(found.item_ids, found.texts, parts, count, method=alignment_method(project), own=own)
     except BadDataError:
         return ()
 
@@ -181,10 +181,9 @@ def _too_long(snapshot: Numbered, found: Candidates) -> list[str]:
     ]
 
 
-def _remarks(project: Project, snapshot: Numbered, judged: tuple[Judged, ...], sought: Sought) -> list[str]:
+def _remarks(snapshot: Numbered, judged: tuple[Judged, ...], sought: Sought) -> list[str]:
     name = f"{snapshot.snapshot} {snapshot.number}"
     if not judged:
         return [f"{name}: too little text to compare selectors"]
-    ranking = named_ranking(project, sought.own)
-    beaten = [one for one in beaten_by(judged, sought.own) if ranking is None or one != ranking.by]
+    beaten = [one for one in beaten_by(judged, sought.own) if one != sought.itself]
     return [f"{name}: choosing by {one} is as good as {sought.called}" for one in beaten]

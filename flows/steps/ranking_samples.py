@@ -1,10 +1,10 @@
-"""A ranking on a sample of its candidates: what it would have chosen, had it seen these texts and half of the targets.
+"""A ranking, or a mix, on a sample of its candidates: what it would have chosen, with half of the targets.
 
 So it can be put beside the baselines, which choose from the same sample with the same half. What a pass looks at
 shrinks with the sample; that leaves few near-duplicates in it, so a pass is rather shown too plain than too good.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -13,10 +13,13 @@ import pyarrow as pa
 
 from curate.flows.project import Project
 from curate.flows.steps.align import AlignStep
+from curate.flows.steps.mix import MixStep
 from curate.flows.steps.ranking_ways import Scores, fused_by, in_places, observe, passed_by, scorer_of, scores_by
 from curate.flows.steps.rankings import target_of, vectors_of
 from curate.select.alignment import Aligner, Method
+from curate.select.budgets import in_turns
 from curate.select.fused import fused
+from curate.select.rivals import by_place
 from curate.settings import RankingSettings
 from curate.settings.ranking import FUSIONS
 from curate.store.candidates import Candidates
@@ -36,10 +39,11 @@ def alignment_method(project: Project) -> Method:
     return Method(align.compressor, align.reduce, align.top_m, align.length_control)
 
 
-def targets_of(project: Project, selector: str) -> tuple[str, ...]:
-    """Return the addresses of what a selector's best are to be like, that of `[align]` where it is like nothing."""
+def targets_of(project: Project, selectors: Iterable[str]) -> tuple[str, ...]:
+    """Return the addresses of what selectors' best are to be like, that of `[align]` where they are like nothing."""
     default = project.settings.align.target
-    return tuple(dict.fromkeys(_addresses(project, selector))) or ((default,) if default else ())
+    found = [address for selector in selectors for address in _addresses(project, selector)]
+    return tuple(dict.fromkeys(found)) or ((default,) if default else ())
 
 
 def _addresses(project: Project, selector: str) -> list[str]:
@@ -63,10 +67,13 @@ def _aligned(project: Project) -> dict[str, str]:
 def sample_scores(project: Project, sample: Candidates, seen: Mapping[str, Sequence[str]], selector: str) -> Scores:
     """Return a selector's scores of a sample, from the targets that it may see, by their addresses.
 
+    `mix` goes by turns as the step does, in its proportions of items or else of characters, even for tokens.
+
     Raises:
         BadDataError: the targets, or the sample, hold no word.
     """
-    return _Sample(project, sample, seen).scores(selector)
+    made = _Sample(project, sample, seen)
+    return made.mixed() if selector == MixStep.name else made.scores(selector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,13 @@ class _Sample:
             return self._by_texts(ranking)
         of = {one: self.scores(one) for one in ranking.of}
         return fused_by(ranking, of) if ranking.by in FUSIONS else self._by_pass(ranking, of[ranking.of[0]])
+
+    def mixed(self) -> Scores:
+        """Let the parts of `[mix]` choose by turns."""
+        mix = self.project.settings.mix
+        sizes = [1 if mix.unit == "items" else len(text) for text in self.sample.texts]
+        order = in_turns([self.scores(part) for part in mix.parts], sizes, list(mix.parts.values()))
+        return by_place(order, len(sizes))
 
     def _of_another(self, selector: str) -> Scores:
         address = _aligned(self.project).get(selector)

@@ -12,7 +12,7 @@ from curate.errors import BadDataError
 from curate.flows.steps.align import read_target_at
 from curate.select.alignment import Method
 from curate.select.baselines import random_scores
-from curate.select.rivals import Judged, Part, beaten_by, judge_selectors
+from curate.select.rivals import Judged, beaten_by, judge_selectors
 from curate.select.top import TopK
 from curate.store.fitting import fitting
 
@@ -77,7 +77,7 @@ def judged_sample(samples: Iterable[Path], target: str, method: Method, chosen_s
         drawn.offer(pq.read_table(sample, schema=_SCHEMA))
     found = drawn.table()
     found = found.take(pa.array(fitting(pc.utf8_length(found["text"]).to_pylist(), _MOST_CHARACTERS), pa.int64()))
-    parts = [Part(read_target_at(target).texts)]
+    parts = [read_target_at(target).texts]
     count = min(len(found), max(_LEAST, round(chosen_share * len(found))))
     try:
         judged = judge_selectors(found["item_id"].to_pylist(), found["text"].to_pylist(), parts, count, method=method)

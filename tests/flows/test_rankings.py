@@ -13,13 +13,14 @@ from curate.flows.steps import rankings
 from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.embed import EmbedStep
 from curate.flows.steps.fuse import FuseStep
+from curate.flows.steps.mix import MixStep
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.select.baselines import length_scores, random_scores
 from curate.select.diversity import entropy_law_order
 from curate.select.fusion import borda, reciprocal_rank, weighted_sum
 from curate.select.importance import log_weights
 from curate.select.tfidf import tfidf_scores
-from curate.settings import Settings
+from curate.settings import MixSettings, Settings
 from curate.store.write import Write, rows
 from curate.types import SilentProgress, StepReport
 
@@ -300,6 +301,39 @@ def test_a_snapshot_takes_the_order_and_compare_stands_beside_it(tmp_path: Path)
             assert bits[f"ranking:{name}"] < bits["random"]
     assert not [note for note in report.notes if "length is as good as" in note and "short" in note]
     assert CompareStep().run(bench.project, QUIET).idle
+
+
+def test_a_mix_is_compared_with_all_its_parts(tmp_path: Path) -> None:
+    bench = Bench(
+        tmp_path / "project",
+        {"name": "dsir", "by": "importance"},
+        {"name": "short", "by": "length"},
+        mix={"parts": {"align": 1, "ranking:short": 1, "own": 2}},
+        snapshot=[{"name": "mixed", "order_by": "mix", "limit": 4}],
+    )
+    bench.add(TEXTS)
+    ids = list(TEXTS)
+    bench.score("align", {item: float(item.startswith("c")) for item in ids})
+    bench.score("own", {item: float(item in ("p2", "p5")) for item in ids})
+    found, _ = mix_beside_the_others(bench)
+    assert found["mix"] == 2 / 4  # two of the four turns are with `own`, which likes prose
+    settings = bench.project.settings.model_copy(update={"mix": MixSettings(parts={"ranking:short": 1})})
+    bench.project = Project(bench.project.folder, settings, "test")
+    found, notes = mix_beside_the_others(bench)
+    assert notes == ()
+    assert found["mix"] == found["length"] != found["random"]
+
+
+def mix_beside_the_others(bench: Bench) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Run all that a mix needs, and return which share of each choice alignment chooses too, and the notes."""
+    bench.run()
+    for step in (MixStep(), SnapshotStep()):
+        step.run(bench.project, QUIET)
+    report = CompareStep().run(bench.project, QUIET)
+    assert report.done == 1
+    query = "SELECT slice, value FROM metrics WHERE subject = 'selection of mixed' AND name = 'overlap' ORDER BY number"
+    with bench.project.reader() as reader:
+        return {row["slice"]: row["value"] for row in reader.query(query).to_pylist()}, report.notes
 
 
 def test_a_project_walks_with_rankings_and_new_items_order_anew(

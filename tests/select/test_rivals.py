@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from curate.errors import BadDataError
 from curate.select import importance, minhash, racing
-from curate.select.rivals import Part, beaten_by, halves, judge_selectors
+from curate.select.rivals import beaten_by, halves, judge_selectors
 
 PROSE = [line for module in (importance, minhash, racing) for line in (module.__doc__ or "").split("\n\n") if line]
 CODE = [
@@ -17,7 +17,7 @@ TARGETS = [f"def {name}(width, height):\n    return 2 * (width + height)\n" for 
 
 def test_alignment_beats_the_baselines_where_it_should() -> None:
     texts = [*PROSE, *CODE]
-    judged = judge_selectors([str(i) for i in range(len(texts))], texts, [Part(TARGETS)], len(CODE))
+    judged = judge_selectors([str(i) for i in range(len(texts))], texts, [TARGETS], len(CODE))
     assert [one.selector for one in judged] == ["align", "fused", "importance", "tfidf", "random", "length"]
     own = judged[0]
     assert own.overlap.value == 1.0
@@ -31,17 +31,17 @@ def test_alignment_beats_the_baselines_where_it_should() -> None:
 
 def test_a_baseline_that_is_as_good_is_named() -> None:
     texts = ["same text here"] * 6
-    judged = judge_selectors([str(i) for i in range(6)], texts, [Part(TARGETS)], 2)
+    judged = judge_selectors([str(i) for i in range(6)], texts, [TARGETS], 2)
     assert set(beaten_by(judged)) == {"random", "length"}
 
 
 def test_a_single_target_is_cut_in_two_and_nothing_to_choose_is_refused() -> None:
     assert halves(["abcd", " "]) == (["ab"], ["cd"])
-    assert len(judge_selectors(["a", "b"], CODE[:2], [Part(TARGETS[:1])], 1)) == 6
+    assert len(judge_selectors(["a", "b"], CODE[:2], [TARGETS[:1]], 1)) == 6
     with pytest.raises(BadDataError):
-        judge_selectors([], [], [Part(TARGETS)], 1)
+        judge_selectors([], [], [TARGETS], 1)
     with pytest.raises(BadDataError):
-        judge_selectors(["a"], CODE[:1], [Part([""])], 1)
+        judge_selectors(["a"], CODE[:1], [[""]], 1)
 
 
 def test_a_selector_of_ones_own_is_judged_beside_the_others_and_sees_half_of_the_targets() -> None:
@@ -52,7 +52,7 @@ def test_a_selector_of_ones_own_is_judged_beside_the_others_and_sees_half_of_the
         seen.extend([*half] for half in halves_seen)
         return np.array([float(text in CODE) for text in texts])
 
-    judged = judge_selectors([str(i) for i in range(len(texts))], texts, [Part(TARGETS)], len(CODE), own={"mine": own})
+    judged = judge_selectors([str(i) for i in range(len(texts))], texts, [TARGETS], len(CODE), own={"mine": own})
     assert seen == [TARGETS[::2]]
     mine = judged[-1]
     assert mine.selector == "mine"
