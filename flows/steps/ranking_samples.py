@@ -5,7 +5,7 @@ shrinks with the sample; that leaves few near-duplicates in it, so a pass is rat
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
@@ -42,19 +42,20 @@ def alignment_method(project: Project) -> Method:
 def targets_of(project: Project, selectors: Iterable[str]) -> tuple[str, ...]:
     """Return the addresses of what selectors' best are to be like, that of `[align]` where they are like nothing."""
     default = project.settings.align.target
-    found = [address for selector in selectors for address in _addresses(project, selector)]
-    return tuple(dict.fromkeys(found)) or ((default,) if default else ())
+    asked: dict[str, str] = {}
+    for selector in selectors:
+        _ask(project, selector, asked)
+    return tuple(dict.fromkeys(filter(None, asked.values()))) or ((default,) if default else ())
 
 
-def _addresses(project: Project, selector: str) -> list[str]:
+def _ask(project: Project, selector: str, asked: dict[str, str]) -> None:
+    """Add the address of a selector's target, "" for none, and those of what it starts from, each of them once."""
+    if selector in asked:
+        return
     ranking = named_ranking(project, selector)
-    if ranking is None:
-        address = _aligned(project).get(selector)
-        return [address] if address else []
-    return [
-        *([target_of(project, ranking)] if target_of(project, ranking) else []),
-        *(address for one in ranking.of for address in _addresses(project, one)),
-    ]
+    asked[selector] = target_of(project, ranking) if ranking else _aligned(project).get(selector, "")
+    for one in ranking.of if ranking else ():
+        _ask(project, one, asked)
 
 
 def _aligned(project: Project) -> dict[str, str]:
@@ -81,9 +82,15 @@ class _Sample:
     project: Project
     sample: Candidates
     seen: Mapping[str, Sequence[str]]
+    made: dict[str, Scores] = field(default_factory=dict)
 
     def scores(self, selector: str) -> Scores:
-        """Make anew what depends on a target, and read what does not."""
+        """Make anew what depends on a target, and read what does not; each selector once."""
+        if selector not in self.made:
+            self.made[selector] = self._made(selector)
+        return self.made[selector]
+
+    def _made(self, selector: str) -> Scores:
         ranking = named_ranking(self.project, selector)
         if ranking is None:
             return self._of_another(selector)

@@ -9,18 +9,20 @@ import pytest
 
 from curate.flows.project import Project
 from curate.flows.sequence import run_sequence
-from curate.flows.steps import rankings
+from curate.flows.steps import ranking_samples, rankings
 from curate.flows.steps.compare import CompareStep
 from curate.flows.steps.embed import EmbedStep
 from curate.flows.steps.fuse import FuseStep
 from curate.flows.steps.mix import MixStep
+from curate.flows.steps.ranking_samples import named_ranking, sample_scores, targets_of
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.select.baselines import length_scores, random_scores
 from curate.select.diversity import entropy_law_order
 from curate.select.fusion import borda, reciprocal_rank, weighted_sum
 from curate.select.importance import log_weights
 from curate.select.tfidf import tfidf_scores
-from curate.settings import MixSettings, Settings
+from curate.settings import MixSettings, RankingSettings, Settings
+from curate.store.candidates import Candidates
 from curate.store.write import Write, rows
 from curate.types import SilentProgress, StepReport
 
@@ -301,6 +303,27 @@ def test_a_snapshot_takes_the_order_and_compare_stands_beside_it(tmp_path: Path)
             assert bits[f"ranking:{name}"] < bits["random"]
     assert not [note for note in report.notes if "length is as good as" in note and "short" in note]
     assert CompareStep().run(bench.project, QUIET).idle
+
+
+def test_rankings_that_share_what_they_start_from_make_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [["own", "align"], *([f"ranking:a{layer}", f"ranking:b{layer}"] for layer in range(6))]
+    ranked = [
+        {"name": f"{side}{layer}", "by": "borda", "of": of} for layer, of in enumerate(layers[:-1]) for side in "ab"
+    ]
+    bench = Bench(tmp_path / "project", *ranked)
+    bench.add(TEXTS)
+    asked: list[str] = []
+
+    def counted(project: Project, selector: str) -> RankingSettings | None:
+        asked.append(selector)
+        return named_ranking(project, selector)
+
+    monkeypatch.setattr(ranking_samples, "named_ranking", counted)
+    assert targets_of(bench.project, layers[-1]) == ("target.py",)
+    sample = Candidates(tuple(TEXTS), tuple(TEXTS.values()), 0.5, 0, len(TEXTS))
+    scores = sample_scores(bench.project, sample, {"target.py": [TARGET]}, "ranking:a5")
+    assert np.isfinite(scores).all()
+    assert max(asked.count(selector) for selector in asked) == 2
 
 
 def test_a_mix_is_compared_with_all_its_parts(tmp_path: Path) -> None:
