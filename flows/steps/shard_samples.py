@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from curate.errors import BadDataError
 from curate.flows.steps.align import read_target_at
@@ -14,7 +16,6 @@ from curate.select.alignment import Method
 from curate.select.baselines import random_scores
 from curate.select.rivals import Judged, beaten_by, judge_selectors
 from curate.select.top import TopK
-from curate.store.fitting import fitting
 
 SAMPLE = 2_000
 _MOST_CHARACTERS = 2_000_000
@@ -25,6 +26,7 @@ _FEWEST_TO_TELL = 2 * _LEAST
 _TOO_LITTLE = "too little text to compare alignment with other ways to choose"
 _TOO_FEW = "{} texts are too few to tell whether alignment is better than random choice or the shortest texts"
 _ALL = "all texts are chosen, so no way to choose is better than another"
+_PLACES = ("item_id", "score", "size", "place")
 _SCHEMA = pa.schema([("item_id", pa.string()), ("score", pa.float64()), ("text", pa.string())])
 
 
@@ -43,24 +45,43 @@ class Beside(NamedTuple):
 
 
 class ShardSample:
-    """Up to 2,000 texts drawn by a hash of their ids, so that the samples of all shards together hold a sample of all.
+    """Up to 2,000 texts, of some 2 million characters, drawn by a hash of their ids.
 
-    Texts of more than 20,000 characters are not drawn. Memory: 4,000 texts and a batch.
+    The samples of all shards together hold a sample of all: a text is kept while those that are drawn before it stay
+    below both bounds, and in a part of the texts they are no more than in the whole. Texts of more than 20,000
+    characters are not drawn. Memory: the texts that are kept, twice, and 30 bytes for each text of a batch.
     """
 
     def __init__(self) -> None:
-        self._drawn = TopK(SAMPLE)
-        self._drawn.offer(_SCHEMA.empty_table())
+        self._drawn = _SCHEMA.empty_table()
 
     def offer(self, records: pa.Table) -> None:
         """Draw from a batch with the columns `item_id` and `text`."""
-        short = records.filter(pc.less_equal(pc.utf8_length(records["text"]), _LONGEST))
-        draws = pa.array(random_scores(short["item_id"].to_pylist()), pa.float64())
-        self._drawn.offer(pa.table([short["item_id"], draws, short["text"]], schema=_SCHEMA))
+        draws = pa.array(random_scores(records["item_id"].to_pylist()), pa.float64())
+        self.add(pa.table([records["item_id"], draws, records["text"]], schema=_SCHEMA))
+
+    def add(self, drawn: pa.Table) -> None:
+        """Take in what another sample has drawn."""
+        every = pa.concat_tables([self._drawn, drawn])
+        kept = np.zeros(len(every), bool)
+        kept[_first_drawn(every)] = True
+        order = [("score", "descending"), ("item_id", "ascending")]
+        self._drawn = every.filter(pa.array(kept)).sort_by(order).combine_chunks()
 
     def table(self) -> pa.Table:
         """Return what was drawn."""
-        return self._drawn.table()
+        return self._drawn
+
+
+def _first_drawn(texts: pa.Table) -> NDArray[np.int64]:
+    """Return the places of the texts that are drawn first, without a copy of any."""
+    sizes = pc.utf8_length(texts["text"])
+    places = pa.table([texts["item_id"], texts["score"], sizes, pa.array(range(len(texts)), pa.int64())], names=_PLACES)
+    drawn = TopK(SAMPLE)
+    drawn.offer(places.filter(pc.less_equal(sizes, _LONGEST)))
+    found = drawn.table()
+    lengths = found["size"].to_numpy().astype(np.int64)
+    return np.asarray(found["place"].to_numpy()[np.cumsum(lengths) - lengths < _MOST_CHARACTERS], np.int64)
 
 
 def judged_sample(samples: Iterable[Path], target: str, method: Method, chosen_share: float) -> Beside:
@@ -69,14 +90,12 @@ def judged_sample(samples: Iterable[Path], target: str, method: Method, chosen_s
     So with a small share the figures say what the best 50 of the sample are worth, and not what the best of the shards
     are. No baseline is called as good as alignment where fewer than 100 texts were drawn, or all of them are chosen.
     Nobody is judged where no sample was kept, or where sample or target hold too little text. Cost: some seconds, and
-    some 200 bytes for each of at most 2 million characters.
+    some 200 bytes for each of some 2 million characters.
     """
-    drawn = TopK(SAMPLE)
-    drawn.offer(_SCHEMA.empty_table())
+    drawn = ShardSample()
     for sample in samples:
-        drawn.offer(pq.read_table(sample, schema=_SCHEMA))
+        drawn.add(pq.read_table(sample, schema=_SCHEMA))
     found = drawn.table()
-    found = found.take(pa.array(fitting(pc.utf8_length(found["text"]).to_pylist(), _MOST_CHARACTERS), pa.int64()))
     parts = [read_target_at(target).texts]
     count = min(len(found), max(_LEAST, round(chosen_share * len(found))))
     try:

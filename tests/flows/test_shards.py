@@ -227,6 +227,25 @@ def test_the_sample_of_all_shards_is_that_of_one(tmp_path: Path, monkeypatch: py
     assert "199" not in merged.table()["item_id"].to_pylist()
 
 
+def test_a_sample_holds_no_more_characters_than_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_samples, "_MOST_CHARACTERS", 100_000)
+    lengths = np.random.default_rng(0).integers(1, 20_000, 600)
+    records = pa.table({"item_id": [f"{n:03}" for n in range(600)], "text": ["\u6f22" * length for length in lengths]})
+    before = pa.total_allocated_bytes()
+    whole = ShardSample()
+    whole.offer(records)
+    held = pa.total_allocated_bytes() - before
+    assert held < 2 * 3 * 120_000
+    assert 100_000 <= sum(map(len, whole.table()["text"].to_pylist())) < 120_000
+    merged = ShardSample()
+    for start in (400, 0, 200):
+        part = ShardSample()
+        for batch in (start + 100, start, start + 100):
+            part.offer(records.slice(batch, 100))
+        merged.add(part.table())
+    assert merged.table().equals(whole.table())
+
+
 def test_the_command_tells_what_random_choice_would_have_brought(pool: Path, tmp_path: Path) -> None:
     (tmp_path / "curate.toml").touch()
     asked = [
