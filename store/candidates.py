@@ -13,7 +13,8 @@ _SCORED = """
     CREATE OR REPLACE TEMP TABLE compared AS
     SELECT j.item_id, length(i.text) AS size FROM judged j JOIN items i USING (item_id)
     WHERE j.barrier IS NULL AND i.text <> '' AND j.item_id IN (
-        SELECT item_id FROM scores WHERE selector = $selector AND NOT isnan(score) AND commit_number <= $as_of)"""
+        SELECT item_id FROM scores WHERE selector = $selector AND commit_number <= $as_of GROUP BY item_id
+        HAVING NOT isnan(arg_min(score, (-commit_number, selector_version, target))))"""
 _DRAWN = "SELECT item_id, size FROM compared ORDER BY item_id LIMIT $most"
 _TEXTS = """
     SELECT item_id, text FROM items WHERE list_contains($drawn::VARCHAR[], item_id) ORDER BY item_id"""

@@ -11,7 +11,7 @@ _NEWEST = """
     newest AS (
         SELECT item_id, selector, arg_min(score, (-commit_number, selector_version, target)) AS score
         FROM scores ANTI JOIN dropped USING (item_id)
-        WHERE list_contains($selectors::VARCHAR[], selector) AND NOT isnan(score) GROUP BY item_id, selector
+        WHERE list_contains($selectors::VARCHAR[], selector) GROUP BY item_id, selector HAVING NOT isnan(score)
     )"""
 _GRADES = f"""
     WITH {_NEWEST}, counted AS (
@@ -49,7 +49,7 @@ def last_graded(reader: Reader, selectors: Sequence[str]) -> int:
 def grades(reader: Reader, selectors: Sequence[str], unit: str, tokenizer: str) -> pa.Table:
     """Return the newest score of each item by each of the selectors: item_id, `selector` (its place), score, size.
 
-    Rows of one item stand together. `size` is 1, or the characters or tokens of the item, null where they are not known
+    An item whose newest score is NaN has none. Rows of one item stand together. `size` is 1, or the characters or tokens of the item, null where they are not known
     (an image has no characters). Items that a step dropped are left out.
 
     Cost: one pass over the selectors' scores, and over the texts for characters. Memory: the rows.

@@ -19,7 +19,10 @@ _LAST_DECIDED = "SELECT coalesce(max(commit_number), 0) AS number FROM decisions
 _LAST_EMBEDDED = "SELECT coalesce(max(commit_number), 0) AS number FROM embeddings WHERE encoder_version = $encoder"
 _NEWEST = """
     SELECT item_id, arg_min(score, (-commit_number, selector_version, target)) AS score FROM scores
-    WHERE selector = $selector AND NOT isnan(score) AND list_contains($items::VARCHAR[], item_id) GROUP BY item_id"""
+    WHERE selector = $selector AND list_contains($items::VARCHAR[], item_id) GROUP BY item_id HAVING NOT isnan(score)"""
+_STANDING = """
+    SELECT item_id FROM scores WHERE selector = $selector GROUP BY item_id
+    HAVING NOT isnan(arg_min(score, (-commit_number, selector_version, target)))"""
 
 
 def texts_left(reader: Reader, rows: int) -> Iterator[pa.RecordBatch]:
@@ -58,9 +61,17 @@ def last_embedded(reader: Reader, encoder_version: str) -> int:
 
 
 def newest_scores(reader: Reader, selector: str, items: Sequence[str]) -> dict[str, float]:
-    """Return the newest score by a selector of those of the items that have one."""
+    """Return the newest score by a selector of those of the items that have one, which one that is NaN takes back."""
     found = reader.query(_NEWEST, {"selector": selector, "items": list(items)})
     return dict(zip(found["item_id"].to_pylist(), found["score"].to_pylist(), strict=True))
+
+
+def standing(reader: Reader, selector: str) -> pa.Array:
+    """Return the ids of the items, dropped or not, whose newest score by a selector is a number.
+
+    Cost: one pass over the selector's scores. Memory: the ids.
+    """
+    return reader.query(_STANDING, {"selector": selector})["item_id"].combine_chunks()
 
 
 def _number(reader: Reader, sql: str, parameters: dict[str, object]) -> int:

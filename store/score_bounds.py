@@ -30,7 +30,7 @@ _GIVEN = f"""
             protocol || ' ' || protocol_version, commit_number FROM consensus
     ), given AS (
         SELECT item_id, selector, selector_version, target, score, commit_number FROM scores
-        WHERE list_contains($selectors::VARCHAR[], selector) AND NOT isnan(score)
+        WHERE list_contains($selectors::VARCHAR[], selector)
         UNION ALL
         SELECT item_id, named.selector, version, protocol, max(if(named.selector = asked || value, confidence, 0)),
             commit_number
@@ -42,7 +42,8 @@ _LAST = f"""
         SELECT commit_number FROM given UNION ALL SELECT commit_number FROM silences)"""
 _UNSCORED = f"""
     WITH {_GIVEN}
-    SELECT selector FROM (SELECT unnest($selectors::VARCHAR[]) AS selector) ANTI JOIN given USING (selector)
+    SELECT selector FROM (SELECT unnest($selectors::VARCHAR[]) AS selector)
+    ANTI JOIN (FROM given WHERE NOT isnan(score)) USING (selector)
     WHERE EXISTS (FROM items) ORDER BY selector"""
 _UNSETTLED = f"""
     WITH {_GIVEN}, bounds AS (
@@ -58,7 +59,7 @@ _UNSETTLED = f"""
         UNION SELECT item_id FROM decided WHERE $after = 0
     ), newest AS (
         SELECT item_id, selector, arg_min(score, (-commit_number, selector_version, target)) AS score
-        FROM given SEMI JOIN candidates USING (item_id) GROUP BY item_id, selector
+        FROM given SEMI JOIN candidates USING (item_id) GROUP BY item_id, selector HAVING NOT isnan(score)
     ), wanted AS (
         SELECT item_id, ($actions::VARCHAR[])[max(severity) + 1] AS action,
             string_agg(CASE WHEN score < low THEN below ELSE above END, '; ' ORDER BY place) AS reason
@@ -105,8 +106,8 @@ def unsettled(
     """Return item_id, action and reason of the first items whose decision by `step` is not what the bounds say.
 
     Items with a score after the commit `after` are looked at, with 0 also those that the step has ever decided about.
-    An item's newest score by a selector counts, NaN apart; an item without one is not objected to. The strictest action
-    counts. Where nothing is objected to any more, the action is `keep` and the reason `nothing`.
+    An item's newest score by a selector counts; an item without one, or with NaN, is not objected to. The strictest
+    action counts. Where nothing is objected to any more, the action is `keep` and the reason `nothing`.
 
     Cost: one pass over the selectors' scores. Memory: DuckDB's.
     """

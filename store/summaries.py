@@ -64,17 +64,17 @@ _SNAPSHOT_COUNTS = """
     SELECT snapshot, number, split, label, count(*) AS items FROM snapshot_items GROUP BY ALL ORDER BY ALL"""
 _SCORES = """
     WITH newest AS (
-        SELECT item_id, selector, target, score FROM scores WHERE selector = $selector AND NOT isnan(score)
+        SELECT item_id, selector, target, score FROM scores WHERE selector = $selector
         QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY commit_number DESC, selector_version) = 1
     )
     SELECT n.item_id, n.target, n.score, length(i.text) AS length, x.item_id IS NOT NULL AS selected
     FROM newest n JOIN items i USING (item_id) ANTI JOIN dropped d USING (item_id)
     LEFT JOIN (SELECT item_id FROM snapshot_items WHERE snapshot = $snapshot AND number = $number) x USING (item_id)
-    ORDER BY n.score DESC, n.item_id"""
+    WHERE NOT isnan(n.score) ORDER BY n.score DESC, n.item_id"""
 _SOURCE_COUNTS = """
     WITH scored AS (
-        SELECT DISTINCT item_id FROM scores ANTI JOIN dropped USING (item_id)
-        WHERE selector = $selector AND NOT isnan(score)
+        SELECT item_id FROM scores ANTI JOIN dropped USING (item_id) WHERE selector = $selector
+        GROUP BY item_id HAVING NOT isnan(arg_min(score, (-commit_number, selector_version, target)))
     ), met AS (
         SELECT item_id, arg_min(source, (commit_number, source)) AS source
         FROM origins SEMI JOIN scored USING (item_id) GROUP BY item_id

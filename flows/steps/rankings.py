@@ -92,7 +92,8 @@ def run_rankings(project: Project) -> tuple[int, tuple[str, ...]]:
             if due is None:
                 continue
             ranked = _ranked(project, reader, due)
-        write = Write(_STEP, {"scores": _rows(project, due, ranked)}, [due.move])
+            written = _rows(project, due, _with_taken_back(reader, due, ranked))
+        write = Write(_STEP, {"scores": written}, [due.move])
         done += 0 if project.store.commit(write).stale else len(ranked.ids)
         notes += [f"ranking {ranking.name!r}: {note}" for note in ranked.notes]
     return done, tuple(notes)
@@ -227,6 +228,19 @@ def _by_pass(project: Project, reader: Reader, ranking: RankingSettings) -> Rank
     order = in_places(len(ids), passed._replace(front=places[passed.front], back=places[passed.back]))
     notes = (f"{missing} of {wanted} candidates {why}",) if missing else ()
     return Ranked(ids.take(pa.array(order)), -np.arange(len(ids), dtype=np.float64), notes)
+
+
+def _with_taken_back(reader: Reader, due: _Due, ranked: Ranked) -> Ranked:
+    """Add NaN for the items that an earlier definition or pool has scored, and this one does not: a newer row counts.
+
+    Cost: one pass over the selector's scores, where not only new items are scored.
+    """
+    if due.after:
+        return ranked
+    scored = pool.standing(reader, due.ranking.selector)
+    gone = scored.filter(pc.invert(pc.is_in(scored, ranked.ids)))
+    scores = np.concatenate([ranked.scores, np.full(len(gone), np.nan)])
+    return ranked._replace(ids=pa.concat_arrays([ranked.ids, gone]), scores=scores)
 
 
 def _rows(project: Project, due: _Due, ranked: Ranked) -> pa.Table:

@@ -107,10 +107,10 @@ _CLAIMED = f"""
     GROUP BY place"""
 _SCORED = """
     CREATE OR REPLACE TEMP TABLE scored AS
-    SELECT place, {grades}::DOUBLE[] AS grades FROM (
+    SELECT place, list_transform({grades}::DOUBLE[], lambda grade: nullif(grade, 'NaN'::DOUBLE)) AS grades FROM (
         SELECT place, selector, score, (-g.commit_number, selector_version, target) AS age
         FROM scores g JOIN scoped USING (item_id)
-        WHERE list_contains($selectors::VARCHAR[], selector) AND g.commit_number <= $as_of AND NOT isnan(score))
+        WHERE list_contains($selectors::VARCHAR[], selector) AND g.commit_number <= $as_of)
     GROUP BY place"""
 _PLACED = f"CREATE OR REPLACE TEMP TABLE placed AS WITH {HELD}, {PLACED} FROM placed"
 _FACTS = """

@@ -89,10 +89,11 @@ def test_items_out_of_bounds_are_decided_with_the_bound_named(bench: Bench) -> N
     assert bench.commits() == before
 
 
-def test_newer_scores_count_and_nan_does_not(bench: Bench) -> None:
+def test_newer_scores_count_and_nan_takes_them_back(bench: Bench) -> None:
     bench.run()
-    bench.score("align", {"low": 0.5, "high": NAN, "edge": 0.01}, version="2")
-    assert bench.run().done == 2
+    bench.score("align", {"low": 0.5, "high": NAN, "edge": 0.01, "both": NAN}, version="2")
+    assert bench.run().done == 3
+    assert bench.decisions()["both"] == ("query", "score: clip:aesthetic above 5")
     assert bench.decisions()["low"] == ("keep", "its scores are within all bounds")
     assert bench.decisions()["edge"] == ("drop", "score: align below 0.1")
     assert bench.decisions()["high"] == ("query", "score: clip:aesthetic above 5")
