@@ -157,9 +157,13 @@ def _source_shares(reader: Reader, selector: str, name: str, number: int) -> tup
 
 
 def _length_bias(scored: list[dict[str, object]]) -> float | None:
-    """Return the rank correlation of score and text length, or None if nothing was scored."""
-    columns = [np.array([entry[name] for entry in scored], float) for name in ("score", "length")]
-    return spearman(*columns) if scored else None
+    """Return the rank correlation of score and text length, or None where fewer than two texts were scored.
+
+    What is no text has no length, and a selector such as chance scores it too.
+    """
+    texts = [entry for entry in scored if entry["length"] is not None]
+    columns = [np.array([entry[name] for entry in texts], float) for name in ("score", "length")]
+    return spearman(*columns) if len(texts) > 1 else None
 
 
 def _sample(entry: dict[str, object], texts: dict[str, dict[str, str]]) -> Sample:

@@ -7,7 +7,10 @@ import pytest
 
 from curate.flows.project import Project
 from curate.flows.steps.fuse import FuseStep
+from curate.flows.steps.report_selection import alignments, snapshot_summaries
+from curate.flows.steps.snapshot import SnapshotStep
 from curate.settings import Settings
+from curate.statistics import spearman
 from curate.store import pool, summaries
 from curate.store.mixing import grades
 from curate.store.snapshots import SnapshotSpec
@@ -34,8 +37,8 @@ class Bench:
         (folder / "target.py").write_text("def perimeter(width, height):\n    return 2 * (width + height)\n")
         self.define(*ranked)
 
-    def define(self, *ranked: dict[str, Any]) -> None:
-        given = {"align": {"target": "target.py"}, "ranking": list(ranked)}
+    def define(self, *ranked: dict[str, Any], **settings: Any) -> None:
+        given = {"align": {"target": "target.py"}, "ranking": list(ranked), **settings}
         self.project = Project(self.folder, Settings.model_validate(given), "test")
 
     def add(self, texts: dict[str, str | None], modality: str = "text") -> None:
@@ -133,3 +136,21 @@ def test_where_nothing_is_ranked_any_more_no_order_stays(bench: Bench) -> None:
     with bench.project.reader() as reader:
         for selector in ("ranking:a", "ranking:p"):
             assert pool.newest_scores(reader, selector, ["a", "empty"]) == {}
+
+
+def test_the_report_holds_chance_against_the_lengths_of_texts_alone(bench: Bench) -> None:
+    snapshots = [{"name": name, "modality": name, "order_by": "ranking:a"} for name in ("image", "text")]
+    bench.define({"name": "a", "by": "random"}, snapshot=snapshots)
+    bench.add({"image": None}, "image")
+    bench.run()
+    SnapshotStep().run(bench.project, QUIET)
+    with bench.project.reader() as reader:
+        assert [found.spearman_length for found in alignments(reader, snapshot_summaries(reader))] == [None]
+    bench.add({**CODE, **PROSE})
+    bench.run()
+    SnapshotStep().run(bench.project, QUIET)
+    with bench.project.reader() as reader:
+        found = {alignment.spearman_length for alignment in alignments(reader, snapshot_summaries(reader))}
+        scored = summaries.scores(reader, "ranking:a", "", 0)
+    texts = [row for row in scored if row["item_id"] != "image"]
+    assert found == {spearman([row["score"] for row in texts], [row["length"] for row in texts])}
