@@ -36,14 +36,17 @@ Element = TypeVar("Element")
 RANKINGS = frozenset({"fused", "mix"})
 """The selectors whose scores are places in one order of all items: 0 for the first, -1 for the next."""
 
+PLACES = "places:"
+"""How the version of any other selector begins whose scores are such places."""
 
-def is_rank(selector: str) -> bool:
-    """Whether a selector's scores are places in an order.
 
-    >>> is_rank("fused"), is_rank("align")
-    (True, False)
+def is_rank(selector: str, version: str = "") -> bool:
+    """Whether a selector's scores, those of this version, are places in an order.
+
+    >>> is_rank("fused"), is_rank("align"), is_rank("ranking:varied", "places:1 entropy-law")
+    (True, False, True)
     """
-    return selector in RANKINGS
+    return selector in RANKINGS or version.startswith(PLACES)
 
 
 def rank_of(score: float) -> int:

@@ -64,10 +64,10 @@ _SNAPSHOT_COUNTS = """
     SELECT snapshot, number, split, label, count(*) AS items FROM snapshot_items GROUP BY ALL ORDER BY ALL"""
 _SCORES = """
     WITH newest AS (
-        SELECT item_id, selector, target, score FROM scores WHERE selector = $selector
+        SELECT item_id, selector_version, target, score FROM scores WHERE selector = $selector
         QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY commit_number DESC, selector_version) = 1
     )
-    SELECT n.item_id, n.target, n.score, length(i.text) AS length, x.item_id IS NOT NULL AS selected
+    SELECT n.item_id, n.selector_version, n.target, n.score, length(i.text) AS length, x.item_id IS NOT NULL AS selected
     FROM newest n JOIN items i USING (item_id) ANTI JOIN dropped d USING (item_id)
     LEFT JOIN (SELECT item_id FROM snapshot_items WHERE snapshot = $snapshot AND number = $number) x USING (item_id)
     WHERE NOT isnan(n.score) ORDER BY n.score DESC, n.item_id"""
@@ -168,7 +168,7 @@ def snapshot_counts(reader: Reader) -> Rows:
 
 
 def scores(reader: Reader, selector: str, snapshot: str, number: int) -> Rows:
-    """Return item, target, score, length and whether the snapshot holds it, the best first; one row a scored item."""
+    """Return item, version, target, score, length and whether the snapshot holds it, the best first; one row a scored item."""
     return _ask(reader, _SCORES, {"selector": selector, "snapshot": snapshot, "number": number})
 
 

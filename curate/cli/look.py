@@ -1,6 +1,6 @@
 """The verbs that look: `status` without opening the store, `why` for one item."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,7 @@ def _explanation_lines(explanation: Mapping[str, Any]) -> Iterator[str]:
     item = explanation["item"]
     yield f"{item['item_id']}  ({item['modality']})"
     yield explanation["verdict"]
+    places = _places(explanation["scores"])
     for name, content in explanation.items():
         rows = [content] if isinstance(content, Mapping) else content
         if isinstance(rows, str) or not rows:
@@ -120,13 +121,18 @@ def _explanation_lines(explanation: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield name.replace("_", " ")
         shown = [column for column in rows[0] if any(row[column] not in (None, "", "{}") for row in rows)]
-        cells = [[_shown(row, column) for column in shown] for row in rows]
+        cells = [[_shown(row, column, places) for column in shown] for row in rows]
         yield from (f"  {line}" for line in table_lines(shown, cells, 64))
 
 
-def _shown(row: Mapping[str, Any], column: str) -> Any:
+def _places(scores: Sequence[Mapping[str, Any]]) -> set[tuple[str, float]]:
+    """The scores, each with its selector, that are places in an order; a snapshot's score is one of its item's."""
+    return {(row["selector"], row["score"]) for row in scores if is_rank(row["selector"], row["selector_version"])}
+
+
+def _shown(row: Mapping[str, Any], column: str, places: Collection[tuple[str, float]]) -> Any:
     """A cell as a person reads it: places in an order are ranks."""
     value = row[column]
-    if column == "score" and value is not None and is_rank(row.get("selector") or row.get("order_by") or ""):
+    if column == "score" and value is not None and (row.get("selector") or row.get("order_by"), value) in places:
         return f"rank {rank_of(value)}"
     return value

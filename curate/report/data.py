@@ -130,7 +130,7 @@ class SourceShare:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The scores of one selector against one target.
+    """The scores of one selector against one target, which are places in an order where they are `ranks`.
 
     `cut` is the lowest selected score; `spearman_length` the rank correlation of score and text length over the
     candidates, and `uncontrolled_length` that of the scores without length control, where it is on. `selected_share`
@@ -152,6 +152,7 @@ class Alignment:
     uncontrolled_length: float | None = None
     rivals: tuple[Rival, ...] = ()
     sources: tuple[SourceShare, ...] = ()
+    ranks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

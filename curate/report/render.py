@@ -10,7 +10,7 @@ from curate.report import charts, text
 from curate.report.data import AcquireSummary, Agreement, Alignment, ReportData
 from curate.report.learned import Accuracy, LearnerSummary
 from curate.statistics import wilson_interval
-from curate.types import is_rank, rank_of
+from curate.types import rank_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,7 +40,6 @@ def _environment() -> Environment:
     )
     environment.filters.update(count=text.count, percent=text.percent, score=text.score, seconds=text.seconds)
     environment.filters.update(interval=interval, scored=text.scored)
-    environment.tests["rank"] = is_rank
     environment.globals.update(bar=charts.bar, alignment_chart=alignment_chart, learner_chart=learner_chart)
     environment.globals["labels_chart"] = labels_chart
     return environment
@@ -71,9 +70,9 @@ def alignment_chart(alignment: Alignment, name: str) -> str:
     """Draw an alignment's histogram; its description says the same in words."""
     bins = alignment.histogram
     every, chosen = sum(bins.counts), sum(bins.selected)
-    ranks = is_rank(alignment.selector)
+    ranks = alignment.ranks
     cut = alignment.cut
-    last = "" if cut is None else f" The lowest selected has {text.scored(cut, alignment.selector)}."
+    last = "" if cut is None else f" The lowest selected has {text.scored(cut, ranks=ranks)}."
     return charts.histogram(
         bins.edges,
         bins.counts,

@@ -2,7 +2,7 @@
 
 import re
 
-from curate.types import is_rank, rank_of
+from curate.types import rank_of
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
@@ -45,13 +45,13 @@ def score(number: float) -> str:
     return f"{number:.3f}"
 
 
-def scored(number: float, selector: str) -> str:
+def scored(number: float, *, ranks: bool = False) -> str:
     """Write a selector's score with the word that says what it is: places in an order are ranks.
 
-    >>> scored(0.25, "align"), scored(-1_029.0, "fused")
+    >>> scored(0.25), scored(-1_029.0, ranks=True)
     ('score 0.250', 'rank 1,030')
     """
-    return f"rank {count(rank_of(number))}" if is_rank(selector) else f"score {score(number)}"
+    return f"rank {count(rank_of(number))}" if ranks else f"score {score(number)}"
 
 
 def seconds(duration: float) -> str:

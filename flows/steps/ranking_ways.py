@@ -16,6 +16,7 @@ from curate.select.importance import Importance, with_gumbel_noise
 from curate.select.minhash import MinHash
 from curate.select.tfidf import Tfidf
 from curate.settings import RankingSettings
+from curate.types import PLACES
 
 Scores = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -48,7 +49,7 @@ def version_of(ranking: RankingSettings, targets: Sequence[str], encoder: str) -
     if ranking.by in _FUSIONS:
         weights = (f"{selector}={ranking.weights.get(selector, 1):g}" for selector in ranking.of)
         return " ".join([f"{ranking.by}:{_PASS}", *weights])
-    named = [f"{ranking.by}:{_PASS}", f"of-{ranking.of[0]}", f"candidates-{ranking.candidates}"]
+    named = [f"{PLACES}{_PASS} {ranking.by}", f"of-{ranking.of[0]}", f"candidates-{ranking.candidates}"]
     if ranking.by == "without-near-duplicates":
         return " ".join([*named, MinHash(ranking.threshold).version])
     return " ".join([*named, f"chosen-{ranking.chosen}", *([encoder] if encoder else [])])

@@ -12,6 +12,7 @@ from curate.statistics import spearman, wilson_interval
 from curate.store import summaries
 from curate.store.reader import Reader
 from curate.store.snapshots import SnapshotRow, latest_snapshot, snapshot_row, stage_of
+from curate.types import is_rank
 
 _EXAMPLES = 5
 _PAST = "in the split of its past"
@@ -104,6 +105,7 @@ def _alignment(reader: Reader, selector: str, name: str, row: SnapshotRow) -> Al
     uncontrolled = summaries.scores(reader, UNCONTROLLED, name, 0) if selector == "align" else []
     return Alignment(
         selector=selector,
+        ranks=is_rank(selector, scored[0]["selector_version"]),
         target=scored[0]["target"],
         histogram=Histogram.of(values, chosen),
         cut=min((value for value, is_chosen in zip(values, chosen, strict=True) if is_chosen), default=None),

@@ -24,6 +24,9 @@ _TAKEN = """
         SELECT t.item_id FROM taken t
         WHERE t.score > $score OR (t.score IS NOT DISTINCT FROM $score::DOUBLE AND t.item_id < $item_id)
     )"""
+_VERSION = """
+    SELECT arg_min(selector_version, (-commit_number, selector_version, target)) AS version FROM scores
+    WHERE item_id = ? AND selector = ? AND commit_number <= ?"""
 _AHEAD = f"WITH {_TAKEN} SELECT (SELECT count(*) FROM ahead) AS ahead, (SELECT min(score) FROM taken) AS cut"
 _OF_CELL = f"""
     WITH {_TAKEN} SELECT count(*) AS ahead FROM ahead JOIN judged USING (item_id)
@@ -64,7 +67,9 @@ def _cut(reader: Reader, spec: SnapshotSpec, moment: Moment, row: dict[str, Any]
     if not spec.limit or taken["ahead"] < spec.limit:
         return f"the budget of {spec.budget} {spec.budget_unit} was spent before it"
     if spec.order_by:
-        return _below(spec.order_by, item["score"], taken["cut"])
+        asked = [item["item_id"], spec.order_by, moment.as_of]
+        ranks = is_rank(spec.order_by, str(reader.query(_VERSION, asked)["version"][0]))
+        return _below(spec.order_by, item["score"], taken["cut"], ranks=ranks)
     return f"the limit of {spec.limit} items was reached before it"
 
 
@@ -129,7 +134,7 @@ _BARRIERS: dict[str, Callable[..., str]] = {
 }
 
 
-def _below(selector: str, score: float, cut: float) -> str:
-    if is_rank(selector):
+def _below(selector: str, score: float, cut: float, *, ranks: bool) -> str:
+    if ranks:
         return f"its {selector} rank {rank_of(score)} does not reach the cut, rank {rank_of(cut)}"
     return f"its {selector} score {score:.4f} does not reach the cut {cut:.4f}"

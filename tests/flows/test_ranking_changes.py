@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from curate.cli.look import _explanation_lines
 from curate.flows.project import Project
 from curate.flows.steps.fuse import FuseStep
 from curate.flows.steps.report_selection import alignments, snapshot_summaries
@@ -15,6 +16,7 @@ from curate.store import pool, summaries
 from curate.store.mixing import grades
 from curate.store.snapshots import SnapshotSpec
 from curate.store.snapshots.judging import Moment, judge
+from curate.store.why import explain
 from curate.store.write import Write, rows
 from curate.types import SilentProgress, StepReport
 
@@ -154,3 +156,20 @@ def test_the_report_holds_chance_against_the_lengths_of_texts_alone(bench: Bench
         scored = summaries.scores(reader, "ranking:a", "", 0)
     texts = [row for row in scored if row["item_id"] != "image"]
     assert found == {spearman([row["score"] for row in texts], [row["length"] for row in texts])}
+
+
+def test_the_places_of_a_pass_are_ranks_wherever_they_are_shown(bench: Bench) -> None:
+    way = {"name": "p", "by": "without-near-duplicates", "of": ["x"]}
+    bench.define(way, snapshot=[{"name": "best", "order_by": "ranking:p", "limit": 2}])
+    bench.add(PROSE)
+    bench.score("x", {item: -place / 8 for place, item in enumerate(PROSE)})
+    bench.run()
+    SnapshotStep().run(bench.project, QUIET)
+    with bench.project.reader() as reader:
+        [absent] = explain(reader, "p3")["absent_from"]
+        [shown] = alignments(reader, snapshot_summaries(reader))
+        lines = "\n".join(_explanation_lines(explain(reader, "p1")))
+    assert absent["reason"] == "its ranking:p rank 4 does not reach the cut, rank 2"
+    assert shown.ranks
+    assert lines.count("rank 2") == 2
+    assert "-0.125" in lines
