@@ -36,22 +36,23 @@ class Passed(NamedTuple):
 def version_of(ranking: RankingSettings, targets: Sequence[str], encoder: str) -> str:
     """Return method and parameters: equal versions give equal scores of the same items beside the same others.
 
-    `targets` are the texts to be like, `encoder` the version of what gives the vectors, where the way asks for them.
+    Numbers stand in full: those that round to the same are others. `targets` are the texts to be like, `encoder` the
+    version of what gives the vectors, where the way asks for them.
     """
     if ranking.by in ("length", "random"):
         return scorer_of(ranking, targets).version
     if ranking.by == "importance":
         mode = ranking.mode if ranking.mode == "top-k" else f"{ranking.mode} seed-{ranking.seed}"
         features = importance.WORD_PAIRS.name
-        return f"{importance.METHOD} {features} smoothing-{ranking.smoothing:g} {mode} target-{_fingerprint(targets)}"
+        return f"{importance.METHOD} {features} smoothing-{ranking.smoothing!r} {mode} target-{_fingerprint(targets)}"
     if ranking.by == "tfidf":
         return f"{tfidf.METHOD} target-{_fingerprint(targets)}"
     if ranking.by in _FUSIONS:
-        weights = (f"{selector}={ranking.weights.get(selector, 1):g}" for selector in ranking.of)
+        weights = (f"{selector}={float(ranking.weights.get(selector, 1))!r}" for selector in ranking.of)
         return " ".join([f"{ranking.by}:{_PASS}", *weights])
     named = [f"{PLACES}{_PASS} {ranking.by}", f"of-{ranking.of[0]}", f"candidates-{ranking.candidates}"]
     if ranking.by == "without-near-duplicates":
-        return " ".join([*named, MinHash(ranking.threshold).version])
+        return " ".join([*named, f"threshold-{ranking.threshold!r}", MinHash(ranking.threshold).version])
     return " ".join([*named, f"chosen-{ranking.chosen}", *([encoder] if encoder else [])])
 
 

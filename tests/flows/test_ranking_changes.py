@@ -173,3 +173,20 @@ def test_the_places_of_a_pass_are_ranks_wherever_they_are_shown(bench: Bench) ->
     assert shown.ranks
     assert lines.count("rank 2") == 2
     assert "-0.125" in lines
+
+
+@pytest.mark.parametrize(
+    ("way", "other"),
+    [
+        ({"by": "importance", "smoothing": 1.0}, {"smoothing": 1.0000004}),
+        ({"by": "borda", "of": ["x"], "weights": {"x": 1.0}}, {"weights": {"x": 1.0000004}}),
+        ({"by": "without-near-duplicates", "of": ["x"], "threshold": 0.5}, {"threshold": 0.50000004}),
+    ],
+)
+def test_numbers_that_round_to_the_same_are_others(bench: Bench, way: dict[str, Any], other: dict[str, Any]) -> None:
+    bench.define({"name": "a", **way})
+    bench.add({"a": "width of a box"})
+    bench.score("x", {"a": 1.0})
+    assert bench.run().done == 1
+    bench.define({"name": "a", **way, **other})
+    assert bench.run().done == 1

@@ -123,7 +123,7 @@ def test_texts_are_ranked_as_the_library_ranks_them(tmp_path: Path, monkeypatch:
     assert matches(bench.newest("ranking:chance"), ids, random_scores(ids, 3))
     assert sorted(bench.order("ranking:dsir")[:4]) == ["c0", "c1", "c2", "c3"]
     [version] = bench.versions("ranking:dsir")
-    assert version.startswith("dsir:1 words-1-2 smoothing-1 top-k target-")
+    assert version.startswith("dsir:1 words-1-2 smoothing-1.0 top-k target-")
 
 
 def test_a_second_run_does_nothing_and_new_items_order_anew(tmp_path: Path) -> None:
