@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from curate.errors import BadDataError
 from curate.flows.project import Project
-from curate.flows.steps.align import read_target_at
+from curate.flows.steps.align import Target, read_target_at
 from curate.flows.steps.base import BATCH_ROWS
 from curate.flows.steps.ranking_ways import (
     Scores,
@@ -61,7 +61,10 @@ class Ranked(NamedTuple):
 
 
 class _Due(NamedTuple):
-    """A ranking whose scores are to be computed: of items that came after a commit, where others keep theirs."""
+    """A ranking whose scores are to be computed: of items that came after a commit, where others keep theirs.
+
+    `told` is what a person should know of how its target was read.
+    """
 
     ranking: RankingSettings
     targets: tuple[str, ...]
@@ -69,6 +72,7 @@ class _Due(NamedTuple):
     version: str
     move: CursorMove
     after: int
+    told: tuple[str, ...]
 
 
 def plan_rankings(project: Project) -> tuple[int, tuple[str, ...]]:
@@ -79,8 +83,8 @@ def plan_rankings(project: Project) -> tuple[int, tuple[str, ...]]:
             due = _due(project, reader, ranking)
             if due:
                 to_do += _count(reader, due)
-                notes += _unscored(reader, ranking)
-    return to_do, tuple(notes)
+                notes += [*due.told, *_unscored(reader, ranking)]
+    return to_do, tuple(dict.fromkeys(notes))
 
 
 def run_rankings(project: Project) -> tuple[int, tuple[str, ...]]:
@@ -95,8 +99,8 @@ def run_rankings(project: Project) -> tuple[int, tuple[str, ...]]:
             written = _rows(project, due, _with_taken_back(reader, due, ranked))
         write = Write(_STEP, {"scores": written}, [due.move])
         done += 0 if project.store.commit(write).stale else len(ranked.ids)
-        notes += [f"ranking {ranking.name!r}: {note}" for note in ranked.notes]
-    return done, tuple(notes)
+        notes += [*due.told, *(f"ranking {ranking.name!r}: {note}" for note in ranked.notes)]
+    return done, tuple(dict.fromkeys(notes))
 
 
 def target_of(project: Project, ranking: RankingSettings) -> str:
@@ -120,7 +124,8 @@ def _ordered(project: Project) -> list[RankingSettings]:
 
 def _due(project: Project, reader: Reader, ranking: RankingSettings) -> _Due | None:
     address = target_of(project, ranking)
-    targets = tuple(read_target_at(str(project.path(address)), address).texts) if address else ()
+    target = read_target_at(str(project.path(address)), address) if address else Target(())
+    targets = tuple(target.texts)
     encoder = _encoder(project, ranking)
     version = version_of(ranking, targets, encoder)
     before = cursor(reader, _STEP, ranking.name)
@@ -133,7 +138,7 @@ def _due(project: Project, reader: Reader, ranking: RankingSettings) -> _Due | N
     alone = ranking.by in ("length", "random")
     after = int(commit) if alone and passed == called else 0
     move = CursorMove(_STEP, ranking.name, before, goal)
-    return _Due(ranking, targets, encoder, called if alone else goal, move, after)
+    return _Due(ranking, targets, encoder, called if alone else goal, move, after, target.notes)
 
 
 def _encoder(project: Project, ranking: RankingSettings) -> str:

@@ -190,3 +190,12 @@ def test_numbers_that_round_to_the_same_are_others(bench: Bench, way: dict[str, 
     assert bench.run().done == 1
     bench.define({"name": "a", **way, **other})
     assert bench.run().done == 1
+
+
+def test_unusable_rows_of_a_target_are_told_once(bench: Bench) -> None:
+    (bench.folder / "more.jsonl").write_text('{"text": "rain on a harbour"}\nnot json\n')
+    bench.define(*({"name": name, "by": name, "target": "more.jsonl"} for name in ("importance", "tfidf")))
+    bench.add(PROSE)
+    for notes in (FuseStep().plan(bench.project, QUIET).notes, bench.run().notes):
+        assert len(notes) == 1
+        assert notes[0].startswith("1 rows of the target 'more.jsonl' are unusable, first more.jsonl#2: ")
