@@ -49,8 +49,8 @@ def last_graded(reader: Reader, selectors: Sequence[str]) -> int:
 def grades(reader: Reader, selectors: Sequence[str], unit: str, tokenizer: str) -> pa.Table:
     """Return the newest score of each item by each of the selectors: item_id, `selector` (its place), score, size.
 
-    An item whose newest score is NaN has none. Rows of one item stand together. `size` is 1, or the characters or tokens
-    of the item, null where they are not known (an image has no characters). Items that a step dropped are left out.
+    An item whose newest score is NaN has none. Rows of one item stand together. `size` is 1, or the item's characters
+    or tokens, null where they are not known (an image has no characters). Items that a step dropped are left out.
 
     Cost: one pass over the selectors' scores, and over the texts for characters. Memory: the rows.
     """

@@ -10,6 +10,8 @@ _LEFT = "SELECT item_id, text FROM items ANTI JOIN dropped USING (item_id) WHERE
 _ARRIVED = """
     SELECT item_id, text FROM items WHERE commit_number > $after AND list_contains($modalities::VARCHAR[], modality)"""
 _COUNT_LEFT = "SELECT count(*) AS number FROM items ANTI JOIN dropped USING (item_id) WHERE modality = 'text'"
+_IDS_LEFT = """
+    SELECT item_id FROM items ANTI JOIN dropped USING (item_id) WHERE list_contains($modalities::VARCHAR[], modality)"""
 _COUNT_ARRIVED = """
     SELECT count(*) AS number FROM items
     WHERE commit_number > $after AND list_contains($modalities::VARCHAR[], modality)"""
@@ -38,6 +40,11 @@ def items_arrived(reader: Reader, modalities: Sequence[str], after: int, rows: i
 def count_left(reader: Reader) -> int:
     """Return how many texts no step has dropped."""
     return _number(reader, _COUNT_LEFT, {})
+
+
+def ids_left(reader: Reader, modalities: Sequence[str]) -> pa.Array:
+    """Return the ids of the items that no step has dropped."""
+    return reader.query(_IDS_LEFT, {"modalities": list(modalities)})["item_id"].combine_chunks()
 
 
 def count_arrived(reader: Reader, modalities: Sequence[str], after: int) -> int:

@@ -168,7 +168,7 @@ def snapshot_counts(reader: Reader) -> Rows:
 
 
 def scores(reader: Reader, selector: str, snapshot: str, number: int) -> Rows:
-    """Return item, version, target, score, length and whether the snapshot holds it, the best first; one row a scored item."""
+    """Return item, version, target, score, length, whether the snapshot holds it, a row an item, the best first."""
     return _ask(reader, _SCORES, {"selector": selector, "snapshot": snapshot, "number": number})
 
 

@@ -47,8 +47,9 @@ class FuseStep:
         """Count the items that would be ordered anew, once for each order."""
         if not (_is_on(project) or project.settings.ranking):
             return Plan(self.name, 0, 0, notes=(_OFF,))
-        to_do, notes = plan_rankings(project)
-        return Plan(self.name, to_do + _planned(project), 0, notes=notes)
+        coming = _planned(project)
+        to_do, notes = plan_rankings(project, coming)
+        return Plan(self.name, to_do + sum(map(len, coming.values())), 0, notes=notes)
 
     def run(self, project: Project, progress: Progress) -> StepReport:
         """Order what there is, if anything has changed."""
@@ -60,13 +61,14 @@ class FuseStep:
         return step_report(self.name, began, done=fused_done + done, notes=(*fused_notes, *notes))
 
 
-def _planned(project: Project) -> int:
+def _planned(project: Project) -> dict[str, pa.Array]:
+    """Return the ids of the items that would be ordered anew, by the selector, if any would."""
     if not _is_on(project):
-        return 0
+        return {}
     with project.reader() as reader:
         if cursor(reader, _STEP) == _goal(project, last_graded(reader, [AlignStep.name])):
-            return 0
-        return len(grades(reader, [AlignStep.name], "items", ""))
+            return {}
+        return {SELECTOR: grades(reader, [AlignStep.name], "items", "")["item_id"].combine_chunks()}
 
 
 def _fuse(project: Project) -> tuple[int, tuple[str, ...]]:

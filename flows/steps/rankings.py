@@ -11,7 +11,7 @@ Memory: 5,000 texts at a time; some 200 bytes for each item that is ranked and e
 most 4 million characters of candidates, or their vectors and 20 bytes for candidates x candidates / chosen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -75,15 +75,26 @@ class _Due(NamedTuple):
     told: tuple[str, ...]
 
 
-def plan_rankings(project: Project) -> tuple[int, tuple[str, ...]]:
-    """Count the scores that would be computed anew, as far as that can be told before any is."""
-    to_do, notes = 0, list[str]()
+def plan_rankings(project: Project, coming: Mapping[str, pa.Array]) -> tuple[int, tuple[str, ...]]:
+    """Count the scores that would be computed anew, as far as that can be told before any is.
+
+    What starts from scores that are themselves due is due with them, for the items that these will have. `coming` are
+    the ids of those items by the other selectors that are computed before.
+    """
+    due_ids, to_do, notes = dict(coming), 0, list[str]()
+    needed = {selector for ranking in project.settings.ranking for selector in ranking.of}
     with project.reader() as reader:
         for ranking in _ordered(project):
             due = _due(project, reader, ranking)
-            if due:
+            if ranking.of and (due or not due_ids.keys().isdisjoint(ranking.of)):
+                ids = due_ids[ranking.selector] = _ids_of_inputs(reader, ranking, due_ids)
+                to_do += len(ids)
+                notes += _unscored(reader, ranking, due_ids)
+            elif due:
                 to_do += _count(reader, due)
-                notes += [*due.told, *_unscored(reader, ranking)]
+                notes += due.told
+                if ranking.selector in needed:
+                    due_ids[ranking.selector] = pool.ids_left(reader, _modalities(ranking))
     return to_do, tuple(dict.fromkeys(notes))
 
 
@@ -161,16 +172,23 @@ def _last(reader: Reader, ranking: RankingSettings, encoder: str) -> int:
 
 
 def _count(reader: Reader, due: _Due) -> int:
-    if due.ranking.of:
-        return len(grades(reader, due.ranking.of, "items", "")["item_id"].unique())
     if due.ranking.by in TARGETED:
         return pool.count_left(reader)
     return pool.count_arrived(reader, _modalities(due.ranking), due.after)
 
 
-def _unscored(reader: Reader, ranking: RankingSettings) -> list[str]:
-    """Say which selectors bring nothing: they may be called otherwise, or be off."""
-    missing = [name for name in ranking.of if not len(grades(reader, [name], "items", ""))]
+def _ids_of_inputs(reader: Reader, ranking: RankingSettings, due_ids: Mapping[str, pa.Array]) -> pa.Array:
+    """Return the ids of the items that a ranking's inputs have, and those that are due will have."""
+    known = grades(reader, [name for name in ranking.of if name not in due_ids], "items", "")["item_id"]
+    return pa.concat_arrays(
+        [known.combine_chunks(), *(due_ids[name] for name in ranking.of if name in due_ids)]
+    ).unique()
+
+
+def _unscored(reader: Reader, ranking: RankingSettings, due_ids: Mapping[str, pa.Array]) -> list[str]:
+    """Say which selectors bring nothing, and none that is due: they may be called otherwise, or be off."""
+    asked = [name for name in ranking.of if not len(due_ids.get(name, ()))]
+    missing = [name for name in asked if not len(grades(reader, [name], "items", ""))]
     return [f"no item has a score of {name!r}" for name in missing]
 
 
@@ -179,7 +197,7 @@ def _ranked(project: Project, reader: Reader, due: _Due) -> Ranked:
     if not ranking.of:
         return _by_texts(reader, due)
     ranked = _by_scores(reader, ranking) if ranking.by in FUSIONS else _by_pass(project, reader, ranking)
-    return ranked._replace(notes=(*_unscored(reader, ranking), *ranked.notes))
+    return ranked._replace(notes=(*_unscored(reader, ranking, {}), *ranked.notes))
 
 
 def _by_texts(reader: Reader, due: _Due) -> Ranked:

@@ -198,7 +198,9 @@ def test_an_empty_part_becomes_a_sentence(part: str) -> None:
 
 
 def test_places_in_an_order_are_shown_as_ranks() -> None:
-    ranked = Alignment("fused", "target", Histogram.of([0, -1_029], [True, False]), 0.0, (Sample("ab", "", "", -29.0),), ranks=True)
+    ranked = Alignment(
+        "fused", "target", Histogram.of([0, -1_029], [True, False]), 0.0, (Sample("ab", "", "", -29.0),), ranks=True
+    )
     page = render(replace(_data(), alignments=(ranked,)))
     assert "First ranks" in page
     assert "· rank 30" in page

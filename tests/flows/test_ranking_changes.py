@@ -199,3 +199,24 @@ def test_unusable_rows_of_a_target_are_told_once(bench: Bench) -> None:
     for notes in (FuseStep().plan(bench.project, QUIET).notes, bench.run().notes):
         assert len(notes) == 1
         assert notes[0].startswith("1 rows of the target 'more.jsonl' are unusable, first more.jsonl#2: ")
+
+
+def test_the_plan_counts_what_starts_from_what_is_due(bench: Bench) -> None:
+    bench.define(
+        {"name": "pass", "by": "entropy-law", "of": ["ranking:both"]},
+        {"name": "both", "by": "borda", "of": ["ranking:words", "fused", "own"]},
+        {"name": "words", "by": "tfidf"},
+        {"name": "lost", "by": "borda", "of": ["nobody"]},
+        fuse={"candidates": 5},
+    )
+    bench.add({**CODE, **PROSE})
+    bench.add({"image": None}, "image")
+    bench.score("own", {"image": 1.0, "c0": 0.5})
+    bench.score("align", dict.fromkeys(CODE, 1.0))
+    plan = FuseStep().plan(bench.project, QUIET)
+    assert plan.notes == ("no item has a score of 'nobody'",)
+    assert bench.run().done == plan.to_do == 3 + 7 + 8 + 8
+    assert bench.to_do() == 0
+    bench.score("align", {"p0": 0.5})
+    assert bench.to_do() == 4 + 8 + 8
+    assert bench.run().done == 4 + 8 + 8

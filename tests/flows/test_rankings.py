@@ -140,7 +140,7 @@ def test_a_second_run_does_nothing_and_new_items_order_anew(tmp_path: Path) -> N
     assert bench.run().idle
     assert bench.project.reader().commit_number == before
     bench.add({"n": CODE.format("_of"), "o": "return width"})
-    assert FuseStep().plan(bench.project, QUIET).to_do == 14 + 2  # what starts from these is known when they are
+    assert FuseStep().plan(bench.project, QUIET).to_do == 14 + 2 + 14
     assert bench.run().done == 14 + 2 + 14
     assert bench.newest("ranking:dsir")["c0"] != first["c0"]
     assert len(bench.order("ranking:both")) == 14
