@@ -101,14 +101,14 @@ def run(options: Options) -> Result:
 
 def _tasks(seed: int, quick: bool) -> Iterator[Task]:
     for name in TASKS[:1] if quick else TASKS:
-        drawn = task(name, seed, 0.5 if quick else 1.0)
+        drawn = task(name, seed, 0.25 if quick else 1.0)
         yield drawn
         yield drawn.cut_to(CUT)
 
 
 def _with_copies(seed: int, options: Options) -> Iterator[dict[str, Any]]:
     """Rank a pool with copies by ZIP-FIT and by each pass behind it."""
-    drawn = with_copies(task("HumanEval", seed, 0.5 if options.quick else 1.0), seed)
+    drawn = with_copies(task("HumanEval", seed, 0.25 if options.quick else 1.0), seed)
     options.note(f"seed {seed}: {drawn.name}, {len(drawn.texts):,} texts")
     held_out = HeldOut(drawn.texts, drawn.held_out)
     ranked = best_of(alignment.score(drawn.texts, drawn.targets))
