@@ -26,6 +26,7 @@ SUBJECT = "selection of "
 SELECTOR_TARGETS = {SELECTOR: AlignStep.name}
 """Selectors that have another's target, and score the same texts."""
 SAMPLE = 2_000
+_LEAST = 50
 _MOST_CHARACTERS = 2_000_000
 _FORMULAS = {
     "KL reduction": "KL(target || candidates) - KL(target || chosen) over hashed words and pairs, nats",
@@ -58,7 +59,8 @@ class CompareStep:
     with all its parts, and with the scores in the store only where nothing can be made anew
     (`curate.flows.steps.ranking_samples`).
 
-    Figures are of a sample of 2,000 candidates, the same in every run, of at most 2 million characters in all.
+    Figures are of a sample of 2,000 candidates, the same in every run, of at most 2 million characters in all. Where
+    there are more candidates, at least 50 are chosen: the best one of 2,000 says nothing of the best five of 10,000.
     Memory: some 200 bytes for each character of the sample.
     """
 
@@ -130,7 +132,7 @@ def _waiting(project: Project) -> Iterator[tuple[Numbered, CursorMove]]:
 def _judged(project: Project, found: Candidates, sought: Sought) -> tuple[Judged, ...]:
     """Return nothing where the sample or the target has too little text to compare anything."""
     parts = [read_target_at(str(project.path(address)), address).texts for address in sought.addresses]
-    count = max(1, round(found.selected_share * len(found.texts)))
+    count = how_many(found)
     own: dict[str, Ranker] = {}
     if sought.made_anew:
         own[sought.own] = lambda seen: sample_scores(
@@ -140,6 +142,12 @@ def _judged(project: Project, found: Candidates, sought: Sought) -> tuple[Judged
         return judge_selectors(found.item_ids, found.texts, parts, count, method=alignment_method(project), own=own)
     except BadDataError:
         return ()
+
+
+def how_many(found: Candidates) -> int:
+    """Return how many each selector chooses: the snapshot's share, of a sample of the candidates at least 50."""
+    count = max(1, round(found.selected_share * len(found.texts)))
+    return count if found.pool <= len(found.texts) else max(count, min(_LEAST, len(found.texts)))
 
 
 def _metrics(snapshot: Numbered, judged: tuple[Judged, ...]) -> pa.Table:

@@ -8,13 +8,13 @@ import pytest
 from curate.flows.project import Project
 from curate.flows.steps import compare
 from curate.flows.steps.align import AlignStep
-from curate.flows.steps.compare import CompareStep
+from curate.flows.steps.compare import CompareStep, how_many
 from curate.flows.steps.ingest import IngestStep
 from curate.flows.steps.mix import MixStep
 from curate.flows.steps.report import ReportStep, report_path
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.settings import load_settings
-from curate.store.candidates import sampled_candidates
+from curate.store.candidates import Candidates, sampled_candidates
 from curate.store.snapshots import latest_snapshot
 from curate.types import SilentProgress
 
@@ -169,3 +169,11 @@ def test_long_texts_are_left_out_of_the_comparison_and_told(project: Project, mo
     monkeypatch.setattr(compare, "_MOST_CHARACTERS", 4_000)
     notes = CompareStep().run(frozen(project), QUIET).notes
     assert re.match(r"like-target 1: \d+ long texts are not among the \d+ that selectors were compared on", notes[0])
+
+
+@pytest.mark.parametrize(
+    ("texts", "pool", "share", "chosen"),
+    [(2_000, 9_000, 0.0005, 50), (2_000, 9_000, 0.5, 1_000), (9, 9, 0.2, 2), (30, 99, 0.01, 30)],
+)
+def test_of_a_sample_at_least_fifty_are_chosen(texts: int, pool: int, share: float, chosen: int) -> None:
+    assert how_many(Candidates(("",) * texts, ("",) * texts, share, 0, pool)) == chosen
