@@ -5,28 +5,40 @@ OpenBLAS' threads go on spinning for some 25 ms after a product, and hold up tho
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import Any
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+_lock = Lock()
+_inside: list[Any] = []
+"""What the first to enter has limited, and a mark for each other one who is inside."""
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Return a context in which BLAS uses one thread, in the whole process; without threadpoolctl it does nothing.
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread inside, in the whole process, until the last of all who are inside has left.
 
-    Cost: some microseconds, the first time a millisecond.
+    Without threadpoolctl it does nothing. Cost: some microseconds, the first time a millisecond.
 
     >>> with one_blas_thread():
     ...     pass
     """
     controller = _controller()
     if controller is None:
-        return nullcontext()
-    limited: AbstractContextManager[Any] = controller.limit(limits=1, user_api="blas")
-    return limited
+        yield
+        return
+    with _lock:
+        _inside.append(_inside[0] if _inside else controller.limit(limits=1, user_api="blas"))
+    try:
+        yield
+    finally:
+        with _lock:
+            limited = _inside.pop()
+            if not _inside:
+                limited.restore_original_limits()
 
 
 @lru_cache(maxsize=1)

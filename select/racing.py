@@ -365,16 +365,19 @@ def _telling(pilot: _Pilot, measure: Measure, count: int) -> list[int]:
     columns, rest = columns - basis @ (basis.T @ columns), rest - basis @ (basis.T @ rest)
     among, common, left = columns.T @ columns, columns.T @ rest, float(rest @ rest)
     chosen: list[int] = []
+    least = np.maximum(_NOTHING_LEFT * among.diagonal(), _NOTHING)
     for _ in range(count):
-        lengths = np.maximum(among.diagonal(), _NOTHING)
-        explained = common**2 / lengths
+        lengths = among.diagonal()
+        tells = lengths > least  # a target that others say already tells nothing, and its rest is round-off
+        explained = np.where(tells, common**2 / np.where(tells, lengths, 1), 0)
         value = np.log(np.maximum(left - explained, _NOTHING)) + prices
         value[chosen] = np.inf
         best = int(value.argmin())
         chosen.append(best)
-        left -= float(explained[best])
-        axis = among[best] / np.sqrt(lengths[best])
-        among, common = among - np.outer(axis, axis), common - axis * (common[best] / np.sqrt(lengths[best]))
+        if tells[best]:
+            left -= float(explained[best])
+            axis = among[best] / np.sqrt(lengths[best])
+            among, common = among - np.outer(axis, axis), common - axis * (common[best] / np.sqrt(lengths[best]))
     return chosen
 
 

@@ -11,7 +11,8 @@ _NEWEST = """
     newest AS (
         SELECT item_id, selector, arg_min(score, (-commit_number, selector_version, target)) AS score
         FROM scores ANTI JOIN dropped USING (item_id)
-        WHERE list_contains($selectors::VARCHAR[], selector) GROUP BY item_id, selector HAVING NOT isnan(score)
+        WHERE list_contains($selectors::VARCHAR[], selector) GROUP BY item_id, selector
+        HAVING NOT isnan(arg_min(score, (-commit_number, selector_version, target)))
     )"""
 _GRADES = f"""
     WITH {_NEWEST}, counted AS (

@@ -21,7 +21,8 @@ _LAST_DECIDED = "SELECT coalesce(max(commit_number), 0) AS number FROM decisions
 _LAST_EMBEDDED = "SELECT coalesce(max(commit_number), 0) AS number FROM embeddings WHERE encoder_version = $encoder"
 _NEWEST = """
     SELECT item_id, arg_min(score, (-commit_number, selector_version, target)) AS score FROM scores
-    WHERE selector = $selector AND list_contains($items::VARCHAR[], item_id) GROUP BY item_id HAVING NOT isnan(score)"""
+    WHERE selector = $selector AND list_contains($items::VARCHAR[], item_id) GROUP BY item_id
+    HAVING NOT isnan(arg_min(score, (-commit_number, selector_version, target)))"""
 _STANDING = """
     SELECT item_id FROM scores WHERE selector = $selector GROUP BY item_id
     HAVING NOT isnan(arg_min(score, (-commit_number, selector_version, target)))"""

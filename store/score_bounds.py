@@ -59,7 +59,8 @@ _UNSETTLED = f"""
         UNION SELECT item_id FROM decided WHERE $after = 0
     ), newest AS (
         SELECT item_id, selector, arg_min(score, (-commit_number, selector_version, target)) AS score
-        FROM given SEMI JOIN candidates USING (item_id) GROUP BY item_id, selector HAVING NOT isnan(score)
+        FROM given SEMI JOIN candidates USING (item_id) GROUP BY item_id, selector
+        HAVING NOT isnan(arg_min(score, (-commit_number, selector_version, target)))
     ), wanted AS (
         SELECT item_id, ($actions::VARCHAR[])[max(severity) + 1] AS action,
             string_agg(CASE WHEN score < low THEN below ELSE above END, '; ' ORDER BY place) AS reason

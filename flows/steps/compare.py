@@ -87,7 +87,7 @@ class CompareStep:
             if project.store.commit(Write(self.name, {"metrics": _metrics(snapshot, judged)}, [move])).stale:
                 continue
             done += 1
-            notes += [*_too_long(snapshot, found), *_remarks(snapshot, judged, sought)]
+            notes += [*_too_long(snapshot, found), *_remarks(snapshot, found, judged, sought)]
         return step_report(self.name, began, done=done, notes=tuple(notes))
 
 
@@ -145,9 +145,13 @@ def _judged(project: Project, found: Candidates, sought: Sought) -> tuple[Judged
 
 
 def how_many(found: Candidates) -> int:
-    """Return how many each selector chooses: the snapshot's share, of a sample of the candidates at least 50."""
+    """Return how many each selector chooses: the snapshot's share; of a sample at least 50, or half of a small one."""
     count = max(1, round(found.selected_share * len(found.texts)))
-    return count if found.pool <= len(found.texts) else max(count, min(_LEAST, len(found.texts)))
+    return max(count, min(_LEAST, len(found.texts) // 2)) if _is_sample(found) else count
+
+
+def _is_sample(found: Candidates) -> bool:
+    return found.pool > len(found.texts)
 
 
 def _metrics(snapshot: Numbered, judged: tuple[Judged, ...]) -> pa.Table:
@@ -189,9 +193,11 @@ def _too_long(snapshot: Numbered, found: Candidates) -> list[str]:
     ]
 
 
-def _remarks(snapshot: Numbered, judged: tuple[Judged, ...], sought: Sought) -> list[str]:
+def _remarks(snapshot: Numbered, found: Candidates, judged: tuple[Judged, ...], sought: Sought) -> list[str]:
     name = f"{snapshot.snapshot} {snapshot.number}"
     if not judged:
         return [f"{name}: too little text to compare selectors"]
+    if _is_sample(found) and len(found.texts) < 2 * _LEAST:
+        return [f"{name}: {len(found.texts)} of {found.pool:,} texts are too few to say whether a baseline is as good"]
     beaten = [one for one in beaten_by(judged, sought.own) if one != sought.itself]
     return [f"{name}: choosing by {one} is as good as {sought.called}" for one in beaten]

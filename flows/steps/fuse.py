@@ -12,9 +12,10 @@ from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.align import AlignStep, read_target
 from curate.flows.steps.base import Plan, step_report
 from curate.flows.steps.rankings import plan_rankings, run_rankings
-from curate.flows.steps.turns import with_turn
+from curate.flows.steps.turns import gone, places, with_turn
 from curate.select.fused import METHOD, fused
 from curate.store.mixing import best_texts, grades, last_graded
+from curate.store.pool import standing
 from curate.store.work import cursor
 from curate.store.write import CursorMove, Write, rows
 from curate.types import Progress, StepReport
@@ -78,8 +79,10 @@ def _fuse(project: Project) -> tuple[int, tuple[str, ...]]:
         return 0, ()
     order = _ordered(project)
     with project.reader() as reader:
-        version = with_turn(reader, SELECTOR, goal)
-    write = Write(_STEP, {"scores": _rows(project, order.ids, version)}, [CursorMove(_STEP, "", before, goal)])
+        version, left_out = with_turn(reader, SELECTOR, goal), gone(standing(reader, SELECTOR), order.ids)
+    write = Write(
+        _STEP, {"scores": _rows(project, order.ids, left_out, version)}, [CursorMove(_STEP, "", before, goal)]
+    )
     stale = project.store.commit(write).stale
     return 0 if stale else len(order.ids), order.notes
 
@@ -119,12 +122,12 @@ def _ordered(project: Project) -> _Order:
     return _Order(pa.concat_arrays([first, behind]), tuple(notes))
 
 
-def _rows(project: Project, ids: pa.Array, version: str) -> pa.Table:
+def _rows(project: Project, ids: pa.Array, left_out: pa.Array, version: str) -> pa.Table:
     columns = {
-        "item_id": ids,
+        "item_id": pa.concat_arrays([ids, left_out]),
         "selector": SELECTOR,
         "selector_version": version,
         "target": project.settings.align.target,
-        "score": -np.arange(len(ids), dtype=np.float64),
+        "score": places(len(ids), len(left_out)),
     }
-    return rows("scores", columns, len(ids))
+    return rows("scores", columns, len(ids) + len(left_out))

@@ -7,11 +7,12 @@ import pyarrow as pa
 
 from curate.flows.project import Project, parameters_hash
 from curate.flows.steps.base import Plan, step_report
-from curate.flows.steps.turns import with_turn
+from curate.flows.steps.turns import gone, places, with_turn
 from curate.select.budgets import in_turns
 from curate.select.tokens import find_tokenizer
 from curate.settings import MixSettings
 from curate.store.mixing import grades, last_graded, uncounted
+from curate.store.pool import standing
 from curate.store.snapshots import token_scores
 from curate.store.work import cursor
 from curate.store.write import CursorMove, Write, rows
@@ -59,9 +60,11 @@ class MixStep:
             _count(project, settings, tokenizer)
         with project.reader() as reader:
             found = grades(reader, list(settings.parts), settings.unit, tokenizer.version if tokenizer else "")
-            version = with_turn(reader, _STEP, goal)
+            version, before_it = with_turn(reader, _STEP, goal), standing(reader, _STEP)
         ids = _ordered(found, settings)
-        write = Write(_STEP, {"scores": _rows(ids, version)}, [CursorMove(_STEP, "", before, goal)])
+        write = Write(
+            _STEP, {"scores": _rows(ids, gone(before_it, ids), version)}, [CursorMove(_STEP, "", before, goal)]
+        )
         stale = project.store.commit(write).stale
         left = len(found["item_id"].unique()) - len(ids)
         notes = _unscored(found, settings) + ([f"{left} items have no {settings.unit} and no turn"] if left else [])
@@ -106,12 +109,12 @@ def _ordered(found: pa.Table, settings: MixSettings) -> pa.Array:
     return coded.dictionary.take(pa.array(in_turns(scores, sizes, list(settings.parts.values()))))
 
 
-def _rows(ids: pa.Array, version: str) -> pa.Table:
+def _rows(ids: pa.Array, left_out: pa.Array, version: str) -> pa.Table:
     columns = {
-        "item_id": ids,
+        "item_id": pa.concat_arrays([ids, left_out]),
         "selector": _STEP,
         "selector_version": version,
         "target": "",
-        "score": -np.arange(len(ids), dtype=np.float64),
+        "score": places(len(ids), len(left_out)),
     }
-    return rows("scores", columns, len(ids))
+    return rows("scores", columns, len(ids) + len(left_out))

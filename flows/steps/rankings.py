@@ -34,6 +34,7 @@ from curate.flows.steps.ranking_ways import (
     version_of,
     with_vector,
 )
+from curate.flows.steps.turns import gone
 from curate.learners.encoders.factory import encoder_named
 from curate.settings import RankingSettings
 from curate.settings.ranking import FUSIONS, TARGETED, in_order
@@ -260,10 +261,9 @@ def _with_taken_back(reader: Reader, due: _Due, ranked: Ranked) -> Ranked:
     """
     if due.after:
         return ranked
-    scored = pool.standing(reader, due.ranking.selector)
-    gone = scored.filter(pc.invert(pc.is_in(scored, ranked.ids)))
-    scores = np.concatenate([ranked.scores, np.full(len(gone), np.nan)])
-    return ranked._replace(ids=pa.concat_arrays([ranked.ids, gone]), scores=scores)
+    left_out = gone(pool.standing(reader, due.ranking.selector), ranked.ids)
+    scores = np.concatenate([ranked.scores, np.full(len(left_out), np.nan)])
+    return ranked._replace(ids=pa.concat_arrays([ranked.ids, left_out]), scores=scores)
 
 
 def _rows(project: Project, due: _Due, ranked: Ranked) -> pa.Table:

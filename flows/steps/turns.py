@@ -1,4 +1,9 @@
-"""Settings that go back to an earlier version: its scores are computed again, for the newest word counts."""
+"""The newest score of a selector counts: what follows for settings that come back, and for items that are left out."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from curate.store.reader import Reader
 
@@ -22,6 +27,20 @@ def with_turn(reader: Reader, selector: str, version: str) -> str:
     if not turns:
         return version
     return known[0] if _base(known[0]) == version else f"{version}{_TURN}{max(turns) + 1}"
+
+
+def gone(scored: pa.Array, ids: pa.Array) -> pa.Array:
+    """Return the items that had a score and are not among those of a new order: they get NaN, which takes it back."""
+    return scored.filter(pc.invert(pc.is_in(scored, ids)))
+
+
+def places(count: int, left_out: int) -> NDArray[np.float64]:
+    """Return the scores of an order, 0 for the first and -1 for the next, and NaN for those left out of it.
+
+    >>> places(2, 1).tolist()
+    [-0.0, -1.0, nan]
+    """
+    return np.concatenate([-np.arange(count, dtype=np.float64), np.full(left_out, np.nan)])
 
 
 def _base(version: str) -> str:

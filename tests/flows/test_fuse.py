@@ -59,7 +59,7 @@ def opened(folder: Path, candidates: int) -> Project:
 def order(project: Project, selector: str = "fused") -> list[str]:
     """The items' files in the newest order."""
     query = f"""
-        SELECT o.locator FROM scores s JOIN origins o USING (item_id) WHERE selector = '{selector}'
+        SELECT o.locator FROM scores s JOIN origins o USING (item_id) WHERE selector = '{selector}' AND NOT isnan(score)
         QUALIFY dense_rank() OVER (ORDER BY s.commit_number DESC) = 1 ORDER BY score DESC, s.item_id"""
     with project.reader() as reader:
         found: list[str] = reader.query(query)["locator"].to_pylist()

@@ -11,6 +11,7 @@ from curate.flows.steps.align import AlignStep
 from curate.flows.steps.mix import MixStep
 from curate.flows.steps.snapshot import SnapshotStep
 from curate.settings import Settings, load_settings
+from curate.store.mixing import grades
 from curate.store.write import Write, rows
 from curate.types import SilentProgress, StepReport
 
@@ -42,7 +43,7 @@ class Bench:
 
     def order(self) -> list[str]:
         query = """
-            SELECT item_id FROM scores WHERE selector = 'mix'
+            SELECT item_id FROM scores WHERE selector = 'mix' AND NOT isnan(score)
             QUALIFY dense_rank() OVER (ORDER BY commit_number DESC) = 1 ORDER BY score DESC"""
         with self.project.reader() as reader:
             found: list[str] = reader.query(query)["item_id"].to_pylist()
@@ -84,6 +85,17 @@ def test_parts_that_go_back_bring_their_order_back(bench: Bench, tmp_path: Path)
         assert again.run().idle
         found.append(again.order())
     assert found[0] == found[2] != found[1]
+
+
+def test_a_newer_nan_takes_an_item_out_of_the_mix(bench: Bench) -> None:
+    bench.run()
+    bench.score("align", {"a": NAN}, "2")
+    bench.score("align:news", {"a": NAN}, "2")
+    bench.run()
+    with bench.project.reader() as reader:
+        ordered = grades(reader, ["mix"], "items", "").sort_by([("score", "descending")])["item_id"].to_pylist()
+    assert ordered == ["b", "e", "c", "d", "f", "g"]
+    assert bench.run().idle
 
 
 @pytest.mark.parametrize(("unit", "more"), [("characters", {}), ("tokens", {"tokenizer": "words"})])

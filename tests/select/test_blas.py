@@ -22,6 +22,24 @@ def test_blas_has_one_thread_inside_and_as_many_as_before_afterwards() -> None:
         assert threads() == before
 
 
+def test_the_last_of_several_threads_gives_back_what_the_first_has_taken() -> None:
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        first, second = blas.one_blas_thread(), blas.one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() == {1}
+        second.__exit__(None, None, None)
+        assert threads() == {2}
+
+
+def test_an_error_inside_gives_the_threads_back() -> None:
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        with pytest.raises(ZeroDivisionError), blas.one_blas_thread():
+            _ = 1 / 0
+        assert threads() == {2}
+
+
 def test_without_the_library_nothing_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
     blas._controller.cache_clear()

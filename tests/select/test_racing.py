@@ -156,3 +156,10 @@ def test_an_item_that_comes_twice_counts_once(aligner: Aligner) -> None:
 def test_what_makes_no_race_is_refused(aligner: Aligner, k: int, confidence: float) -> None:
     with pytest.raises(UsageError):
         best(POOL[:3], aligner, k, confidence=confidence)
+
+
+@pytest.mark.filterwarnings("error")
+def test_targets_that_say_the_same_tell_nothing_twice() -> None:
+    repeated = Aligner(TARGETS[:10] * 8)
+    wanted = np.argsort(-repeated.score(POOL), kind="stable")[:60]
+    assert np.isin(wanted, best(POOL, repeated, 60).rows).mean() > 0.95
