@@ -1,6 +1,7 @@
 """Reading a store: one consistent view of its tables at one commit; it never waits for a writer."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,8 @@ from curate.store.commit_view import open_commit_view
 from curate.store.manifest import PUBLISHED_FOLDER, Manifest
 from curate.store.results import stream_rows
 from curate.store.schema import table
+
+_INTERRUPTED = "INTERRUPT Error"
 
 
 class Reader:
@@ -151,7 +154,8 @@ class Reader:
             answer = self._asked(statements[0], parameters)
         except duckdb.Error as error:
             raise _refused(error) from error
-        return pa.RecordBatchReader.from_batches(answer.schema, _told(answer))
+        told = _told(answer, partial(self._asked, statements[0], parameters))
+        return pa.RecordBatchReader.from_batches(answer.schema, told)
 
     def _asked(self, statement: duckdb.Statement, parameters: Sequence[Any] | dict[str, Any]) -> pa.RecordBatchReader:
         if not self._confined:
@@ -169,11 +173,22 @@ class Reader:
             yield from batches
 
 
-def _told(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+def _told(batches: pa.RecordBatchReader, ask_again: Callable[[], pa.RecordBatchReader]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches; an error is explained, and looked for where all that shows is how it ended others."""
     try:
         yield from batches
     except OSError as error:
-        raise _refused(error) from error
+        hidden = _INTERRUPTED in str(error)
+        raise _refused((_first_error(ask_again) if hidden else None) or error) from error
+
+
+def _first_error(ask: Callable[[], pa.RecordBatchReader]) -> Exception | None:
+    try:
+        for _ in ask():
+            pass
+    except (OSError, duckdb.Error) as error:
+        return None if _INTERRUPTED in str(error) else error
+    return None
 
 
 def _refused(error: Exception) -> UsageError:

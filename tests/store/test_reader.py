@@ -9,7 +9,7 @@ import pytest
 
 from curate.errors import StoreError, UsageError
 from curate.store.manifest import PUBLISHED_FOLDER, read_manifest
-from curate.store.reader import Reader
+from curate.store.reader import Reader, _told
 from curate.store.schema import TABLES
 from curate.store.store import Store
 from curate.store.write import Write
@@ -168,6 +168,20 @@ class TestAsking:
         with pytest.raises(UsageError, match="too late"):
             reader.ask(sql).read_all()
         assert answer(reader, "SELECT 1 AS one") == [{"one": 1}]
+
+    def test_an_error_of_another_thread_is_looked_for(self) -> None:
+        schema = pa.schema([("i", pa.int64())])
+
+        def failing(message: str) -> pa.RecordBatchReader:
+            def batches() -> Iterator[pa.RecordBatch]:
+                yield pa.record_batch([pa.array([1])], schema)
+                raise OSError(message)
+
+            return pa.RecordBatchReader.from_batches(schema, batches())
+
+        for again, told in (("too late", "too late"), ("INTERRUPT Error: Interrupted!", "Interrupted!")):
+            with pytest.raises(UsageError, match=told):
+                list(_told(failing("INTERRUPT Error: Interrupted!"), lambda again=again: failing(again)))  # type: ignore[misc]
 
 
 class TestDamage:
