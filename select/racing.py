@@ -78,9 +78,8 @@ def best(
     """Return the best `k` texts by an aligner's score, or all that have a score if there are fewer.
 
     `confidence` is the probability with which a text of the K-th best score survives each of the four cuts, if errors
-    are normal; 1 drops nothing and gives the exact ranking. How many of the best K are found is measured in
-    `benchmarks.alignment`: at the default more than 99 %; at 0.99, once, as few as 97 %, and it takes less time.
-    `seed` draws the pilot. Null and empty texts have no score.
+    are normal; 1 drops nothing and gives the exact ranking. `benchmarks.alignment` measures how many of the best K are
+    found: by default over 99 %; at 0.99, in less time, once 97 %. `seed` draws the pilot. Empty texts have no score.
 
     Raises:
         UsageError: k is not positive, the confidence does not lie above 0.5 and up to 1, or the texts are no strings.
@@ -238,11 +237,10 @@ class Race:
 
     def _race(self, laid: Texts, rows: Rows, scores: Numbers, threads: int | None) -> None:
         """Give exact scores to pilots, to favourites, and to those of the others that may be as good."""
-        targets = len(self._aligner.measure.documents)
         self._aligner.measure.prepare(len(rows) // _PAIRS_PER_PAIR_MEASURED)
         drawn = self._random.permutation(len(rows))
         pilots = [self._fly(laid, rows[drawn[:_PILOT]], scores, threads)]
-        telling = _telling(pilots[0], self._aligner.measure, max(_HEATS[-1], min(_LAST_HEAT, targets // 2)))
+        telling = _telling(pilots[0], self._aligner.measure)
         # Measuring the pilots once more costs less than a copy of all others' texts.
         runners = self._run(telling[: _HEATS[0]], laid, rows, threads)
         runners = runners.those(~_mask(len(rows), drawn[:_PILOT]))
@@ -354,7 +352,7 @@ def _of_texts(values: NDArray[Any], owners: Rows, count: int) -> Numbers:
     return means.T
 
 
-def _telling(pilot: _Pilot, measure: Measure, count: int) -> list[int]:
+def _telling(pilot: _Pilot, measure: Measure) -> list[int]:
     """Choose targets one after the other, each the one that explains most of what is unexplained, for its price."""
     import numpy as np
 
@@ -366,7 +364,7 @@ def _telling(pilot: _Pilot, measure: Measure, count: int) -> list[int]:
     among, common, left = columns.T @ columns, columns.T @ rest, float(rest @ rest)
     chosen: list[int] = []
     least = np.maximum(_NOTHING_LEFT * among.diagonal(), _NOTHING)
-    for _ in range(count):
+    for _ in range(max(_HEATS[-1], min(_LAST_HEAT, len(prices) // 2))):
         lengths = among.diagonal()
         tells = lengths > least  # a target that others say already tells nothing, and its rest is round-off
         explained = np.where(tells, common**2 / np.where(tells, lengths, 1), 0)
