@@ -19,8 +19,8 @@ run repeats itself to rounding; it has one thread, for two wait for each other w
 Bars, set before anything was measured, for each task: calibration raises the share right and lowers the error, with
 descriptions and with diverse examples; diverse examples are right at least as often as random ones, and more often
 than none (all three as the annotator claims). "More" means that the whole interval does not reach 0, "at least as
-often" that it lies above -5 points. How many draws and texts there are was cut for time after quick runs; then bars
-were made stricter (whole intervals for points), and none easier.
+often" that it lies above -5 points. How many draws and texts there are was cut for time after quick
+runs, and only then whole intervals took the place of points in the bars.
 """
 
 from __future__ import annotations

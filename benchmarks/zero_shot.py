@@ -11,14 +11,14 @@ Each of five seeds trains a model, which is asked about 2,000 test pictures (qui
 - with each of those templates by itself;
 - with "a photo of a {value}.", one of the training's captions.
 
-Bars, set before anything was measured: the ensemble is right more often than its templates are by themselves, on
-average; it is right at least as often as the known prompt; every claim is the value, and its confidence to 1e-4 the
-probability, of open_clip's own zero-shot classifier in a plain loop; and the annotator takes at most 1.1 times as
-long as that loop (decode, transform, encode in the same batches, softmax; prompts encoded beforehand on both sides),
-the two by turns, median of five rounds. The units of accuracies' intervals are the five trainings, over the same
-pictures; "more often" means that the whole interval lies above 0, "at least as often" that it lies above -1 point.
-How to train was tried out once, on pictures of the training file only (46 % right on 2,000 that were left out);
-nothing was chosen by the test pictures.
+Bars, set before the first run but for how intervals count, which came after a quick one: the ensemble is right more
+often than its templates are by themselves, on average; it is right at least as often as the known prompt; every claim
+is the value, and its confidence to 1e-4 the probability, of open_clip's own zero-shot classifier in a plain loop; and
+the annotator takes at most 1.1 times as long as that loop (decode, transform, encode in the same batches, softmax;
+prompts encoded beforehand on both sides), the two by turns, median of five rounds. The units of accuracies' intervals
+are the five trainings, over the same pictures; "more often" means that the whole interval lies above 0, "at least as
+often" that it lies above -1 point. How to train was tried out once, on pictures of the training file only (46 % right
+on 2,000 that were left out); nothing was chosen by the test pictures.
 """
 
 from __future__ import annotations
